@@ -1,0 +1,1 @@
+"""Mini-batches for training neural networks, as a toolkit of iterator combinators."""

@@ -15,7 +15,7 @@ from batchup.ops.plan import Count, Plan, Traits
 from batchup.ops.randomness import Rng, Shuffle, as_rng, shuffle_text
 from batchup.ops.stream import Stream, Work, as_stream
 
-__all__ = ["Pick", "choose", "zip"]
+__all__ = ["choose", "joined", "zip"]
 
 
 def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
@@ -88,21 +88,26 @@ class Join:
     flatten: bool
     trim: bool
 
-    def __call__(self, items: tuple[Any, ...]) -> tuple[Any, ...]:
-        batches = tuple([work(item) for work, item in builtins.zip(self.works, items, strict=True)])
-        if self.trim:
-            lengths = set(_lengths(batches))
-            if len(lengths) > 1:
-                batches = _trimmed(batches, min(lengths))
-        if self.flatten:
-            parts: list[Any] = []
-            for batch in batches:
-                parts.extend(batch) if isinstance(batch, tuple) else parts.append(batch)
-            return tuple(parts)
-        return batches
+    def run(self, item: tuple[Any, ...]) -> tuple[Any, ...]:
+        works = builtins.zip(self.works, item, strict=True)
+        return joined(tuple([work.run(part) for work, part in works]), self.flatten, self.trim)
 
     def __str__(self) -> str:
         return f"zip(of {len(self.works)} streams)"
+
+
+def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ...]:
+    """The joint batch of one batch of each member."""
+    if trim:
+        lengths = set(_lengths(batches))
+        if len(lengths) > 1:
+            batches = _trimmed(batches, min(lengths))
+    if not flatten:
+        return batches
+    parts: list[Any] = []
+    for batch in batches:
+        parts.extend(batch) if isinstance(batch, tuple) else parts.append(batch)
+    return tuple(parts)
 
 
 def _lengths(batch: Any) -> Iterator[int]:
@@ -165,8 +170,8 @@ class Pick:
 
     works: tuple[Work, ...]
 
-    def __call__(self, choice: Choice) -> Any:
-        return self.works[choice.member](choice.item)
+    def run(self, item: Choice) -> Any:
+        return self.works[item.member].run(item.item)
 
     def __str__(self) -> str:
         return f"choose(of {len(self.works)} streams)"

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from batchup.ops.checks import Block, describe
 
-__all__ = ["Keyed", "Rng", "Shuffle", "Stateful", "as_rng", "member_shuffle", "shuffle_text"]
+__all__ = [
+    "Keyed",
+    "Rng",
+    "Shuffle",
+    "Stateful",
+    "as_rng",
+    "generator_of",
+    "member_shuffle",
+    "shuffle_text",
+]
 
 # What users may write for `shuffle=`; `as_rng` turns it into a `Rng` or None.
 Shuffle = bool | int | Sequence[int] | NDArray[Any] | RandomState | Generator | None
@@ -100,6 +109,20 @@ def member_shuffle(shuffle: Shuffle, member: int, where: str) -> Shuffle:
         return shuffle
     words = SeedSequence(rng.seed, spawn_key=(member,)).generate_state(2)
     return int(words[0]) << 32 | int(words[1])
+
+
+def generator_of(shuffle: Shuffle, where: str) -> RandomState | Generator | None:
+    """What users' own samplers are given to draw from; None for in order.
+
+    A generator is given as it is; for a seed, a `RandomState` made of it.
+    """
+    rng = as_rng(shuffle, where)
+    if isinstance(rng, Keyed):
+        return _frozen_generator(rng.seed, ())
+    if rng is None:
+        return None
+    numpys_own: RandomState = np.random.mtrand._rand
+    return numpys_own if rng.generator is None else rng.generator
 
 
 def shuffle_text(value: Any) -> str:

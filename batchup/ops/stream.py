@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from batchup.ops.checks import describe, describe_callable
 from batchup.ops.plan import Count, Plan, is_known
 
-__all__ = ["Stage", "Step", "Stream", "Work", "as_stream", "own"]
+__all__ = ["Stage", "Step", "Stream", "Work", "as_stream"]
 
-# One piece of work: a picklable callable from item to item, whose `str` reads as its stage.
-Step = Callable[[Any], Any]
+
+class Step(Protocol):
+    """One piece of work: a picklable value that makes an item of an item; `str` names its stage."""
+
+    def run(self, item: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is owed for each item of a plan: the steps, one after another. Runs anywhere.
-
-    An exception leaves with a note that names the stage it came from.
-    """
+    """What is owed for each item of a plan: the steps, one after another. Runs anywhere."""
 
     steps: tuple[Step, ...]
 
-    def __call__(self, item: Any) -> Any:
+    def run(self, item: Any) -> Any:
+        """The batch. An exception leaves with a note that names the stage it came from."""
         step: Step | None = None
         try:
             for step in self.steps:
-                item = step(item)
+                item = step.run(item)
         except Exception as error:
             error.add_note(f"in the stage {step}")
             raise
@@ -76,13 +77,13 @@ class Stream:
     @property
     def work(self) -> Work:
         """What is owed for each item of the plan; at the least, that it belongs to the caller."""
-        return Work(self.steps or (own,)) if self.plan.traits.lent else Work(self.steps)
+        return Work(self.steps or ((Own(),) if self.plan.traits.lent else ()))
 
     def owing(self, step: Step) -> Stream:
-        """This stream with one more step of work for each item: `step(item)`, a picklable callable
-        whose `str` names its stage."""
-        steps = self.steps or ((own,) if self.plan.traits.lent and not _only_reads(step) else ())
-        return replace(self, steps=(*steps, step))
+        """This stream with one more step of work for each item."""
+        only_reads = getattr(step, "only_reads", False)
+        before = self.steps if self.steps or only_reads else self.work.steps
+        return replace(self, steps=(*before, step))
 
     def index_plan(self, where: str) -> Plan:
         """The plan, checked to be of index blocks; TypeError that names the stage where it isn't."""
@@ -104,10 +105,14 @@ class Stream:
         if not work.steps:
             yield from items
             return
+        single = len(work.steps) == 1
+        run = work.steps[0].run if single else work.run  # a call less for every batch
         for item in items:
             try:
-                batch = work(item)
+                batch = run(item)
             except Exception as error:
+                if single:
+                    error.add_note(f"in the stage {work.steps[0]}")
                 error.add_note(self._where(position, item))
                 raise
             del item  # it may be all that keeps the order of a whole pass alive
@@ -222,22 +227,21 @@ def as_stream(source: Any, where: str) -> Stream:
     return source if isinstance(source, Stream) else stream_of_items(source, where)
 
 
-def own(item: Any) -> Any:
-    """The item, safe to write into: the arrays in it, also inside tuples, lists and dicts, copied."""
-    if isinstance(item, np.ndarray):
-        return item.copy()
-    if isinstance(item, tuple):
-        parts = [own(part) for part in item]
-        return type(item)(*parts) if hasattr(item, "_fields") else tuple(parts)
-    if isinstance(item, list):
-        return [own(part) for part in item]
-    if isinstance(item, Mapping):
-        return {key: own(part) for key, part in item.items()}
-    return item
+@dataclass(frozen=True)
+class Own:
+    """The step that makes a lent item the caller's: the arrays in it are copied."""
 
-
-def _only_reads(step: Step) -> bool:
-    return bool(getattr(step, "only_reads", False))
+    def run(self, item: Any) -> Any:
+        if isinstance(item, np.ndarray):
+            return item.copy()
+        if isinstance(item, tuple):
+            parts = [self.run(part) for part in item]
+            return type(item)(*parts) if hasattr(item, "_fields") else tuple(parts)
+        if isinstance(item, list):
+            return [self.run(part) for part in item]
+        if isinstance(item, dict):
+            return {key: self.run(part) for key, part in item.items()}
+        return item
 
 
 def _glance(item: Any) -> str:

@@ -124,7 +124,7 @@ class ArrayDataSource(RandomAccessDataSource):
     >>> ds = ArrayDataSource([X, y], indices=[0, 2, 3])
     >>> for batch_X, batch_y in ds.batch_iterator(2, shuffle=np.random.RandomState(12345)):
     ...     print(batch_X.tolist(), batch_y.tolist())
-    [[4, 5], [0, 1]] [7, 5]
+    [[0, 1], [4, 5]] [5, 7]
     [[6, 7]] [8]
     """
 

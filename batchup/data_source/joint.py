@@ -43,12 +43,11 @@ class _JointDataSource(StreamDataSource):
         # Further keyword arguments are for the members that call a user's function.
         if kwargs and self.is_random_access:
             raise TypeError(f"{self!r}: no member takes the arguments {', '.join(kwargs)}")
-        return [
-            ds.stream(
-                batch_size, member_shuffle(shuffle, n, "shuffle"), **(kwargs if ds in takers else {})
-            )
-            for n, ds in enumerate(self.datasets)
-        ]
+        streams = []
+        for n, ds in enumerate(self.datasets):
+            own = {} if ds.is_random_access else kwargs
+            streams.append(ds.stream(batch_size, member_shuffle(shuffle, n, "shuffle"), **own))
+        return streams
 
     def _index_streams(self, batch_size: int, shuffle: Shuffle) -> list[ops.Stream]:
         return [

@@ -2,6 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# No deadlines: how long an example takes says more of the machine than of the code.
+settings.register_profile("batchup", deadline=None, max_examples=150)
+settings.load_profile("batchup")
 
 
 @pytest.fixture(autouse=True)

@@ -217,10 +217,15 @@ class Chosen(Plan):
 
     def items(self, pass_: int, k: int) -> Iterator[Choice]:
         given, turns = self._in_proportion(pass_, k) if self.stratified else self._in_rounds(pass_, k)
-        members = [plan.start(pass_, n) for plan, n in builtins.zip(self.plans, given, strict=True)]
-        for member in turns:
-            for item in islice(members[member], 1):
-                yield Choice(int(member), item)
+        members = []
+        for plan, n in builtins.zip(self.plans, given, strict=True):
+            member = plan.start(pass_, max(0, n - 1))
+            if n and not list(islice(member, 1)):
+                return  # at some turn before position k it had nothing left, and that was the end
+            members.append(member)
+        for turn in turns:
+            for item in islice(members[turn], 1):
+                yield Choice(int(turn), item)
                 break
             else:
                 return
@@ -262,6 +267,7 @@ def _evenly(lengths: list[int], start: int) -> tuple[list[int], Iterator[int]]:
     scale = math.lcm(*[n for n in lengths if n])
     paces = [scale // n if n else 0 for n in lengths]
     total = sum(lengths)
+    start = min(start, total)
     # Whoever was due by this time has had his turns, `start` of them or a few less ...
     by = 2 * scale * (start - len(lengths)) // total if start > len(lengths) else 0
     given = [(by // pace + 1) // 2 if pace else 0 for pace in paces]

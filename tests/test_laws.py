@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from batchup import ops
 from tests.pipelines import (
     BUILD,
+    DRAWS,
     JOINS,
     MODEL,
+    SOURCES,
     STAGES,
     WORK,
     arrays_in,

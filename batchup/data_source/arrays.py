@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from batchup import ops
 from batchup.data_source.base import StreamDataSource
 from batchup.ops.checks import Block, block_array, describe, whole_number
 from batchup.ops.items import Gather
-from batchup.ops.plan import Count
+from batchup.ops.plan import Count, record
 from batchup.ops.randomness import Shuffle
 from batchup.sampling import AbstractSampler, StandardSampler, SubsetSampler
 
@@ -100,7 +99,7 @@ class RandomAccessDataSource(StreamDataSource):
         return (np.array(indices), *samples) if self.include_indices else samples
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class _Reader:
     source: RandomAccessDataSource
 

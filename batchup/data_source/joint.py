@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from batchup import ops
@@ -16,7 +16,7 @@ from batchup.data_source.base import (
 )
 from batchup.ops.checks import describe
 from batchup.ops.joins import joined
-from batchup.ops.plan import Count, DerivedPlan
+from batchup.ops.plan import Count, DerivedPlan, record
 from batchup.ops.randomness import Shuffle, member_shuffle
 from batchup.sampling import num_batches
 
@@ -185,7 +185,7 @@ class ChoiceDataSource(_JointDataSource):
         return ChoiceBatch(*indices)
 
 
-@dataclass(frozen=True)
+@record
 class _Tag:
     """The step that says which member a batch of indices is of."""
 
@@ -206,7 +206,7 @@ def _counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
     return stream
 
 
-@dataclass(frozen=True)
+@record
 class Counted(DerivedPlan):
     """A plan whose length somebody else has vouched for; ValueError where it turns out wrong."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 
 from batchup.ops.checks import Block, block_array, describe, whole_number
-from batchup.ops.plan import Count, DerivedPlan, Traits
+from batchup.ops.plan import Count, DerivedPlan, Traits, record
 from batchup.ops.stream import Stage, Stream
 
 __all__ = ["chunk", "skip", "take"]
@@ -40,7 +40,7 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     return replace(stream, plan=plan.cut(size) or Chunked(plan, size, drop_last))
 
 
-@dataclass(frozen=True)
+@record
 class Chunked(DerivedPlan):
     size: int
     drop_last: bool
@@ -144,7 +144,7 @@ def _between(stream: Stream, start: int, stop: int | None) -> Stream:
     return replace(stream, plan=Between(stream.plan, start, stop))
 
 
-@dataclass(frozen=True)
+@record
 class Between(DerivedPlan):
     """Items from position `start` up to `stop`, None for the end."""
 

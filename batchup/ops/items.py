@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.ops.checks import Block, block_array, describe, describe_callable
+from batchup.ops.plan import record
 from batchup.ops.stream import Stage, Stream
 
 __all__ = ["Gather", "Map", "gather", "map"]
@@ -55,7 +56,7 @@ def _gather(stream: Stream, step: Gather) -> Stream:
     return stream.owing(step)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Gather:
     """The step of `gather`: from an index block to the samples."""
 
@@ -224,7 +225,7 @@ def _map(stream: Stream, step: Map) -> Stream:
     return stream.owing(step)
 
 
-@dataclass(frozen=True)
+@record
 class Map:
     """The step of `map`."""
 

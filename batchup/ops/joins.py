@@ -5,13 +5,12 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from batchup.ops.plan import Count, Plan, Traits
+from batchup.ops.plan import Count, Plan, Traits, record
 from batchup.ops.randomness import Rng, Shuffle, as_rng, shuffle_text
 from batchup.ops.stream import Stream, Work, as_stream
 
@@ -56,7 +55,7 @@ def _joint_traits(plans: tuple[Plan, ...], pure: bool = True) -> Traits:
     )
 
 
-@dataclass(frozen=True)
+@record
 class Zipped(Plan):
     """Tuples of one item of each plan."""
 
@@ -80,7 +79,7 @@ class Zipped(Plan):
         return builtins.zip(*[plan.start(pass_, k) for plan in self.plans], strict=False)
 
 
-@dataclass(frozen=True)
+@record
 class Join:
     """The step of `zip`: the work of all members, for one item of each."""
 
@@ -164,7 +163,7 @@ def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stre
     return Stream(Chosen(plans, draws, bool(stratified)), (step,), text)
 
 
-@dataclass(frozen=True)
+@record
 class Pick:
     """The step of `choose`: the work of the member that the item is from."""
 
@@ -184,7 +183,7 @@ class Choice(NamedTuple):
     item: Any
 
 
-@dataclass(frozen=True)
+@record
 class Chosen(Plan):
     """Items of one plan at a time, each with the number of the plan that it is from."""
 

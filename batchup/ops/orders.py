@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import chain, count, islice
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchup.ops.checks import whole_number
-from batchup.ops.plan import ENDLESS, Count, DerivedPlan, Traits
+from batchup.ops.plan import ENDLESS, Count, DerivedPlan, Traits, record
 from batchup.ops.randomness import Rng, Shuffle, as_rng, shuffle_text
 from batchup.ops.stream import Stage, Stream
 
@@ -48,7 +48,7 @@ def _shuffle(stream: Stream, rng: Rng | None) -> Stream:
     return stream if rng is None else replace(stream, plan=Shuffled(plan, rng))
 
 
-@dataclass(frozen=True)
+@record
 class Shuffled(DerivedPlan):
     rng: Rng
 
@@ -86,7 +86,7 @@ def _repeat(stream: Stream, times: int) -> Stream:
     return replace(stream, plan=Repeated(plan, times))
 
 
-@dataclass(frozen=True)
+@record
 class Repeated(DerivedPlan):
     times: int
 
@@ -138,6 +138,9 @@ class Repeated(DerivedPlan):
 
 
 def _not_nothing(items: Iterator[Any]) -> Iterator[Any]:
-    for first in islice(items, 1):
-        return chain([first], items)
+    from more_itertools import spy
+
+    head, items = spy(items)
+    if head:
+        return items
     raise ValueError("repeat(-1): a whole pass gave nothing, and so would all others")

@@ -10,9 +10,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Self, TypeVar, dataclass_transform
 
-__all__ = ["ENDLESS", "Count", "DerivedPlan", "Plan", "Traits", "is_known"]
+__all__ = ["ENDLESS", "Count", "DerivedPlan", "Plan", "Traits", "is_known", "record"]
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def record(cls: type[T]) -> type[T]:
+    """A frozen dataclass, compared by identity: plans and work hold arrays, which have no `==`."""
+    return dataclass(frozen=True, eq=False, repr=False)(cls)
+
 
 # How many: an int, math.inf, or None where nobody knows.
 Count = int | float | None
@@ -26,7 +35,7 @@ def is_known(count: Count) -> bool:
     return isinstance(count, int)
 
 
-@dataclass(frozen=True)
+@record
 class Traits:
     """What can be relied on.
 
@@ -100,7 +109,7 @@ class Plan(ABC):
         return None
 
 
-@dataclass(frozen=True)
+@record
 class DerivedPlan(Plan):
     """A plan over one other; what it does not say of itself is as there."""
 

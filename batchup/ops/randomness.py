@@ -7,14 +7,16 @@ A **seed** keys every draw by its place, so that any place is reached without th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 import numpy as np
-from numpy.random import PCG64, Generator, RandomState, SeedSequence
 from numpy.typing import NDArray
 
 from batchup.ops.checks import Block, describe
+from batchup.ops.plan import record
+
+if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this library may take
+    from numpy.random import Generator, RandomState
 
 __all__ = [
     "Keyed",
@@ -28,12 +30,12 @@ __all__ = [
 ]
 
 # What users may write for `shuffle=`; `as_rng` turns it into a `Rng` or None.
-Shuffle = bool | int | Sequence[int] | NDArray[Any] | RandomState | Generator | None
+Shuffle = Union[bool, int, Sequence[int], NDArray[Any], "RandomState", "Generator", None]
 
 Uniforms = Callable[[int], NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
+@record
 class Keyed:
     """Draws that are a function of (seed, key) alone."""
 
@@ -50,7 +52,7 @@ class Keyed:
         return generator.random_sample
 
 
-@dataclass(frozen=True)
+@record
 class Stateful:
     """Draws from a generator that somebody else may draw from too; None is NumPy's global one."""
 
@@ -65,7 +67,9 @@ class Stateful:
 
     def uniforms(self, key: tuple[int, ...], start: int) -> Uniforms:
         source = self._source()
-        draw: Uniforms = source.random if isinstance(source, Generator) else source.random_sample
+        draw: Uniforms = (
+            source.random if isinstance(source, np.random.Generator) else source.random_sample
+        )
         return draw
 
 
@@ -79,7 +83,7 @@ def as_rng(value: Any, where: str) -> Rng | None:
     """
     if value is None or isinstance(value, bool | np.bool_):
         return Stateful(None) if value else None
-    if isinstance(value, RandomState | Generator):
+    if isinstance(value, np.random.RandomState | np.random.Generator):
         return Stateful(value)
     wanted = (
         f"{where}: expected a seed (an int >= 0, or a sequence of them), a RandomState, a Generator, "
@@ -107,7 +111,7 @@ def member_shuffle(shuffle: Shuffle, member: int, where: str) -> Shuffle:
     rng = as_rng(shuffle, where)
     if not isinstance(rng, Keyed):
         return shuffle
-    words = SeedSequence(rng.seed, spawn_key=(member,)).generate_state(2)
+    words = np.random.SeedSequence(rng.seed, spawn_key=(member,)).generate_state(2)
     return int(words[0]) << 32 | int(words[1])
 
 
@@ -127,7 +131,7 @@ def generator_of(shuffle: Shuffle, where: str) -> RandomState | Generator | None
 
 def shuffle_text(value: Any) -> str:
     """`value` as it reads in the repr of a stage."""
-    return f"{value!s}" if isinstance(value, RandomState | Generator) else f"{value!r}"
+    return f"{value!s}"
 
 
 def _frozen_generator(
@@ -135,8 +139,8 @@ def _frozen_generator(
 ) -> RandomState:
     # RandomState, whose streams NumPy froze for ever (NEP 19), over PCG64, which can be advanced;
     # it permutes as fast as Generator does, whose methods may change from one release to the next.
-    bits = PCG64(SeedSequence(seed, spawn_key=key))
-    return RandomState(bits.advance(advance) if advance else bits)
+    bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))
+    return np.random.RandomState(bits.advance(advance) if advance else bits)
 
 
 def _permutation(draw: Callable[[Any], NDArray[Any]], block: Block) -> NDArray[np.intp]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup.ops.checks import Block, as_block, describe, whole_number
-from batchup.ops.plan import Count, DerivedPlan, Plan, Traits
+from batchup.ops.plan import Count, DerivedPlan, Plan, Traits, record
 from batchup.ops.randomness import Rng, Shuffle, as_rng, shuffle_text
 from batchup.ops.stream import Stream
 
@@ -96,7 +96,7 @@ def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:
     return cumulative
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Blocks(Plan):
     """Index blocks that are there: of `indices`, or from a user's list."""
 
@@ -133,7 +133,7 @@ class Blocks(Plan):
         return len(self.given), offset
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Draws(Plan):
     """Endless weighted draws in blocks of `size`."""
 
@@ -203,7 +203,7 @@ def stream_of_call(
     return Stream(Iterated(make, once=once, given_samples=samples), text=text)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Sequenced(Plan):
     """The items of anything with a length that takes an int."""
 
@@ -226,7 +226,7 @@ class Sequenced(Plan):
         )
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Iterated(Plan):
     """The items of an iterator that a function returns: no length, no way but from the start."""
 
@@ -256,7 +256,7 @@ class Iterated(Plan):
         return CheckedBlocks(self, where)
 
 
-@dataclass(frozen=True)
+@record
 class CheckedBlocks(DerivedPlan):
     """Items that can't be looked at beforehand, each checked as it comes."""
 

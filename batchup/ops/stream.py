@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 
 from batchup.ops.checks import describe, describe_callable
-from batchup.ops.plan import Count, Plan, is_known
+from batchup.ops.plan import Count, Plan, is_known, record
 
 __all__ = ["Stage", "Step", "Stream", "Work", "as_stream"]
 
@@ -22,7 +22,7 @@ class Step(Protocol):
     def run(self, item: Any) -> Any: ...
 
 
-@dataclass(frozen=True)
+@record
 class Work:
     """What is owed for each item of a plan: the steps, one after another. Runs anywhere."""
 
@@ -40,7 +40,7 @@ class Work:
         return item
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Stream:
     """A re-iterable stream of items: a `plan`, cheap, and the `steps` of work that each item owes.
 
@@ -208,15 +208,13 @@ class Stage:
 
     def __or__(self, after: Any) -> Stage:
         if isinstance(after, Stage):
-            return Stage(_in_turn, self, after, text=f"{self.text} | {after.text}")
+            from toolz import pipe
+
+            return Stage(pipe, self, after, text=f"{self.text} | {after.text}")
         raise TypeError(f"{self!r} | ...: expected a stage; got {describe_callable(after)}")
 
     def __repr__(self) -> str:
         return self.text
-
-
-def _in_turn(stream: Stream, first: Stage, second: Stage) -> Stream:
-    return second(first(stream))
 
 
 def as_stream(source: Any, where: str) -> Stream:
@@ -227,7 +225,7 @@ def as_stream(source: Any, where: str) -> Stream:
     return source if isinstance(source, Stream) else stream_of_items(source, where)
 
 
-@dataclass(frozen=True)
+@record
 class Own:
     """The step that makes a lent item the caller's: the arrays in it are copied."""
 

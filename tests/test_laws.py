@@ -1,7 +1,7 @@
 """The laws of the design, each over generated pipelines of every stage."""
 
 import pickle
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -171,6 +171,30 @@ def test_stages_composed_first_give_the_same(recipe):
     composed = build(recipe) | (ops.skip(1) | (ops.take(9) | ops.map(Spy())))
     assert some(composed) == some(one_by_one)
     assert repr(composed) == repr(one_by_one)
+
+
+def test_every_item_of_every_short_chain():
+    """All chains of up to four of these stages, in any order, entered at every position."""
+    stages = [
+        ("shuffle", (3,)),
+        ("repeat", (2,)),
+        ("chunk", (2, False)),
+        ("chunk", (3, True)),
+        ("skip", (1,)),
+        ("take", (3,)),
+    ]
+    sources = [("indices", (), (5,)), ("blocks", (), ([4, 2, 0], [], [9], [7, 7]))]
+    for source, length in product(sources, range(5)):
+        for chain in product(stages, repeat=length):
+            recipe = source
+            for stage, args in chain:
+                recipe = (stage, (recipe,), args)
+            stream, expected = build(recipe), model(recipe)
+            assert len(stream) == len(expected), stream
+            assert stream.num_samples in (None, sum(map(len, expected))), stream
+            for k, item in enumerate(expected):
+                assert plain(stream[k]) == item, f"item {k} of {stream}"
+            assert list(stream | ops.skip(len(expected))) == []
 
 
 def test_double_is_what_the_models_map_does():

@@ -38,8 +38,9 @@ def as_block(value: Any, where: str) -> Block:
         if len(value) and min(value[0], value[-1]) < 0:
             raise ValueError(f"{wanted}; got {value}")
         return value if value.step == 1 else np.arange(value.start, value.stop, value.step)
-    if not isinstance(value, np.ndarray | Sequence) or isinstance(value, str | bytes):
-        hint = f"; for a block of one write [{value!r}]" if np.ndim(value) == 0 else ""
+    array_like = hasattr(value, "__array__") and not isinstance(value, np.generic)
+    if isinstance(value, str | bytes) or not (array_like or isinstance(value, Sequence)):
+        hint = f"; for a block of one write [{value!r}]" if isinstance(value, int) else ""
         raise TypeError(f"{wanted}; got {describe(value)}{hint}")
     try:
         array = np.asarray(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -47,13 +47,14 @@ def gather(*arrays: Any, include_indices: bool = False, **named: Any) -> Stage:
 
 
 def _gather(stream: Stream, step: Gather) -> Stream:
-    bound = stream.index_plan("gather").bound
+    plan = stream.index_plan("gather")
+    bound = plan.bound
     if bound is not None and bound > step.length:
         raise ValueError(
             f"{step}: expected indices below {step.length}, the length of the arrays; "
             f"{stream!r} reaches {bound - 1}"
         )
-    return stream.owing(step)
+    return replace(stream, plan=plan).owing(step)
 
 
 @record
@@ -132,16 +133,13 @@ def _column_of_list(values: Any, where: str) -> Any:
         if len(shapes) > 1:
             raise ValueError(f"{where}: expected arrays of one shape; got {sorted(shapes)[:4]}")
         return _ListOfArrays(values)
+    wanted = f"{where}: expected numbers, or arrays of one shape"
     try:
         column = np.asarray(values)
     except ValueError as error:  # ragged
-        raise TypeError(
-            f"{where}: expected a list of numbers or arrays of one shape; {error}"
-        ) from None
+        raise TypeError(f"{wanted}; {error}") from None
     if column.dtype == object:
-        raise TypeError(
-            f"{where}: expected a list of numbers or arrays; got {describe(values[0])} in it"
-        )
+        raise TypeError(f"{wanted}; got {describe(values[0])} in the list")
     return column
 
 

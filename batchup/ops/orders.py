@@ -45,7 +45,7 @@ def shuffle(rng: Shuffle) -> Stage:
 
 def _shuffle(stream: Stream, rng: Rng | None) -> Stream:
     plan = stream.index_plan("shuffle")
-    return stream if rng is None else replace(stream, plan=Shuffled(plan, rng))
+    return replace(stream, plan=plan if rng is None else Shuffled(plan, rng))
 
 
 @record

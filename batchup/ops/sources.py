@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -30,7 +30,7 @@ def indices(which: int | ArrayLike) -> Stream:
     >>> list(indices(4)), list(indices([7, 3]))
     ([range(0, 4)], [array([7, 3])])
     """
-    if isinstance(which, int | np.integer) or np.ndim(which) == 0:
+    if not isinstance(which, Sequence) and getattr(which, "ndim", 0) == 0:
         n = whole_number(which, "indices(n)")
         return Stream(Blocks((range(n),)), text=f"indices({n})")
     block = as_block(which, "indices(array)")

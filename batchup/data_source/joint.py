@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 from batchup import ops
@@ -180,7 +181,7 @@ class ChoiceDataSource(_JointDataSource):
             self._refuse(method)
         if not isinstance(indices, tuple) or len(indices) != 2:
             raise TypeError(
-                f"{method}: expected ChoiceBatch(sample_indices, ds_index); got {indices!r}"
+                f"{method}: expected ChoiceBatch(sample_indices, ds_index); got {describe(indices)}"
             )
         return ChoiceBatch(*indices)
 
@@ -217,14 +218,18 @@ class Counted(DerivedPlan):
         return self.promised
 
     def items(self, pass_: int, k: int) -> Iterator[Any]:
-        n = k
-        for n, item in enumerate(self.up.start(pass_, k), k + 1):
-            if n > self.promised:
+        items = self.up.start(pass_, k)
+        for n in range(k, self.promised):
+            for item in items:
                 break
+            else:
+                raise self._broken(f"only {n}")
+            if n + 1 == self.promised and list(islice(items, 1)):
+                raise self._broken("more")
             yield item
-        if n != self.promised:
-            more = "more" if n > self.promised else f"only {n}"
-            raise ValueError(
-                f"a data source said that it has {self.samples} samples, which are {self.promised} "
-                f"batches; it gave {more}"
-            )
+
+    def _broken(self, given: str) -> ValueError:
+        return ValueError(
+            f"a data source said that it has {self.samples} samples, which are {self.promised} "
+            f"batches; it gave {given}"
+        )

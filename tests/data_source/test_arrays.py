@@ -1,0 +1,200 @@
+"""ArrayDataSource and RandomAccessDataSource."""
+
+import pickle
+from itertools import islice, product
+
+import numpy as np
+import pytest
+
+from batchup import ops
+from batchup.data_source import ArrayDataSource, RandomAccessDataSource
+from batchup.sampling import StandardSampler, SubsetSampler, WeightedSampler, WeightedSubsetSampler
+from tests.pipelines import plain
+from tests.test_sampling import Reverse
+
+X = np.arange(33).reshape(11, 3)
+Y = np.arange(11) * 100
+SUBSET = np.array([7, 3, 5, 3])
+
+
+def some(batches):
+    return [plain(batch) for batch in islice(batches, 9)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"repeats": 2},
+        {"repeats": -1},
+        {"indices": SUBSET},
+        {"indices": SUBSET, "repeats": -1, "include_indices": True},
+        {"include_indices": True},
+        {"sampler": SubsetSampler(SUBSET)},
+        {"sampler": Reverse(11)},
+        {"sampler": WeightedSampler(np.arange(11)), "include_indices": True},
+        {"sampler": WeightedSubsetSampler([1, 2, 3, 4], SUBSET)},
+    ],
+)
+@pytest.mark.parametrize("shuffle", [None, False, 5, (1, 2), "rng", True])
+@pytest.mark.parametrize("size", [1, 4, 40])
+def test_law_10_it_is_its_composition(options, shuffle, size):
+    ds = ArrayDataSource([X, Y], **options)
+
+    def rng():
+        np.random.seed(6)
+        return np.random.RandomState(4) if shuffle == "rng" else shuffle
+
+    def composition():
+        return ds.sampler.stream(size, rng()) | ops.gather(
+            X, Y, include_indices=options.get("include_indices", False)
+        )
+
+    if not shuffle and "Weighted" in repr(ds.sampler):
+        with pytest.raises(NotImplementedError):
+            ds.batch_iterator(size, shuffle)
+        return
+    expected = some(composition())
+    assert some(ds.batch_iterator(size, rng())) == expected
+    assert some(ds.stream(size, rng())) == expected
+    indices = some(ds.batch_indices_iterator(size, rng()))
+    assert some(map(ds.samples_by_indices_nomapping, map(np.array, indices))) == expected
+    assert some(pickle.loads(pickle.dumps(ds)).batch_iterator(size, rng())) == expected
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_the_order_is_that_of_the_plain_numpy_loop(make):
+    for n, size, repeats in product((1, 5, 8), (1, 3, 8, 20), (1, 3)):
+        rng, beside = make(1), make(1)
+        ds = ArrayDataSource([np.arange(n)], repeats=repeats)
+        for _ in range(2):
+            order = np.concatenate([beside.permutation(n) for _ in range(repeats)])
+            expected = [order[i : i + size].tolist() for i in range(0, n * repeats, size)]
+            assert [batch.tolist() for (batch,) in ds.batch_iterator(size, shuffle=rng)] == expected
+
+
+def test_a_subset_is_permuted_as_numpy_does():
+    ds = ArrayDataSource([np.arange(20)], indices=SUBSET)
+    [(batch,)] = ds.batch_iterator(10, shuffle=np.random.RandomState(5))
+    assert batch.tolist() == np.random.RandomState(5).permutation(SUBSET).tolist()
+
+
+def test_a_set_smaller_than_the_batch_repeats_within_it():
+    ds = ArrayDataSource([np.arange(3)], repeats=-1)
+    (batch,) = next(ds.batch_iterator(8, shuffle=np.random.RandomState(5)))
+    rng = np.random.RandomState(5)
+    assert batch.tolist() == [i for _ in range(3) for i in rng.permutation(3)][:8]
+
+
+def test_samples_by_indices():
+    ds = ArrayDataSource([X, Y], indices=SUBSET)
+    assert plain(ds.samples_by_indices([0, 3])) == plain((X[[7, 3]], Y[[7, 3]]))
+    assert plain(ds.samples_by_indices_nomapping([0, 3])) == plain((X[[0, 3]], Y[[0, 3]]))
+    named = ArrayDataSource([Y], indices=SUBSET, include_indices=True)
+    assert plain(named.samples_by_indices(np.array([1]))) == ([3], [300])
+    assert plain(named.samples_by_indices_nomapping(np.array([1]))) == ([1], [100])
+
+
+def test_counts():
+    assert ArrayDataSource([X]).num_samples() == 11
+    assert ArrayDataSource([X], repeats=3).num_samples() == 33
+    assert ArrayDataSource([X], repeats=-1).num_samples() == np.inf
+    assert ArrayDataSource([X], indices=SUBSET).num_samples() == 4
+    assert ArrayDataSource([X], sampler=WeightedSampler([1] * 11)).num_samples() == np.inf
+    assert ArrayDataSource([X]).is_random_access
+    assert len(ArrayDataSource([X]).stream(4)) == 3
+
+
+def test_an_empty_set_has_no_batches():
+    ds = ArrayDataSource([X[:0], Y[:0]])
+    assert list(ds.batch_iterator(5, shuffle=True)) == []
+    assert ds.num_samples() == 0
+    assert ds.batch_map_concat(lambda x, y: x, 5) == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (
+            lambda: ArrayDataSource((X, Y)),
+            TypeError,
+            r"expected a list of arrays, such as \[X, y\]; got <tuple of 2>",
+        ),
+        (
+            lambda: ArrayDataSource(X),
+            TypeError,
+            r"expected a list of arrays, such as \[X, y\]; got <11x3 int64>",
+        ),
+        (lambda: ArrayDataSource([]), ValueError, "got an empty list"),
+        (lambda: ArrayDataSource([X, Y[:5]]), ValueError, "array 0 has 11, array 1 has 5"),
+        (lambda: ArrayDataSource([X, 5]), TypeError, "array 1: expected an array"),
+        (
+            lambda: ArrayDataSource([X], repeats=0),
+            ValueError,
+            "repeats: expected a whole number >= 1, or -1",
+        ),
+        (lambda: ArrayDataSource([X], repeats=1.0), TypeError, "got 1.0"),
+        (
+            lambda: ArrayDataSource([X], indices=[11]),
+            ValueError,
+            "expected indices below its 11 samples; .* gives 11",
+        ),
+        (lambda: ArrayDataSource([X], indices=[-1]), ValueError, "got the index -1"),
+        (lambda: ArrayDataSource([X], indices=[0.0]), TypeError, "got <1 float64>"),
+        (lambda: ArrayDataSource([X], indices=X[:, 0] > 3), TypeError, "np.flatnonzero"),
+        (lambda: ArrayDataSource([X], sampler=StandardSampler(12)), ValueError, "gives 11"),
+        (lambda: ArrayDataSource([X], sampler=5), TypeError, "expected a sampler; got 5"),
+        (lambda: ArrayDataSource([X], sampler=StandardSampler(5), repeats=2), ValueError, "got both"),
+        (lambda: ArrayDataSource([X], sampler=StandardSampler(5), indices=[1]), ValueError, "got both"),
+        (lambda: ArrayDataSource([X]).batch_iterator(0), ValueError, r"chunk\(size\)"),
+        (
+            lambda: ArrayDataSource([X]).batch_iterator(5, shuffle="yes"),
+            TypeError,
+            "shuffle: expected a seed",
+        ),
+        (lambda: ArrayDataSource([X]).batch_iterator(5, shufle=True), TypeError, "shufle"),
+        (lambda: ArrayDataSource([X]).map(5), TypeError, "expected a function"),
+    ],
+)
+def test_errors_when_it_is_built(make, error, text):
+    with pytest.raises(error, match=text):
+        make()
+
+
+class Squares(RandomAccessDataSource):
+    """A user's own source, with no more than is asked for."""
+
+    def samples_by_indices_nomapping(self, indices):
+        assert type(indices) is np.ndarray
+        return (indices * indices,)
+
+
+@pytest.mark.parametrize("options", [{}, {"indices": SUBSET}, {"repeats": 2, "include_indices": True}])
+@pytest.mark.parametrize("shuffle", [None, 3])
+def test_a_users_own_random_access_source_works_as_ours_do(options, shuffle):
+    mine = Squares(11, **options)
+    ours = ArrayDataSource([np.arange(11) ** 2], **options)
+    assert some(mine.batch_iterator(4, shuffle)) == some(ours.batch_iterator(4, shuffle))
+    assert some(mine.batch_indices_iterator(4, shuffle)) == some(
+        ours.batch_indices_iterator(4, shuffle)
+    )
+    assert plain(mine.samples_by_indices([1, 0])) == plain(ours.samples_by_indices([1, 0]))
+    assert mine.num_samples() == ours.num_samples()
+    assert some(mine.map(lambda *b: b[::-1]).batch_iterator(5)) == some(
+        ours.map(lambda *b: b[::-1]).batch_iterator(5)
+    )
+    assert plain(mine.batch_map_concat(lambda *b: b[-1], 4)) == plain(
+        ours.batch_map_concat(lambda *b: b[-1], 4)
+    )
+
+
+def test_reprs():
+    assert repr(ArrayDataSource([X, Y])) == "ArrayDataSource([<11x3 int64>, <11 int64>])"
+    assert repr(ArrayDataSource([X], indices=SUBSET, include_indices=True)) == (
+        "ArrayDataSource([<11x3 int64>], sampler=SubsetSampler(<4 int64>, repeats=1), include_indices=True)"
+    )
+    assert (
+        repr(ArrayDataSource([X]).stream(4, 7))
+        == "indices(11) | shuffle(7) | chunk(4) | gather(<11x3 int64>)"
+    )
+    assert "map(Squares.samples_by_indices_nomapping)" in repr(Squares(3).stream(2))

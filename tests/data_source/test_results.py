@@ -1,0 +1,204 @@
+"""batch_map_concat and batch_map_mean, as methods and as functions."""
+
+import numpy as np
+import pytest
+from tqdm import tqdm
+
+from batchup.data_source import (
+    ArrayDataSource,
+    CallableDataSource,
+    CompositeDataSource,
+    IteratorDataSource,
+    batch_map_concat,
+    batch_map_mean,
+)
+
+X = np.arange(10.0).reshape(5, 2)
+Y = np.arange(5)
+DS = ArrayDataSource([X, Y])
+
+
+class Tensor:
+    """What other libraries return: not an array, but with one."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("func", "expected"),
+    [
+        (lambda x, y: None, ()),
+        (lambda x, y: y * 2, (Y * 2,)),
+        (lambda x, y: (y, x), (Y, X)),
+        (lambda x, y: [y, x], (Y, X)),
+        (lambda x, y: Tensor(x), (X,)),
+        (lambda x, y: (Tensor(y), x), (Y, X)),
+        (lambda x, y: (), ()),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_concat(func, expected, size):
+    for found in (
+        DS.batch_map_concat(func, size),
+        batch_map_concat(func, DS.batch_iterator(size)),
+        batch_map_concat(func, DS.stream(size)),
+        DS.map(lambda *batch: batch).batch_map_concat(func, batch_size=size),
+    ):
+        assert type(found) is tuple
+        assert len(found) == len(expected)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+            assert type(a) is np.ndarray
+
+
+@pytest.mark.parametrize(
+    ("func", "axis", "expected"),
+    [
+        (lambda x, y: float(x.sum()), None, (9.0,)),
+        (lambda x, y: int(y.sum()), None, (2.0,)),
+        (lambda x, y: y.sum(), None, (2.0,)),
+        (lambda x, y: x.sum(axis=0), None, (X.mean(axis=0),)),
+        (lambda x, y: (x.sum(), y.sum()), None, (9.0, 2.0)),
+        (lambda x, y: [float(x.sum()), y.sum()], None, (9.0, 2.0)),
+        (lambda x, y: Tensor(y.sum()), None, (2.0,)),
+        (lambda x, y: [Tensor(y.sum()), 5 * len(y)], None, (2.0, 5.0)),
+        (lambda x, y: y, 0, (2.0,)),
+        (lambda x, y: [y, x], 0, (2.0, X.mean(axis=0))),
+        (lambda x, y: x, (0, 1), (9.0,)),
+        (lambda x, y: (y > 1).sum(), None, (0.6,)),
+        (lambda x, y: (1j * y).sum(), None, (2j,)),
+        (lambda x, y: np.float32(y.sum()), None, (2.0,)),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_mean(func, axis, expected, size):
+    for found in (
+        DS.batch_map_mean(func, size, sum_axis=axis),
+        batch_map_mean(func, DS.batch_iterator(size), sum_axis=axis),
+    ):
+        assert type(found) is tuple
+        assert len(found) == len(expected)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b)
+            assert np.asarray(a).dtype in (np.float64, np.complex128)
+
+
+def test_a_mean_of_many_float32_keeps_its_precision():
+    ones = ArrayDataSource([np.full(3_000_000, 0.1, np.float32)])
+    (mean,) = ones.batch_map_mean(lambda x: x.sum(dtype=np.float64), 1000)
+    assert abs(mean - np.float64(np.float32(0.1))) < 1e-12
+
+
+def test_the_functions_own_arrays_are_not_added_into():
+    kept = []
+
+    def sums(x, y):
+        kept.append(x.sum(axis=0))
+        return kept[-1]
+
+    DS.batch_map_mean(sums, 2)
+    np.testing.assert_array_equal(kept[0], X[:2].sum(axis=0))
+
+
+def test_arguments_before_the_batch_and_those_of_the_iterator():
+    (found,) = DS.batch_map_concat(lambda a, b, x, y: y + a * b, 2, prepend_args=(10, 3), shuffle=7)
+    order = np.concatenate([y for _, y in DS.batch_iterator(2, shuffle=7)])
+    np.testing.assert_array_equal(found, order + 30)
+    (mean,) = DS.batch_map_mean(lambda a, x, y: a * len(y), 2, prepend_args=[4])
+    assert mean == 4
+
+
+def test_how_many_batches():
+    (found,) = DS.batch_map_concat(lambda x, y: y, 2, n_batches=2)
+    assert found.tolist() == [0, 1, 2, 3]
+    endless = ArrayDataSource([Y], repeats=-1)
+    (found,) = endless.batch_map_concat(lambda y: y, 3, n_batches=3)
+    assert found.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3]
+    (mean,) = endless.batch_map_mean(lambda y: y.sum(), 5, n_batches=2)
+    assert mean == 2
+    assert batch_map_concat(lambda y: y, endless.batch_iterator(3), n_batches=0) == ()
+
+
+def test_no_more_batches_are_taken_than_asked_for():
+    batches = iter([(Y,)] * 5)
+    batch_map_concat(lambda y: y, batches, n_batches=2)
+    assert len(list(batches)) == 3
+
+
+@pytest.mark.parametrize("method", ["batch_map_concat", "batch_map_mean"])
+def test_an_endless_source_without_a_number_is_an_error_before_anything_runs(method):
+    def batches(size):
+        raise AssertionError("not to be called")
+
+    for endless in (
+        ArrayDataSource([Y], repeats=-1),
+        CallableDataSource(batches, np.inf),
+        CompositeDataSource([ArrayDataSource([Y], repeats=-1), CallableDataSource(batches, np.inf)]),
+        IteratorDataSource(iter([]), np.inf),
+    ):
+        with pytest.raises(ValueError, match="is endless: expected n_batches="):
+            getattr(endless, method)(lambda *batch: None, 3)
+
+
+def test_progress_is_called_as_tqdm_is():
+    calls = []
+
+    def progress(batches, total, leave):
+        calls.append((total, leave))
+        return batches
+
+    DS.batch_map_concat(lambda x, y: y, 2, progress_iter_func=progress)
+    DS.batch_map_mean(lambda x, y: 0, 2, progress_iter_func=progress, n_batches=2)
+    CallableDataSource(lambda size: iter([])).batch_map_concat(len, 2, progress)
+    CallableDataSource(lambda size: iter([(Y,)]), 5).batch_map_concat(lambda y: y, 2, progress)
+    batch_map_concat(lambda x, y: y, DS.batch_iterator(2), progress, n_batches=1)
+    batch_map_concat(lambda x, y: y, list(DS.batch_iterator(2)), progress)
+    batch_map_mean(lambda x, y: 0, iter([(X, Y)]), progress)
+    assert calls == [
+        (3, False),
+        (2, False),
+        (None, False),
+        (3, False),
+        (1, False),
+        (3, False),
+        (None, False),
+    ]
+
+
+def test_tqdm_itself(capsys):
+    (found,) = DS.batch_map_concat(lambda x, y: y, 2, progress_iter_func=tqdm)
+    assert found.tolist() == Y.tolist()
+    assert "0/3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("function", [batch_map_concat, batch_map_mean])
+def test_results_that_are_none(function):
+    with pytest.raises(TypeError, match="for batch 0 there was 'text' in it"):
+        function(lambda y: "text", iter([(Y,)]))
+    with pytest.raises(TypeError, match="for batch 0 there was <dict of 0> in it"):
+        function(lambda y: (y, {}), iter([(Y,)]))
+    with pytest.raises(ValueError, match="expected 1 results of each batch; batch 1 gave 2"):
+        results = iter([(Y,), (Y, Y)])
+        function(lambda y: next(results), iter([(Y,), (Y,)]))
+    with pytest.raises(TypeError, match="expected a function; got 5"):
+        function(5, iter([]))
+
+
+def test_a_number_can_not_be_concatenated():
+    with pytest.raises(TypeError, match=r"expected arrays of shape \(samples, ...\); got the number 3"):
+        batch_map_concat(lambda y: 3, iter([(Y,)]))
+
+
+def test_the_mean_of_no_samples():
+    with pytest.raises(ValueError, match="got no samples, so no mean"):
+        batch_map_mean(lambda y: 0, iter([]))
+
+
+def test_samples_are_counted_in_nested_batches_and_dicts():
+    for batch in ({"x": X}, ((X, Y), Y), [X], X):
+        (mean,) = batch_map_mean(lambda *parts: 10, [batch])
+        assert mean == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, NamedTuple
 
 from batchup import ops
@@ -207,6 +206,9 @@ def _counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
     return stream
 
 
+_END = object()
+
+
 @record
 class Counted(DerivedPlan):
     """A plan whose length somebody else has vouched for; ValueError where it turns out wrong."""
@@ -220,11 +222,10 @@ class Counted(DerivedPlan):
     def items(self, pass_: int, k: int) -> Iterator[Any]:
         items = self.up.start(pass_, k)
         for n in range(k, self.promised):
-            for item in items:
-                break
-            else:
+            item = next(items, _END)
+            if item is _END:
                 raise self._broken(f"only {n}")
-            if n + 1 == self.promised and list(islice(items, 1)):
+            if n + 1 == self.promised and next(items, _END) is not _END:
                 raise self._broken("more")
             yield item
 

@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.ops.checks import as_block, block_array, describe, whole_number
+from batchup.ops.draws import cumulative_weights
 from batchup.ops.plan import Count
 from batchup.ops.randomness import Shuffle, as_rng, generator_of
-from batchup.ops.sources import cumulative_weights, stream_of_call
+from batchup.ops.sources import stream_of_call
 
 __all__ = [
     "AbstractSampler",

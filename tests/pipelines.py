@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.random import PCG64, RandomState, SeedSequence
 
 from batchup import ops
+from batchup.ops.feistel import permuted, round_keys
 
 X = np.arange(200).reshape(100, 2) * 10
 Y = np.arange(100) + 1000
@@ -34,6 +35,7 @@ BUILD = {
     "drawn": lambda streams, rng, weights: ops.sample(weights, rng),
     "shuffle": lambda streams, rng, seed: streams[0] | ops.shuffle(seed),
     "stateful": lambda streams, rng: streams[0] | ops.shuffle(rng),
+    "permute": lambda streams, rng, seed: streams[0] | ops.permute(seed),
     "repeat": lambda streams, rng, times: streams[0] | ops.repeat(times),
     "chunk": lambda streams, rng, size, drop: streams[0] | ops.chunk(size, drop_last=drop),
     "skip": lambda streams, rng, k: streams[0] | ops.skip(k),
@@ -66,6 +68,17 @@ def _shuffled(before, p, seed):
     blocks = model(before[0], p)
     first = p * len(blocks)
     return [keyed(seed, n).permutation(np.array(b, int)).tolist() for n, b in enumerate(blocks, first)]
+
+
+def _permuted(before, p, seed):
+    """The order is what `feistel` says; that it is a good permutation is tested in its own place."""
+    blocks = model(before[0], p)
+    keys = [round_keys(seed, n) for n in range(p * len(blocks), (p + 1) * len(blocks))]
+    orders = [
+        permuted(np.arange(len(b), dtype=np.uint64), len(b), k)
+        for b, k in zip(blocks, keys, strict=True)
+    ]
+    return [[block[int(i)] for i in order] for block, order in zip(blocks, orders, strict=True)]
 
 
 def _repeated(before, p, times):
@@ -132,6 +145,7 @@ MODEL = {
     "subset": lambda before, p, array: [array],
     "blocks": lambda before, p, *blocks: list(blocks),
     "shuffle": _shuffled,
+    "permute": _permuted,
     "repeat": _repeated,
     "chunk": _chunked,
     "skip": lambda before, p, k: model(before[0], p)[k:],
@@ -170,6 +184,7 @@ BY_POSITION = {
 }
 STAGES = {
     "shuffle": st.tuples(seeds),
+    "permute": st.tuples(seeds),
     "chunk": st.tuples(sizes, st.booleans()),
     **BY_POSITION,
 }

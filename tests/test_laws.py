@@ -115,7 +115,8 @@ def test_law_3_an_item_by_its_number_does_its_own_work_alone(recipe, k):
 def test_law_3_holds_twice_over(recipe, data):
     everything = some(build(recipe))
     j, k = data.draw(st.integers(0, 6)), data.draw(st.integers(0, 6))
-    assert some(build(recipe) | ops.skip(j) | ops.skip(k)) == everything[j + k :][:SOME]
+    skipped = some(build(recipe) | ops.skip(j) | ops.skip(k))
+    assert skipped[: SOME - j - k] == everything[j + k :]
 
 
 @given(recipes | wild_recipes)

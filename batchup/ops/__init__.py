@@ -9,10 +9,11 @@
 """
 
 from batchup.ops.blocks import chunk, skip, take
+from batchup.ops.draws import sample
 from batchup.ops.items import gather, map
 from batchup.ops.joins import choose, zip
-from batchup.ops.orders import repeat, shuffle
-from batchup.ops.sources import indices, sample
+from batchup.ops.orders import permute, repeat, shuffle
+from batchup.ops.sources import indices
 from batchup.ops.stream import Stage, Stream
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "gather",  # read the samples of a block
     "indices",  # a source: the indices 0..n-1, or a subset, as one block
     "map",  # call a function with each item
+    "permute",  # as shuffle, in constant memory
     "repeat",  # several passes, or endless ones
     "sample",  # a source: endless weighted draws
     "shuffle",  # permute within each block

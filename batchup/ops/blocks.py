@@ -48,7 +48,8 @@ class Chunked(DerivedPlan):
     @property
     def traits(self) -> Traits:
         up = self.up.traits
-        return replace(up, jumps=up.jumps and up.sized)
+        lent = up.lent and not up.lazy  # a slice of a lazy block is new
+        return replace(up, jumps=up.jumps and up.sized, lent=lent, lazy=False)
 
     @property
     def length(self) -> Count:
@@ -106,7 +107,7 @@ class Chunked(DerivedPlan):
 
 
 def _apart(block: Block) -> Block:
-    return block if isinstance(block, range) else block.copy()
+    return block.copy() if isinstance(block, np.ndarray) else block
 
 
 def _joined(pieces: list[Block]) -> Block:

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Block", "as_block", "block_array", "describe", "describe_callable", "whole_number"]
+__all__ = [
+    "Block",
+    "LazyBlock",
+    "PlainBlock",
+    "as_block",
+    "block_array",
+    "describe",
+    "describe_callable",
+    "whole_number",
+]
 
-Block = range | NDArray[np.intp]
+
+class LazyBlock(ABC):
+    """An index block of which only slices are written out, each when it is asked for."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, part: slice) -> NDArray[np.intp]: ...
+
+
+PlainBlock = range | NDArray[np.intp]
+Block = PlainBlock | LazyBlock
 
 
 def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = None) -> int:
@@ -28,7 +50,7 @@ def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = No
     return number
 
 
-def as_block(value: Any, where: str) -> Block:
+def as_block(value: Any, where: str) -> PlainBlock:
     """`value` as an index block: a `range` of step 1, or a 1-D intp array, of numbers >= 0.
 
     Raises TypeError for what is not a 1-D sequence of integers, ValueError for negative ones.
@@ -57,10 +79,10 @@ def as_block(value: Any, where: str) -> Block:
 
 
 def block_array(block: Block) -> NDArray[np.intp]:
-    """The block as an integer array; a `range` is written out."""
+    """The block as an integer array; a `range` or a lazy block is written out."""
     if isinstance(block, range):
         return np.arange(block.start, block.stop, dtype=np.intp)
-    return block
+    return block[:] if isinstance(block, LazyBlock) else block
 
 
 def describe(value: Any) -> str:

@@ -42,7 +42,7 @@ class Traits:
     `pure`: every iteration gives the same. `jumps`: any position is reached without going through
     those before it. `sized`: `before` and `seek` know how many samples lie where. `lent`: the items
     belong to somebody else, and are copied before anybody may write into them. `blocks`: they are
-    index blocks. `once`: there is no second pass.
+    index blocks; `lazy`: they are lazy ones, for `chunk` to cut. `once`: there is no second pass.
     """
 
     pure: bool = True
@@ -50,6 +50,7 @@ class Traits:
     sized: bool = True
     lent: bool = False
     blocks: bool = True
+    lazy: bool = False
     once: bool = False
 
 

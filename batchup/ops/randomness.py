@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.ops.checks import Block, describe
+from batchup.ops.checks import Block, block_array, describe
 from batchup.ops.plan import record
 
 if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this library may take
@@ -145,6 +145,6 @@ def _frozen_generator(
 
 def _permutation(draw: Callable[[Any], NDArray[Any]], block: Block) -> NDArray[np.intp]:
     if not isinstance(block, range):
-        return draw(block)
+        return draw(block_array(block))
     order = draw(len(block)).astype(np.intp, copy=False)
     return order + block.start if block.start else order

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from batchup.ops.checks import describe, describe_callable
+from batchup.ops.checks import LazyBlock, block_array, describe, describe_callable
 from batchup.ops.plan import Count, Plan, is_known, record
 
 __all__ = ["Stage", "Step", "Stream", "Work", "as_stream"]
@@ -77,11 +77,12 @@ class Stream:
     @property
     def work(self) -> Work:
         """What is owed for each item of the plan; at the least, that it belongs to the caller."""
-        return Work(self.steps or ((Own(),) if self.plan.traits.lent else ()))
+        traits = self.plan.traits
+        return Work(self.steps or ((Own(),) if traits.lent or traits.lazy else ()))
 
     def owing(self, step: Step) -> Stream:
         """This stream with one more step of work for each item."""
-        only_reads = getattr(step, "only_reads", False)
+        only_reads = getattr(step, "only_reads", False) and not self.plan.traits.lazy
         before = self.steps if self.steps or only_reads else self.work.steps
         return replace(self, steps=(*before, step))
 
@@ -230,6 +231,8 @@ class Own:
     """The step that makes a lent item the caller's: the arrays in it are copied."""
 
     def run(self, item: Any) -> Any:
+        if isinstance(item, LazyBlock):
+            return block_array(item)
         if isinstance(item, np.ndarray):
             return item.copy()
         if isinstance(item, tuple):
@@ -244,7 +247,7 @@ class Own:
 
 def _glance(item: Any) -> str:
     """The first few sample indices of what a plan gave for a batch."""
-    if isinstance(item, range | np.ndarray) and np.ndim(item) == 1:
+    if isinstance(item, range | LazyBlock) or (isinstance(item, np.ndarray) and item.ndim == 1):
         head = ", ".join(str(index) for index in item[:5])
         return f"samples [{head}{', ...' if len(item) > 5 else ''}]"
     if isinstance(item, tuple):

@@ -1,0 +1,116 @@
+"""Endless draws: `sample` by weight, `stratify` by class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup.ops.checks import as_block, describe
+from batchup.ops.plan import Plan, Traits, record
+from batchup.ops.randomness import Rng, Shuffle, as_rng, shuffle_text
+from batchup.ops.stream import Stream
+
+__all__ = ["cumulative_weights", "sample"]
+
+
+def sample(weights: ArrayLike, rng: Shuffle, indices: ArrayLike | None = None) -> Stream:
+    """Endless weighted draws, with replacement: index i comes with probability w[i] / sum(w).
+
+    `weights` is a 1-D float array, >= 0, not all 0, of any sum; `rng` is as for `shuffle`, but not
+    None. With `indices` (1-D, as long as `weights`) weight i is that of the sample `indices[i]`.
+    `chunk` right after it draws just the samples of each batch; on its own, a block is n draws. From
+    a RandomState or Generator the draws are those of its `choice(n, size, p=weights)`, bit for bit.
+    Raises TypeError or ValueError for weights that are no such array, and for no `rng`.
+
+    A draw is a binary search for a uniform number in the cumulative weights (inverse transform
+    sampling; Devroye, Non-Uniform Random Variate Generation, 1986, chapter III.2).
+
+    >>> from batchup import ops
+    >>> list(sample([0, 1, 0, 3], rng=5) | ops.chunk(6) | ops.take(2))
+    [array([3, 3, 1, 1, 1, 3]), array([1, 3, 3, 1, 3, 3])]
+    """
+    cumulative = cumulative_weights(weights, "sample")
+    draws = as_rng(rng, "sample")
+    if draws is None:
+        raise ValueError("sample: weighted draws have no order; expected rng=, a seed or a generator")
+    text = f"sample({describe(np.asarray(weights))}, {shuffle_text(rng)}"
+    subset = None
+    if indices is not None:
+        block = as_block(indices, "sample: indices")
+        subset = np.array(block, dtype=np.intp)
+        if len(subset) != len(cumulative):
+            raise ValueError(
+                f"sample: expected one index a weight; got {len(cumulative)} weights and "
+                f"{len(subset)} indices"
+            )
+        text += f", {describe(subset)}"
+    return Stream(Draws(cumulative, draws, subset, len(cumulative)), text=text + ")")
+
+
+def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:
+    """The cumulative probabilities of checked weights, computed as NumPy's `choice` computes them."""
+    wanted = f"{where}: expected weights as a 1-D array of numbers >= 0 with a positive finite sum"
+    try:
+        p = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{wanted}; got {describe(weights)}") from None
+    if p.ndim != 1 or np.iscomplexobj(weights):
+        raise TypeError(f"{wanted}; got {describe(np.asarray(weights))}")
+    if np.isnan(p).any():
+        raise ValueError(f"{wanted}; weight {int(np.isnan(p).argmax())} is NaN")
+    if (p < 0).any():
+        raise ValueError(f"{wanted}; weight {int((p < 0).argmax())} is {p[p < 0][0]}")
+    total = p.sum()
+    if not 0 < total < math.inf:
+        raise ValueError(f"{wanted}; the sum of {len(p)} weights is {total}")
+    if abs(total - 1) > math.sqrt(np.finfo(np.float64).eps):  # what `choice` takes for 1
+        p = p / total
+    cumulative: NDArray[np.float64] = p.cumsum()
+    cumulative /= cumulative[-1]
+    return cumulative
+
+
+@record
+class Draws(Plan):
+    """Endless weighted draws in blocks of `size`."""
+
+    cumulative: NDArray[np.float64]
+    rng: Rng
+    subset: NDArray[np.intp] | None
+    size: int
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(pure=self.rng.pure, jumps=self.rng.pure)
+
+    @property
+    def length(self) -> float:
+        return math.inf
+
+    @property
+    def samples(self) -> float:
+        return math.inf
+
+    @property
+    def bound(self) -> int:
+        return len(self.cumulative) if self.subset is None else int(self.subset.max()) + 1
+
+    def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
+        uniforms = self.rng.uniforms((pass_,), k * self.size)
+        find, subset = self.cumulative.searchsorted, self.subset
+        while True:
+            drawn = find(uniforms(self.size), side="right")
+            yield drawn if subset is None else subset.take(drawn)
+
+    def before(self, k: int) -> int:
+        return k * self.size
+
+    def seek(self, offset: int) -> tuple[int, int]:
+        return divmod(offset, self.size)
+
+    def cut(self, size: int) -> Draws:
+        return replace(self, size=size)

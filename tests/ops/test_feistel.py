@@ -1,0 +1,130 @@
+"""permute: a bijection for every n, close to uniform, and the same for ever."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchup import ops
+from batchup.ops.feistel import permuted, round_keys
+
+
+def whole(n, seed, number=0):
+    return permuted(np.arange(n, dtype=np.uint64), n, round_keys(seed, number)).astype(int)
+
+
+@pytest.mark.parametrize("first", range(0, 3001, 500))
+def test_it_is_a_bijection_for_every_small_n(first):
+    for n in range(first, min(first + 500, 3001)):
+        assert np.array_equal(np.sort(whole(n, seed=n)), np.arange(n)), n
+
+
+@given(st.integers(1, 10**5), st.integers(0, 2**70))
+def test_it_is_a_bijection(n, seed):
+    assert np.bincount(whole(n, seed), minlength=n).max() == 1
+
+
+@given(st.integers(2**40, 2**62), st.integers(0, 99), st.data())
+def test_places_far_apart_of_a_huge_set_stay_within_it_and_apart(n, seed, data):
+    places = data.draw(st.lists(st.integers(0, n - 1), min_size=2, max_size=50, unique=True))
+    numbers = permuted(np.array(places, np.uint64), n, round_keys(seed, 0))
+    assert numbers.max() < n
+    assert len(set(numbers.tolist())) == len(places)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 7, 16, 24, 65, 100])
+def test_every_sample_comes_to_every_place_equally_often(n):
+    trials = 300 * n
+    counts = np.zeros((n, n))
+    for seed in range(trials):
+        counts[np.arange(n), whole(n, seed)] += 1
+    expected = trials / n
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    freedom = (n - 1) ** 2
+    assert chi_square < freedom + 4 * np.sqrt(2 * freedom) + 8  # some four deviations
+
+
+@pytest.mark.parametrize("n", [10, 97, 1000, 4096, 50_000])
+def test_fixed_points_and_neighbours_are_as_many_as_by_chance(n):
+    trials = max(20, 40_000 // n)
+    fixed = neighbours = 0
+    for seed in range(trials):
+        order = whole(n, seed)
+        fixed += (order == np.arange(n)).sum()
+        neighbours += (np.abs(np.diff(order)) == 1).sum()
+    # Poisson, with means of 1 and of 2 (n - 1) / n an order
+    for count, mean in ((fixed, trials), (neighbours, trials * 2 * (n - 1) / n)):
+        assert abs(count - mean) < 4 * np.sqrt(mean) + 4
+
+
+@pytest.mark.parametrize("n", [1000, 30_000])
+def test_pairs_of_passes_and_of_seeds_have_nothing_to_do_with_each_other(n):
+    for one, other in (((1, 0), (1, 1)), ((1, 0), (2, 0)), ((0, 1), (1, 0)), ((1, 2**64), (1, 0))):
+        same = (whole(n, *one) == whole(n, *other)).sum()
+        assert same < 12  # Poisson of mean 1
+
+
+def test_golden_orders():
+    stream = ops.indices(12) | ops.permute(12345) | ops.repeat(2)
+    assert [block.tolist() for block in stream] == GOLDEN
+    assert (ops.indices(10**12) | ops.permute((3, 4)) | ops.chunk(3))[10**9].tolist() == GOLDEN_FAR
+
+
+GOLDEN = [[0, 8, 4, 11, 2, 6, 7, 10, 9, 1, 3, 5], [3, 1, 10, 7, 8, 11, 6, 9, 4, 5, 2, 0]]
+GOLDEN_FAR = [840859470841, 820886202229, 809510710217]
+
+
+def test_blocks_are_cut_across_seams_as_those_of_shuffle_are():
+    stream = ops.indices(5) | ops.permute(1) | ops.repeat(2)
+    flat = np.concatenate(list(stream)).tolist()
+    assert [len(block) for block in stream | ops.chunk(4)] == [4, 4, 2]
+    assert np.concatenate(list(stream | ops.chunk(4))).tolist() == flat
+    assert sorted(flat[:5]) == sorted(flat[5:]) == [0, 1, 2, 3, 4]
+    assert flat[:5] != flat[5:]
+
+
+def test_of_a_subset_and_of_windows():
+    subset = np.array([30, 10, 20])
+    [order] = ops.indices(subset) | ops.permute(3)
+    assert sorted(order) == [10, 20, 30]
+    windows = [sorted(block) for block in ops.indices(8) | ops.chunk(4) | ops.permute(3)]
+    assert windows == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    again = list(ops.indices(8) | ops.permute(2) | ops.shuffle(3))
+    assert sorted(again[0]) == list(range(8))
+
+
+def test_without_chunk_a_gather_gets_integer_arrays():
+    class Asked:
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, key):
+            assert type(key) is np.ndarray
+            return key
+
+    [(batch, direct)] = ops.indices(4) | ops.permute(1) | ops.gather(Asked(), np.arange(4))
+    assert batch.tolist() == direct.tolist()
+
+
+def test_it_takes_constant_memory():
+    stream = ops.indices(10**12) | ops.permute(7) | ops.chunk(64)
+    stream[0]
+    tracemalloc.start()
+    stream[10**9]
+    list(stream | ops.skip(10**10) | ops.take(3))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
+
+
+@pytest.mark.parametrize("seed", [None, True, False, 1.5, "7", np.random.RandomState(1), np.random])
+def test_it_wants_a_seed(seed):
+    with pytest.raises(TypeError, match=r"permute\(seed\): expected"):
+        ops.permute(seed)
+
+
+def test_larger_blocks_are_refused():
+    with pytest.raises(ValueError, match=r"expected blocks of 2\*\*62 samples at most"):
+        (ops.indices(2**62 + 1) | ops.permute(1) | ops.chunk(3))[0]

@@ -40,6 +40,7 @@ BUILD = {
     "chunk": lambda streams, rng, size, drop: streams[0] | ops.chunk(size, drop_last=drop),
     "skip": lambda streams, rng, k: streams[0] | ops.skip(k),
     "take": lambda streams, rng, k: streams[0] | ops.take(k),
+    "shard": lambda streams, rng, index, count: streams[0] | ops.shard(index % count, count),
     "gather": lambda streams, rng: streams[0] | ops.gather(X, Y),
     "named": lambda streams, rng: streams[0] | ops.gather(x=X, y=Y, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
@@ -150,6 +151,10 @@ MODEL = {
     "chunk": _chunked,
     "skip": lambda before, p, k: model(before[0], p)[k:],
     "take": lambda before, p, k: model(before[0], p)[:k],
+    "shard": lambda before, p, index, count: [
+        np.array_split(np.array(block, int), count)[index % count].tolist()
+        for block in model(before[0], p)
+    ],
     "gather": lambda before, p: [_gathered(block) for block in model(before[0], p)],
     "named": lambda before, p: [
         {"indices": block, "x": _gathered(block)[0], "y": _gathered(block)[1]}
@@ -186,6 +191,7 @@ STAGES = {
     "shuffle": st.tuples(seeds),
     "permute": st.tuples(seeds),
     "chunk": st.tuples(sizes, st.booleans()),
+    "shard": st.tuples(places, st.integers(1, 4)),
     **BY_POSITION,
 }
 WORK = {"gather": st.just(()), "named": st.just(()), "map": st.just(())}

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from batchup import ops
 from batchup.data_source import results
 from batchup.ops.checks import describe, describe_callable
-from batchup.ops.items import Map
+from batchup.ops.functions import Map
 from batchup.ops.plan import Count
 from batchup.ops.randomness import Shuffle
 from batchup.ops.sources import stream_of_call

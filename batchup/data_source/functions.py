@@ -88,8 +88,8 @@ class IteratorDataSource(AbstractDataSource):
         return self.n_samples
 
     def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
-        """The iterator itself: the batch size, the order and the rest are its own affair."""
-        return self.batch_iter
+        """What the iterator gives: the batch size, the order and the rest are its own affair."""
+        return iter(self.stream(batch_size))
 
     def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Stream:
         return stream_of_call(self._rest, repr(self), once=True, samples=self.n_samples)

@@ -10,9 +10,11 @@
 
 from batchup.ops.blocks import chunk, skip, take
 from batchup.ops.draws import sample
-from batchup.ops.items import gather, map
+from batchup.ops.functions import map
+from batchup.ops.items import gather
 from batchup.ops.joins import choose, zip
 from batchup.ops.orders import permute, repeat, shuffle
+from batchup.ops.shards import shard
 from batchup.ops.sources import indices
 from batchup.ops.stream import Stage, Stream
 
@@ -27,6 +29,7 @@ __all__ = [
     "permute",  # as shuffle, in constant memory
     "repeat",  # several passes, or endless ones
     "sample",  # a source: endless weighted draws
+    "shard",  # one part of every block, for data-parallel training
     "shuffle",  # permute within each block
     "skip",  # start at an item further on
     "take",  # end after so many items

@@ -65,6 +65,10 @@ class Chunked(DerivedPlan):
             return samples - samples % self.size
         return samples
 
+    @property
+    def block_size(self) -> int:
+        return self.size
+
     def items(self, pass_: int, k: int) -> Iterator[Block]:
         size = self.size
         at, i = self.up.seek(k * size) if k else (0, 0)
@@ -166,6 +170,11 @@ class Between(DerivedPlan):
         if length is None or not self.up.traits.sized:
             return None
         return math.inf if isinstance(length, float) else self.before(length)
+
+    @property
+    def block_size(self) -> int | None:
+        # Cut at an end, the short block is still the last.
+        return self.up.block_size
 
     def items(self, pass_: int, k: int) -> Iterator[Any]:
         start = self.first + k

@@ -85,7 +85,7 @@ class Draws(Plan):
 
     @property
     def traits(self) -> Traits:
-        return Traits(pure=self.rng.pure, jumps=self.rng.pure)
+        return Traits(pure=self.rng.pure, jumps=self.rng.jumps)
 
     @property
     def length(self) -> float:
@@ -100,10 +100,9 @@ class Draws(Plan):
         return len(self.cumulative) if self.subset is None else int(self.subset.max()) + 1
 
     def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
-        uniforms = self.rng.uniforms((pass_,), k * self.size)
         find, subset = self.cumulative.searchsorted, self.subset
-        while True:
-            drawn = find(uniforms(self.size), side="right")
+        for uniforms in self.rng.uniforms((pass_,), k, self.size):
+            drawn = find(uniforms, side="right")
             yield drawn if subset is None else subset.take(drawn)
 
     def before(self, k: int) -> int:

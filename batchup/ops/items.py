@@ -1,4 +1,4 @@
-"""The work: `gather` reads the samples of a block, `map` calls the user's function."""
+"""Reading: `gather` makes batches of index blocks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.ops.checks import Block, block_array, describe, describe_callable
+from batchup.ops.checks import Block, block_array, describe
 from batchup.ops.plan import record
 from batchup.ops.stream import Stage, Stream
 
-__all__ = ["Gather", "Map", "gather", "map"]
+__all__ = ["Gather", "gather"]
 
 Read = Callable[[Any], Any]
 
@@ -200,37 +200,3 @@ def _pick_sorted(column: Any, block: NDArray[np.intp]) -> NDArray[Any]:
     ordered, place = np.unique(block, return_inverse=True)
     samples: NDArray[Any] = column[ordered]
     return samples[place]
-
-
-def map(fn: Callable[..., Any]) -> Stage:
-    """Call `fn(*batch)` for each tuple, `fn(item)` for anything else; its result is the item.
-
-    An exception from `fn` reaches the caller as it was raised, with a note that says at which item.
-    Raises TypeError for what can't be called.
-
-    >>> from batchup import ops
-    >>> halved = ops.indices(4) | ops.chunk(2) | ops.gather(np.arange(4.0)) | map(lambda x: x / 2)
-    >>> list(halved)
-    [array([0. , 0.5]), array([1. , 1.5])]
-    """
-    if not callable(fn):
-        raise TypeError(f"map(fn): expected a function; got {describe(fn)}")
-    step = Map(fn)
-    return Stage(_map, step, text=str(step))
-
-
-def _map(stream: Stream, step: Map) -> Stream:
-    return stream.owing(step)
-
-
-@record
-class Map:
-    """The step of `map`."""
-
-    fn: Callable[..., Any]
-
-    def run(self, item: Any) -> Any:
-        return self.fn(*item) if isinstance(item, tuple) else self.fn(item)
-
-    def __str__(self) -> str:
-        return f"map({describe_callable(self.fn)})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count, islice
 from typing import Any, NamedTuple
 
@@ -32,10 +33,10 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
     [(array([0, 1]), array([0, 1]), array([ 0, 10])), (array([2]), array([0]), array([20]))]
     """
     members = _members(streams, "zip")
-    step = Join(tuple(member.work for member in members), bool(flatten), bool(trim))
+    step = Join(_works(members), bool(flatten), bool(trim))
     options = [f"{name}=False" for name in ("flatten", "trim") if not getattr(step, name)]
-    text = f"zip({', '.join([repr(member) for member in members] + options)})"
-    return Stream(Zipped(tuple(member.plan for member in members)), (step,), text)
+    plan = Zipped(tuple(member.plan for member in members))
+    return Stream(plan, (step,), *_names("zip", members, options))
 
 
 def _members(streams: tuple[Any, ...], where: str) -> list[Stream]:
@@ -44,14 +45,27 @@ def _members(streams: tuple[Any, ...], where: str) -> list[Stream]:
     return [as_stream(stream, f"{where}: stream {n}") for n, stream in enumerate(streams)]
 
 
-def _joint_traits(plans: tuple[Plan, ...], pure: bool = True) -> Traits:
+def _names(function: str, members: list[Stream], options: list[str]) -> tuple[str, str]:
+    """The text of the joint stream, and its identity."""
+    texts = [member.text for member in members] + options
+    identities = [member.identity for member in members] + options
+    return f"{function}({', '.join(texts)})", f"{function}({', '.join(identities)})"
+
+
+def _works(members: list[Stream]) -> tuple[Work, ...]:
+    return tuple(member.work.of_member(n) for n, member in enumerate(members))
+
+
+def _joint_traits(plans: tuple[Plan, ...], rng: Rng | None = None) -> Traits:
     each = [plan.traits for plan in plans]
     return Traits(
-        pure=pure and all(traits.pure for traits in each),
-        jumps=pure and all(traits.jumps for traits in each),
+        pure=(rng is None or rng.pure) and all(traits.pure for traits in each),
+        jumps=(rng is None or rng.jumps) and all(traits.jumps for traits in each),
+        foreign=any(traits.foreign for traits in each),
         sized=False,
         blocks=False,
         once=any(traits.once for traits in each),
+        part=max(traits.part for traits in each),
     )
 
 
@@ -90,6 +104,9 @@ class Join:
     def run(self, item: tuple[Any, ...]) -> tuple[Any, ...]:
         works = builtins.zip(self.works, item, strict=True)
         return joined(tuple([work.run(part) for work, part in works]), self.flatten, self.trim)
+
+    def of_member(self, member: int) -> Join:
+        return replace(self, works=tuple(work.of_member(member) for work in self.works))
 
     def __str__(self) -> str:
         return f"zip(of {len(self.works)} streams)"
@@ -158,9 +175,9 @@ def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stre
                 )
     options = [] if draws is None else [f"rng={shuffle_text(rng)}"]
     options += ["stratified=True"] if stratified else []
-    text = f"choose({', '.join([repr(member) for member in members] + options)})"
-    step = Pick(tuple(member.work for member in members))
-    return Stream(Chosen(plans, draws, bool(stratified)), (step,), text)
+    step = Pick(_works(members))
+    plan = Chosen(plans, draws, bool(stratified))
+    return Stream(plan, (step,), *_names("choose", members, options))
 
 
 @record
@@ -171,6 +188,9 @@ class Pick:
 
     def run(self, item: Choice) -> Any:
         return self.works[item.member].run(item.item)
+
+    def of_member(self, member: int) -> Pick:
+        return replace(self, works=tuple(work.of_member(member) for work in self.works))
 
     def __str__(self) -> str:
         return f"choose(of {len(self.works)} streams)"
@@ -193,7 +213,7 @@ class Chosen(Plan):
 
     @property
     def traits(self) -> Traits:
-        return _joint_traits(self.plans, pure=self.rng is None or self.rng.pure)
+        return _joint_traits(self.plans, self.rng)
 
     @property
     def length(self) -> Count:

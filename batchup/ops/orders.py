@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batchup.ops.checks import whole_number
 from batchup.ops.feistel import LARGEST, PermutedBlock, round_keys
 from batchup.ops.plan import ENDLESS, Count, DerivedPlan, Traits, record
-from batchup.ops.randomness import Keyed, Rng, Shuffle, as_rng, shuffle_text
+from batchup.ops.randomness import Rng, Shuffle, as_rng, as_seed, shuffle_text
 from batchup.ops.stream import Stage, Stream
 
 __all__ = ["permute", "repeat", "shuffle"]
@@ -55,8 +55,10 @@ class Shuffled(DerivedPlan):
 
     @property
     def traits(self) -> Traits:
-        up, pure = self.up.traits, self.rng.pure
-        return replace(up, pure=up.pure and pure, jumps=up.jumps and pure, lent=False)
+        up, rng = self.up.traits, self.rng
+        return replace(
+            up, pure=up.pure and rng.pure, jumps=up.jumps and rng.jumps, lent=False, lazy=False
+        )
 
     def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
         permutation = self.rng.permutation
@@ -79,10 +81,7 @@ def permute(seed: int | Sequence[int]) -> Stage:
     >>> batches[10**9]
     array([537597121181, 979853157255, 275176637852])
     """
-    rng = as_rng(seed, "permute(seed)")
-    if not isinstance(rng, Keyed):
-        raise TypeError(f"permute(seed): expected an int >= 0 or a sequence of them; got {seed!r}")
-    return Stage(_permute, rng.seed, text=f"permute({seed!r})")
+    return Stage(_permute, as_seed(seed, "permute(seed)"), text=f"permute({seed!r})")
 
 
 def _permute(stream: Stream, seed: int | tuple[int, ...]) -> Stream:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 __all__ = ["ENDLESS", "Count", "DerivedPlan", "Plan", "Traits", "is_known", "record"]
 
@@ -42,7 +42,10 @@ class Traits:
     `pure`: every iteration gives the same. `jumps`: any position is reached without going through
     those before it. `sized`: `before` and `seek` know how many samples lie where. `lent`: the items
     belong to somebody else, and are copied before anybody may write into them. `blocks`: they are
-    index blocks; `lazy`: they are lazy ones, for `chunk` to cut. `once`: there is no second pass.
+    index blocks; `lazy`: they are lazy ones, for `chunk` to cut. `foreign`: they
+    come from an iterator of somebody else's, and can't be gone on with. `once`: of one that is there
+    only once.
+    `part`: which shard of the blocks it is.
     """
 
     pure: bool = True
@@ -51,7 +54,9 @@ class Traits:
     lent: bool = False
     blocks: bool = True
     lazy: bool = False
+    foreign: bool = False
     once: bool = False
+    part: int = 0
 
 
 class Plan(ABC):
@@ -59,6 +64,9 @@ class Plan(ABC):
 
     `length` and `samples` are counts a pass; all indices are below `bound`, None where nobody knows.
     """
+
+    # Whether it asks for items before it is asked for them, as a pool does.
+    ahead: ClassVar[bool] = False
 
     @property
     def traits(self) -> Traits:
@@ -74,6 +82,11 @@ class Plan(ABC):
 
     @property
     def bound(self) -> int | None:
+        return None
+
+    @property
+    def block_size(self) -> int | None:
+        """The size of all blocks but the last, which may be shorter; None where nobody knows."""
         return None
 
     @abstractmethod

@@ -6,7 +6,8 @@ A **seed** keys every draw by its place, so that any place is reached without th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 import numpy as np
@@ -24,15 +25,17 @@ __all__ = [
     "Shuffle",
     "Stateful",
     "as_rng",
+    "as_seed",
+    "copy_with_state",
     "generator_of",
+    "get_state",
     "member_shuffle",
+    "set_state",
     "shuffle_text",
 ]
 
 # What users may write for `shuffle=`; `as_rng` turns it into a `Rng` or None.
 Shuffle = Union[bool, int, Sequence[int], NDArray[Any], "RandomState", "Generator", None]
-
-Uniforms = Callable[[int], NDArray[np.float64]]
 
 
 @record
@@ -41,15 +44,16 @@ class Keyed:
 
     seed: int | tuple[int, ...]
     pure: ClassVar[bool] = True
+    jumps: ClassVar[bool] = True
 
     def permutation(self, key: tuple[int, ...], block: Block) -> NDArray[np.intp]:
         """The indices of `block`, permuted."""
         return _permutation(_frozen_generator(self.seed, key).permutation, block)
 
-    def uniforms(self, key: tuple[int, ...], start: int) -> Uniforms:
-        """The endless sequence of uniform numbers of that key, from number `start` on."""
-        generator = _frozen_generator(self.seed, key, advance=start)
-        return generator.random_sample
+    def uniforms(self, key: tuple[int, ...], k: int, size: int) -> Iterator[NDArray[np.float64]]:
+        """Endless blocks of `size` uniform numbers of that key, from block `k` on."""
+        generator = _frozen_generator(self.seed, key, advance=k * size)
+        return _blocks_of(generator, size)
 
 
 @record
@@ -58,19 +62,17 @@ class Stateful:
 
     generator: RandomState | Generator | None
     pure: ClassVar[bool] = False
+    jumps: ClassVar[bool] = False
 
-    def _source(self) -> Any:
-        return np.random if self.generator is None else self.generator
+    def source(self) -> Any:
+        """The generator itself."""
+        return np.random.mtrand._rand if self.generator is None else self.generator
 
     def permutation(self, key: tuple[int, ...], block: Block) -> NDArray[np.intp]:
-        return _permutation(self._source().permutation, block)
+        return _permutation(self.source().permutation, block)
 
-    def uniforms(self, key: tuple[int, ...], start: int) -> Uniforms:
-        source = self._source()
-        draw: Uniforms = (
-            source.random if isinstance(source, np.random.Generator) else source.random_sample
-        )
-        return draw
+    def uniforms(self, key: tuple[int, ...], k: int, size: int) -> Iterator[NDArray[np.float64]]:
+        return _blocks_of(self.source(), size)
 
 
 Rng = Keyed | Stateful
@@ -102,6 +104,16 @@ def as_rng(value: Any, where: str) -> Rng | None:
     return Keyed(int(value) if isinstance(value, int | np.integer) else tuple(map(int, numbers)))
 
 
+def as_seed(value: Any, where: str) -> int | tuple[int, ...]:
+    """`value` as a seed; TypeError for a generator, which would make no pure stream."""
+    rng = as_rng(value, where)
+    if not isinstance(rng, Keyed):
+        raise TypeError(
+            f"{where}: expected a seed, an int >= 0 or a sequence of them; got {describe(value)}"
+        )
+    return rng.seed
+
+
 def member_shuffle(shuffle: Shuffle, member: int, where: str) -> Shuffle:
     """The `shuffle` argument of member number `member` of several sources.
 
@@ -123,10 +135,37 @@ def generator_of(shuffle: Shuffle, where: str) -> RandomState | Generator | None
     rng = as_rng(shuffle, where)
     if isinstance(rng, Keyed):
         return _frozen_generator(rng.seed, ())
-    if rng is None:
-        return None
-    numpys_own: RandomState = np.random.mtrand._rand
-    return numpys_own if rng.generator is None else rng.generator
+    generator: RandomState | Generator | None = None if rng is None else rng.source()
+    return generator
+
+
+def get_state(generator: RandomState | Generator) -> dict[str, Any]:
+    """The state of a generator, as a dict of numbers, strings and arrays."""
+    if isinstance(generator, np.random.RandomState):
+        state: dict[str, Any] = generator.get_state(legacy=False)
+        return state
+    return dict(generator.bit_generator.state)
+
+
+def set_state(generator: RandomState | Generator, state: dict[str, Any]) -> None:
+    """Set a generator to a state; ValueError where it is that of another kind."""
+    own = get_state(generator)
+    if own.keys() != state.keys() or own["bit_generator"] != state["bit_generator"]:
+        raise ValueError(
+            f"the checkpoint has the state of a generator over {state.get('bit_generator')} "
+            f"({', '.join(state)}); the stream draws from {generator} ({', '.join(own)})"
+        )
+    if isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    else:
+        generator.bit_generator.state = state
+
+
+def copy_with_state(generator: RandomState | Generator, state: dict[str, Any]) -> Any:
+    """Another generator of the same kind, in that state."""
+    other = deepcopy(generator)
+    set_state(other, state)
+    return other
 
 
 def shuffle_text(value: Any) -> str:
@@ -141,6 +180,12 @@ def _frozen_generator(
     # it permutes as fast as Generator does, whose methods may change from one release to the next.
     bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))
     return np.random.RandomState(bits.advance(advance) if advance else bits)
+
+
+def _blocks_of(generator: RandomState | Generator, size: int) -> Iterator[NDArray[np.float64]]:
+    draw = generator.random_sample if isinstance(generator, np.random.RandomState) else generator.random
+    while True:
+        yield draw(size)
 
 
 def _permutation(draw: Callable[[Any], NDArray[Any]], block: Block) -> NDArray[np.intp]:

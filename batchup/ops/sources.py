@@ -137,7 +137,13 @@ class Iterated(Plan):
     @property
     def traits(self) -> Traits:
         return Traits(
-            pure=False, jumps=False, sized=False, lent=self.lent, blocks=False, once=self.once
+            pure=False,
+            jumps=False,
+            sized=False,
+            lent=self.lent,
+            blocks=False,
+            foreign=True,
+            once=self.once,
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from batchup.ops.checks import LazyBlock, block_array, describe, describe_callable
+from batchup.ops.iteration import StreamIterator
 from batchup.ops.plan import Count, Plan, is_known, record
 
 __all__ = ["Stage", "Step", "Stream", "Work", "as_stream"]
@@ -39,6 +40,11 @@ class Work:
             raise
         return item
 
+    def of_member(self, member: int) -> Work:
+        """This work as that of one of several streams that are joined, whose random maps differ."""
+        steps = [step.of_member(member) if hasattr(step, "of_member") else step for step in self.steps]
+        return Work(tuple(steps))
+
 
 @record
 class Stream:
@@ -60,6 +66,11 @@ class Stream:
     plan: Plan
     steps: tuple[Step, ...] = ()
     text: str = "stream"
+    # What a checkpoint calls it: as `text`, but for what makes no difference, such as the pool.
+    identity: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", self.identity or self.text)
 
     # `ndarray | x` asks x, and does not broadcast.
     __array_ufunc__ = None
@@ -94,35 +105,8 @@ class Stream:
             )
         return self.plan.as_blocks(where)
 
-    def __iter__(self) -> Iterator[Any]:
-        return self._from(0)
-
-    def _from(self, k: int) -> Iterator[Any]:
-        # The plan starts now, not at the first `next`: a parallel plan fills its buffer meanwhile.
-        return self._pay(self.plan.start(0, k), k)
-
-    def _pay(self, items: Iterator[Any], position: int) -> Iterator[Any]:
-        work = self.work
-        if not work.steps:
-            yield from items
-            return
-        single = len(work.steps) == 1
-        run = work.steps[0].run if single else work.run  # a call less for every batch
-        for item in items:
-            try:
-                batch = run(item)
-            except Exception as error:
-                if single:
-                    error.add_note(f"in the stage {work.steps[0]}")
-                error.add_note(self._where(position, item))
-                raise
-            del item  # it may be all that keeps the order of a whole pass alive
-            yield batch
-            position += 1
-
-    def _where(self, position: int, item: Any) -> str:
-        again = f"; stream[{position}] makes it again" if self.pure else ""
-        return f"at item {position} of {self!r}, made of {_glance(item)}{again}"
+    def __iter__(self) -> StreamIterator:
+        return StreamIterator(self)
 
     def __len__(self) -> int:
         length = self.plan.length
@@ -146,7 +130,7 @@ class Stream:
         if position < 0:
             position += len(self)
         if position >= 0:
-            for item in islice(self._from(position), 1):
+            for item in islice(StreamIterator(self, position), 1):
                 return item
         length = f"; it has {self.plan.length}" if is_known(self.plan.length) else ""
         raise IndexError(f"there is no item {k} in {self!r}{length}")
@@ -184,15 +168,22 @@ class Stage:
     indices(6) | windowed(3, 7)
     """
 
-    __slots__ = ("args", "function", "text")
+    __slots__ = ("args", "function", "identity", "text")
     __array_ufunc__ = None
 
-    def __init__(self, function: Callable[..., Stream], *args: Any, text: str | None = None):
+    def __init__(
+        self,
+        function: Callable[..., Stream],
+        *args: Any,
+        text: str | None = None,
+        identity: str | None = None,
+    ):
         if not callable(function):
             raise TypeError(f"Stage: expected a function; got {describe(function)}")
         self.function = function
         self.args = args
         self.text = text or f"{describe_callable(function)}({', '.join(map(repr, args))})"
+        self.identity = self.text if identity is None else identity
 
     def __call__(self, source: Any) -> Stream:
         stream = as_stream(source, self.text)
@@ -202,7 +193,11 @@ class Stage:
                 f"{self.text}: expected a function from stream to stream; it returned "
                 f"{describe(result)}. To apply a function to every item write map(function)"
             )
-        return replace(result, text=f"{stream.text} | {self.text}")
+        return replace(
+            result,
+            text=f"{stream.text} | {self.text}",
+            identity=" | ".join(filter(None, (stream.identity, self.identity))),
+        )
 
     def __ror__(self, source: Any) -> Stream:
         return self(source)
@@ -211,7 +206,8 @@ class Stage:
         if isinstance(after, Stage):
             from toolz import pipe
 
-            return Stage(pipe, self, after, text=f"{self.text} | {after.text}")
+            identity = " | ".join(filter(None, (self.identity, after.identity)))
+            return Stage(pipe, self, after, text=f"{self.text} | {after.text}", identity=identity)
         raise TypeError(f"{self!r} | ...: expected a stage; got {describe_callable(after)}")
 
     def __repr__(self) -> str:
@@ -243,13 +239,3 @@ class Own:
         if isinstance(item, dict):
             return {key: self.run(part) for key, part in item.items()}
         return item
-
-
-def _glance(item: Any) -> str:
-    """The first few sample indices of what a plan gave for a batch."""
-    if isinstance(item, range | LazyBlock) or (isinstance(item, np.ndarray) and item.ndim == 1):
-        head = ", ".join(str(index) for index in item[:5])
-        return f"samples [{head}{', ...' if len(item) > 5 else ''}]"
-    if isinstance(item, tuple):
-        return f"({', '.join(map(_glance, item))})"
-    return describe(item)

@@ -119,9 +119,9 @@ def test_errors_when_it_is_built():
 def test_an_iterator_is_given_whatever_the_batch_size():
     batches = iter([(X,), (X[:2],)])
     ds = IteratorDataSource(batches, n_samples=9)
-    assert ds.batch_iterator(64, shuffle=True) is batches
+    assert plain(next(ds.batch_iterator(64, shuffle=True))) == (X.tolist(),)
     assert ds.num_samples() == 9
-    assert some(ds.stream(1)) == [(X.tolist(),), ([0, 1],)]
+    assert some(ds.stream(1)) == [([0, 1],)]
     with pytest.raises(TypeError, match="is an iterator, gone through only once"):
         ds.stream(1) | ops.repeat(2)
 

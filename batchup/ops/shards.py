@@ -1,0 +1,97 @@
+"""One part of every block, for data-parallel training: `shard`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+from batchup.ops.checks import Block, whole_number
+from batchup.ops.plan import Count, DerivedPlan, Traits, record
+from batchup.ops.stream import Stage, Stream
+
+__all__ = ["shard"]
+
+# Who sets which variables for rank and world size: torchrun, Open MPI, SLURM.
+_ENVIRONMENTS = (
+    ("RANK", "WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+)
+
+
+def shard(index: int | None = None, count: int | None = None) -> Stage:
+    """Part `index` of `count` of every index block: contiguous; the first parts have one
+    sample more where they can't all be of one size.
+
+    Every rank takes its part of every batch, so all take the same number of steps, together they see
+    each sample once, and step t is of the same samples whatever the number of ranks. A part of a block
+    smaller than `count` may be empty. `chunk` before it cuts the global batches.
+
+    Without arguments, rank and world size come from the environment that torchrun (RANK, WORLD_SIZE),
+    Open MPI (OMPI_COMM_WORLD_RANK, _SIZE) or SLURM (SLURM_PROCID, SLURM_NTASKS) sets, the first of them
+    that is there. Raises ValueError where none is and for an index that is not below the count,
+    TypeError for a stream of anything but blocks.
+
+    >>> from batchup import ops
+    >>> [list(ops.indices(7) | ops.chunk(5) | shard(rank, 2)) for rank in range(2)]
+    [[range(0, 3), range(5, 6)], [range(3, 5), range(6, 7)]]
+    """
+    source = ""
+    if index is None and count is None:
+        index, count, source = _from_environment()
+    count = whole_number(count, "shard: count", least=1)
+    index = whole_number(index, "shard: index")
+    if index >= count:
+        raise ValueError(f"shard: expected an index below the count, {count}; got {index}")
+    return Stage(_shard, index, count, text=f"shard({index}, {count}{source})", identity="shard(...)")
+
+
+def _from_environment() -> tuple[int, int, str]:
+    for names in _ENVIRONMENTS:
+        values = [os.environ.get(name) for name in names]
+        if None in values:
+            continue
+        try:
+            rank, world = [int(value or "") for value in values]
+        except ValueError:
+            raise ValueError(
+                f"shard: expected whole numbers in {names[0]} and {names[1]}; got {values}"
+            ) from None
+        return rank, world, f" from {names[0]}"
+    raise ValueError(
+        "shard: expected an index and a count, or one of these pairs of environment variables: "
+        f"{'; '.join(', '.join(names) for names in _ENVIRONMENTS)}. None is set"
+    )
+
+
+def _shard(stream: Stream, index: int, count: int) -> Stream:
+    return replace(stream, plan=Sharded(stream.index_plan("shard"), index, count))
+
+
+@record
+class Sharded(DerivedPlan):
+    index: int
+    count: int
+
+    @property
+    def traits(self) -> Traits:
+        up = self.up.traits
+        return replace(up, sized=False, part=up.part * self.count + self.index)
+
+    @property
+    def samples(self) -> Count:
+        """Known where all blocks but the last are of one size, as after `chunk`."""
+        samples, size = self.up.samples, self.up.block_size
+        if not isinstance(samples, int) or size is None:
+            return None if isinstance(samples, int) else samples
+        blocks, rest = divmod(samples, size)
+        return blocks * len(self.part(range(size))) + len(self.part(range(rest)))
+
+    def part(self, block: Block) -> Block:
+        size, more = divmod(len(block), self.count)  # the first parts have one more
+        start = self.index * size + min(self.index, more)
+        return block[start : start + size + (self.index < more)]
+
+    def items(self, pass_: int, k: int) -> Iterator[Block]:
+        return map(self.part, self.up.start(pass_, k))

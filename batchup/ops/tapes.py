@@ -1,0 +1,239 @@
+"""What a checkpoint needs of stateful generators: their states as of the last item received.
+
+A pool plans further than the caller has received, and several stages may share a generator. So while a
+stream over generators is iterated, each draw goes through a `Recorded`, which tells a `Tape`, one for
+each generator. The tape numbers the draws and can say what the state was before any that still
+matters: it keeps a snapshot now and then, and makes the few draws in between again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.ops.checks import Block
+from batchup.ops.plan import DerivedPlan, Plan, record
+from batchup.ops.randomness import Stateful, copy_with_state, get_state, set_state
+
+__all__ = ["Recording"]
+
+_EVERY = 32  # draws between two snapshots, which cost 32 us for a RandomState
+_LARGE = 256  # indices; to make a permutation of more again costs more than a snapshot
+
+Key = tuple[int, ...]
+_NOTHING: tuple[Key, Any] = ((), None)  # has been drawn yet
+Draw = Callable[[Any], Any]  # of a generator
+
+
+class Tape:
+    """The draws from one generator during one iteration."""
+
+    def __init__(self, generator: Any):
+        self.generator = generator
+        self.drawn = 0
+        self.stages: list[Recorded] = []
+        self._snapshots: deque[tuple[int, Any]] = deque()  # (number of the draw, state before it)
+        self._draws: deque[Draw] = deque()  # from the first snapshot on
+        self._after_large = False
+
+    def draw(self, make: Draw, large: bool) -> Any:
+        due = not self._snapshots or self.drawn - self._snapshots[-1][0] >= _EVERY
+        if due or large or self._after_large:
+            self._snapshots.append((self.drawn, get_state(self.generator)))
+            self._forget(min(stage.oldest() for stage in self.stages))
+        self._after_large = large
+        self._draws.append(make)
+        self.drawn += 1
+        return make(self.generator)
+
+    def state_before(self, number: int) -> Any:
+        """The state before draw `number`; of the next one, the state now."""
+        if number == self.drawn:
+            return get_state(self.generator)
+        first = self._snapshots[0][0]
+        near, state = max((s for s in self._snapshots if s[0] <= number), key=lambda s: s[0])
+        again = copy_with_state(self.generator, state)
+        for n in range(near - first, number - first):
+            self._draws[n](again)
+        return get_state(again)
+
+    def state(self) -> Any:
+        """The state as of the last item that the caller has received."""
+        return self.state_before(max(stage.received() for stage in self.stages))
+
+    def _forget(self, number: int) -> None:
+        """Nobody will ask for the state before a draw with a lower number."""
+        while len(self._snapshots) > 1 and self._snapshots[1][0] <= number:
+            gone, _ = self._snapshots.popleft()
+            for _ in range(self._snapshots[0][0] - gone):
+                self._draws.popleft()
+
+
+class Recorded:
+    """The draws of one stage from a generator, for which it stands in.
+
+    `loaded`, from a checkpoint, is the key of the last draw that the caller had received something of,
+    and the state before it: that draw is made again, and others go on from the generator.
+    """
+
+    pure = False
+
+    def __init__(self, tape: Tape, received: Received | None, loaded: tuple[Key, Any] | None):
+        self.tape = tape
+        tape.stages.append(self)
+        self.jumps = loaded is not None
+        self._received = received
+        self._loaded = loaded
+        self._again: Any = None
+        self._history: deque[tuple[int, Key]] = deque()
+
+    def permutation(self, key: Key, block: Block) -> NDArray[np.intp]:
+        def make(generator: Any) -> NDArray[np.intp]:
+            return Stateful(generator).permutation(key, block)
+
+        order: NDArray[np.intp] = self._draw(key, make, large=len(block) > _LARGE)
+        return order
+
+    def uniforms(self, key: Key, k: int, size: int) -> Iterator[NDArray[np.float64]]:
+        def make(generator: Any) -> NDArray[np.float64]:
+            return next(Stateful(generator).uniforms(key, k, size))
+
+        for n in count(k):
+            yield self._draw((*key, n), make, large=False)
+
+    def _draw(self, key: Key, make: Draw, large: bool) -> Any:
+        if self._loaded is not None and key == self._loaded[0]:
+            if self._again is None:
+                self._again = make(copy_with_state(self.tape.generator, self._loaded[1]))
+            return self._again.copy()
+        self._again = None
+        self._forget()
+        self._history.append((self.tape.drawn, key))
+        return self.tape.draw(make, large)
+
+    def received(self) -> int:
+        """How many draws from the generator had been made when the last item received was planned."""
+        return self.tape.drawn if self._received is None else self._received.drawn(self.tape)
+
+    def _forget(self) -> None:
+        drawn = self.received()
+        while len(self._history) > 1 and self._history[1][0] < drawn:
+            self._history.popleft()
+
+    def oldest(self) -> int:
+        """The number of the first draw that still matters."""
+        self._forget()
+        received = self.received()
+        return min(received, self._history[0][0]) if self._history else received
+
+    def last(self) -> tuple[Key, Any]:
+        """The key of the last draw of which the caller has received something, and the state before."""
+        self._forget()
+        if self._history and self._history[0][0] < self.received():
+            number, key = self._history[0]
+            return key, self.tape.state_before(number)
+        return self._loaded or _NOTHING
+
+
+class Received:
+    """What had been drawn when each item was planned that a plan ahead has not given out yet."""
+
+    def __init__(self, recording: Recording):
+        self._recording = recording
+        self._ahead: deque[list[int]] = deque()
+        self._drawn: list[int] | None = None
+
+    def planned(self) -> None:
+        self._ahead.append([tape.drawn for tape in self._recording.tapes])
+
+    def gave(self) -> None:
+        self._drawn = self._ahead.popleft()
+
+    def drawn(self, tape: Tape) -> int:
+        return 0 if self._drawn is None else self._drawn[self._recording.tapes.index(tape)]
+
+
+@record
+class _Planned(DerivedPlan):
+    """Below a plan ahead: says when an item is planned."""
+
+    received: Received
+
+    def items(self, pass_: int, k: int) -> Iterator[Any]:
+        for item in self.up.start(pass_, k):
+            self.received.planned()
+            yield item
+
+
+@record
+class _Given(DerivedPlan):
+    """Above a plan ahead: says when the item is given out."""
+
+    received: Received
+
+    def items(self, pass_: int, k: int) -> Iterator[Any]:
+        items = self.up.start(pass_, k)
+        return self._noting(items)
+
+    def _noting(self, items: Iterator[Any]) -> Iterator[Any]:
+        for item in items:
+            self.received.gave()
+            yield item
+
+
+class Recording:
+    """A plan whose draws from generators are recorded, from the start or from a checkpoint on."""
+
+    def __init__(self, plan: Plan, draws: list[tuple[Key, Any]] | None = None):
+        self.tapes: list[Tape] = []
+        self.stages: list[Recorded] = []
+        self._draws = draws
+        self.plan = self._recorded(plan, None)
+
+    def _recorded(self, plan: Plan, received: Received | None) -> Plan:
+        """`plan` with a `Recorded` in place of each generator."""
+        if plan.ahead:
+            received = Received(self)
+        changes: dict[str, Any] = {}
+        for field in fields(plan):  # type: ignore[arg-type]
+            value = getattr(plan, field.name)
+            if isinstance(value, Stateful):
+                changes[field.name] = self._stage(value, received)
+            elif isinstance(value, Plan):
+                changes[field.name] = self._recorded(value, received)
+            elif isinstance(value, tuple) and value and isinstance(value[0], Plan):
+                changes[field.name] = tuple(self._recorded(part, received) for part in value)
+        if plan.ahead and received is not None:
+            changes["up"] = _Planned(changes["up"], received)
+            return _Given(replace(plan, **changes), received)  # type: ignore[type-var]
+        return replace(plan, **changes)  # type: ignore[type-var]
+
+    def _stage(self, rng: Stateful, received: Received | None) -> Recorded:
+        generator = rng.source()
+        tape = next((tape for tape in self.tapes if tape.generator is generator), None)
+        if tape is None:
+            tape = Tape(generator)
+            self.tapes.append(tape)
+        loaded = None if self._draws is None else self._draws[len(self.stages)]
+        stage = Recorded(tape, received, loaded)
+        self.stages.append(stage)
+        return stage
+
+    def states(self) -> list[Any]:
+        """The state of each generator as of the last item that the caller has received."""
+        return [tape.state() for tape in self.tapes]
+
+    def draws(self) -> list[tuple[Key, Any]]:
+        """For each stage its last draw of which the caller has received something."""
+        return [stage.last() for stage in self.stages]
+
+    def put_back(self, states: list[Any]) -> None:
+        """Set the generators to these states."""
+        for tape, state in zip(self.tapes, states, strict=True):
+            set_state(tape.generator, state)

@@ -1,0 +1,108 @@
+"""shard: every rank's part of every batch."""
+
+from itertools import chain, product
+
+import numpy as np
+import pytest
+
+from batchup import ops
+
+
+@pytest.mark.parametrize("count", range(1, 41))
+def test_law_6_the_parts_together_are_the_blocks(count):
+    """Exhaustively for all numbers of samples, of ranks and batch sizes up to 40."""
+    for n, size in product(range(41), range(1, 41)):
+        if size > n and size < 40:
+            continue  # one block of all samples, as with 40
+        blocks = ops.indices(n) | ops.chunk(size)
+        shards = [blocks | ops.shard(rank, count) for rank in range(count)]
+        parts = [list(shard) for shard in shards]
+        assert {len(part) for part in parts} == {len(blocks)}
+        for whole, *pieces in zip(blocks, *parts, strict=True):
+            assert [index for piece in pieces for index in piece] == list(whole)
+            sizes = [len(piece) for piece in pieces]
+            assert max(sizes) - min(sizes) <= 1
+        for shard, part in zip(shards, parts, strict=True):
+            assert shard.num_samples == sum(map(len, part))
+
+
+def test_a_step_is_of_the_same_samples_whatever_the_number_of_ranks():
+    blocks = ops.indices(100) | ops.shuffle(7) | ops.chunk(24)
+    for count in (1, 3, 8, 24, 30):
+        steps = zip(*[blocks | ops.shard(rank, count) for rank in range(count)], strict=True)
+        assert [np.concatenate(step).tolist() for step in steps] == [b.tolist() for b in blocks]
+
+
+def test_consecutive_indices_stay_ranges():
+    assert list(ops.indices(10) | ops.chunk(6) | ops.shard(1, 2)) == [range(3, 6), range(8, 10)]
+
+
+def test_numbers_of_samples():
+    endless = ops.indices(10) | ops.repeat(-1) | ops.chunk(6) | ops.shard(1, 2)
+    assert endless.num_samples == np.inf
+    assert (ops.indices(10) | ops.chunk(6) | ops.take(1) | ops.shard(0, 2)).num_samples == 3
+    assert (ops.indices(10) | ops.shard(0, 2)).num_samples is None
+
+
+ENVIRONMENTS = [
+    ("RANK", "WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+]
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    for name in chain(*ENVIRONMENTS):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("rank", "world"), ENVIRONMENTS)
+def test_rank_and_world_size_from_the_environment(bare, rank, world):
+    bare.setenv(rank, "2")
+    bare.setenv(world, "3")
+    stage = ops.shard()
+    assert repr(stage) == f"shard(2, 3 from {rank})"
+    assert list(ops.indices(7) | stage) == [range(5, 7)]
+
+
+def test_the_first_environment_wins(bare):
+    for n, (rank, world) in enumerate(ENVIRONMENTS):
+        bare.setenv(rank, str(n))
+        bare.setenv(world, "5")
+    assert repr(ops.shard()) == "shard(0, 5 from RANK)"
+
+
+def test_no_environment_or_a_broken_one(bare):
+    with pytest.raises(ValueError, match=r"RANK, WORLD_SIZE; OMPI.*None is set"):
+        ops.shard()
+    bare.setenv("RANK", "1")
+    with pytest.raises(ValueError, match="None is set"):
+        ops.shard()
+    bare.setenv("WORLD_SIZE", "two")
+    with pytest.raises(
+        ValueError, match=r"expected whole numbers in RANK and WORLD_SIZE; got \['1', 'two'\]"
+    ):
+        ops.shard()
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "text"),
+    [
+        ((2, 2), ValueError, "expected an index below the count, 2; got 2"),
+        ((-1, 2), ValueError, "shard: index: expected a whole number >= 0; got -1"),
+        ((0, 0), ValueError, "shard: count: expected a whole number >= 1; got 0"),
+        ((0.0, 1), TypeError, "shard: index"),
+        ((0,), TypeError, "shard: count: .*got None"),
+        ((None, 2), TypeError, "shard: index: .*got None"),
+    ],
+)
+def test_what_is_no_part(args, error, text):
+    with pytest.raises(error, match=text):
+        ops.shard(*args)
+
+
+def test_only_index_blocks_have_parts():
+    with pytest.raises(TypeError, match="shard: expected a stream of index blocks, before any gather"):
+        ops.indices(3) | ops.gather(np.arange(3)) | ops.shard(0, 2)

@@ -222,8 +222,8 @@ def _lead_to(sources, *tables):
     return st.builds(lambda source, *rows: _chain(source, chain(*rows)), sources, *tails)
 
 
-def _joined(members):
-    pairs = st.tuples(_rows(JOINS), st.lists(members, min_size=1, max_size=3).map(tuple))
+def _joined(members, joins=JOINS):
+    pairs = st.tuples(_rows(joins), st.lists(members, min_size=1, max_size=3).map(tuple))
     return pairs.map(lambda pair: (pair[0][0], pair[1], pair[0][1])).filter(_buildable)
 
 
@@ -244,6 +244,7 @@ recipes = st.one_of(
     _joined(_lead_to(_joined(_members), BY_POSITION)),
 )
 
+_WILD_JOINS = {**JOINS, "choose": st.tuples(st.just("stateful") | st.none() | seeds, st.booleans())}
 _wild_sources = st.one_of(
     _rows(DRAWS).map(lambda row: (row[0], (), row[1])),
     _lead_to(_sources, STAGES).map(lambda recipe: ("stateful", (recipe,), ())),
@@ -258,7 +259,7 @@ _wild_members = _lead_to(_wild_sources, STAGES, WORK, BY_POSITION)
 # What draws from a generator, or never ends, or both.
 wild_recipes = st.one_of(
     _wild_members,
-    _lead_to(_joined(_wild_members | _members), BY_POSITION),
+    _lead_to(_joined(_wild_members | _members, _WILD_JOINS), BY_POSITION),
 )
 
 

@@ -1,5 +1,6 @@
 """The laws of the design, each over generated pipelines of every stage."""
 
+import json
 import pickle
 from itertools import islice, product
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.random import RandomState
 
 from batchup import ops
 from tests.pipelines import (
@@ -137,6 +139,35 @@ def test_law_5_two_maps_are_one_of_both(recipe):
     one = build(recipe) | ops.map(both)
     assert [i[-1] for i in islice(two, SOME)] == [i[-1] for i in islice(one, SOME)]
     assert [plain(i[:-1]) for i in islice(two, SOME)] == [plain(i[:-1]) for i in islice(one, SOME)]
+
+
+def through_json(state):
+    return json.loads(json.dumps(state))
+
+
+@given(recipes | wild_recipes, st.integers(0, 12), st.integers(0, 12))
+def test_law_7_a_checkpoint_gives_exactly_the_rest_twice_in_a_row(recipe, first, second):
+    items = iter(build(recipe))
+    list(islice(items, first))
+    state = through_json(items.state_dict())
+    again = iter(build(recipe, RandomState(99)))
+    again.load_state_dict(state)
+    assert through_json(again.state_dict()) == state
+    assert [plain(i) for i in islice(again, second)] == [plain(i) for i in islice(items, second)]
+    state = through_json(again.state_dict())
+    assert state == through_json(items.state_dict())
+    third = iter(build(recipe, RandomState(98)))
+    third.load_state_dict(state)
+    assert [plain(i) for i in islice(third, SOME)] == [plain(i) for i in islice(items, SOME)]
+
+
+@given(recipes)
+def test_law_7_the_checkpoint_of_a_pure_stream_is_its_name_and_the_position(recipe):
+    items = iter(build(recipe))
+    taken = len(list(islice(items, 3)))
+    assert items.state_dict().keys() == {"version", "stream", "position"}
+    assert items.state_dict()["position"] == taken
+    assert len(json.dumps(items.state_dict())) < 1000
 
 
 @given(recipes | wild_recipes)

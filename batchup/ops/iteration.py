@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -53,6 +54,7 @@ class StreamIterator(Iterator[Any]):
             from batchup.ops.tapes import Recording
 
             self._recording = Recording(plan, draws)
+            self._first = self._recording.states()
             plan = self._recording.plan
         # The plan starts now, not at the first `next`: a parallel plan fills its buffer meanwhile.
         self._items = plan.start(0, k)
@@ -69,6 +71,8 @@ class StreamIterator(Iterator[Any]):
         except Exception as error:
             self._failed(error, item)
         self._position += 1
+        if self._recording is not None:
+            self._recording.receive()
         return batch
 
     def _failed(self, error: Exception, item: Any) -> NoReturn:
@@ -101,6 +105,8 @@ class StreamIterator(Iterator[Any]):
                 "generators": _encoded(self._recording.states()),
                 "draws": _encoded(self._recording.draws()),
             }
+            if self._must_walk():
+                state["first"] = _encoded(self._first)
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -124,10 +130,25 @@ class StreamIterator(Iterator[Any]):
         if self._recording is None:
             self._start(position, None)
             return
-        draws = [(tuple(key), before) for key, before in _decoded(state["draws"])]
-        states = _decoded(state["generators"])
-        self._recording.put_back(states)
-        self._start(position, draws)
+        if self._must_walk():
+            self._recording.put_back(_decoded(state["first"]))
+            self._start(0, None)
+            for _ in islice(self._items, position):  # the plan alone: no work is done
+                self._recording.receive()
+            self._position = position
+        else:
+            self._recording.put_back(_decoded(state["generators"]))
+            self._start(position, [(tuple(key), before) for key, before in _decoded(state["draws"])])
+
+    def _must_walk(self) -> bool:
+        """Whether a position can't be reached but by drawing all again that was drawn before it.
+
+        So it is only where passes of a length that nobody knows are repeated.
+        """
+        from batchup.ops.tapes import NOTHING, Recording
+
+        stages = len(self._recording.stages) if self._recording else 0
+        return not Recording(self._stream.plan, [NOTHING] * stages).plan.traits.jumps
 
     def _check_it_can_go_on(self) -> None:
         if self._stream.plan.traits.foreign:

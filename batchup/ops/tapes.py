@@ -21,13 +21,13 @@ from batchup.ops.checks import Block
 from batchup.ops.plan import DerivedPlan, Plan, record
 from batchup.ops.randomness import Stateful, copy_with_state, get_state, set_state
 
-__all__ = ["Recording"]
+__all__ = ["NOTHING", "Recording"]
 
 _EVERY = 32  # draws between two snapshots, which cost 32 us for a RandomState
 _LARGE = 256  # indices; to make a permutation of more again costs more than a snapshot
 
 Key = tuple[int, ...]
-_NOTHING: tuple[Key, Any] = ((), None)  # has been drawn yet
+NOTHING: tuple[Key, Any] = ((), None)  # has been drawn yet
 Draw = Callable[[Any], Any]  # of a generator
 
 
@@ -84,7 +84,7 @@ class Recorded:
 
     pure = False
 
-    def __init__(self, tape: Tape, received: Received | None, loaded: tuple[Key, Any] | None):
+    def __init__(self, tape: Tape, received: Received, loaded: tuple[Key, Any] | None):
         self.tape = tape
         tape.stages.append(self)
         self.jumps = loaded is not None
@@ -119,7 +119,7 @@ class Recorded:
 
     def received(self) -> int:
         """How many draws from the generator had been made when the last item received was planned."""
-        return self.tape.drawn if self._received is None else self._received.drawn(self.tape)
+        return self._received.drawn(self.tape)
 
     def _forget(self) -> None:
         drawn = self.received()
@@ -138,25 +138,32 @@ class Recorded:
         if self._history and self._history[0][0] < self.received():
             number, key = self._history[0]
             return key, self.tape.state_before(number)
-        return self._loaded or _NOTHING
+        return self._loaded or NOTHING
 
 
 class Received:
-    """What had been drawn when each item was planned that a plan ahead has not given out yet."""
+    """How many draws had been made from each tape when the last item received was planned."""
 
-    def __init__(self, recording: Recording):
-        self._recording = recording
+    def __init__(self, tapes: list[Tape]):
+        self._tapes = tapes
         self._ahead: deque[list[int]] = deque()
-        self._drawn: list[int] | None = None
+        self._given: list[int] = []
+        self._drawn: list[int] = []
 
     def planned(self) -> None:
-        self._ahead.append([tape.drawn for tape in self._recording.tapes])
+        """A plan ahead has got an item, which it will give later."""
+        self._ahead.append([tape.drawn for tape in self._tapes])
 
     def gave(self) -> None:
-        self._drawn = self._ahead.popleft()
+        """It has given the next one."""
+        self._given = self._ahead.popleft()
+
+    def receive(self, ahead: bool) -> None:
+        """The caller has received an item."""
+        self._drawn = self._given if ahead else [tape.drawn for tape in self._tapes]
 
     def drawn(self, tape: Tape) -> int:
-        return 0 if self._drawn is None else self._drawn[self._recording.tapes.index(tape)]
+        return self._drawn[self._tapes.index(tape)] if self._drawn else 0
 
 
 @record
@@ -194,12 +201,15 @@ class Recording:
         self.tapes: list[Tape] = []
         self.stages: list[Recorded] = []
         self._draws = draws
-        self.plan = self._recorded(plan, None)
+        self._received = Received(self.tapes)
+        self._aheads: list[Received] = []
+        self.plan = self._recorded(plan, self._received)
 
-    def _recorded(self, plan: Plan, received: Received | None) -> Plan:
+    def _recorded(self, plan: Plan, received: Received) -> Plan:
         """`plan` with a `Recorded` in place of each generator."""
         if plan.ahead:
-            received = Received(self)
+            received = Received(self.tapes)
+            self._aheads.append(received)
         changes: dict[str, Any] = {}
         for field in fields(plan):  # type: ignore[arg-type]
             value = getattr(plan, field.name)
@@ -209,12 +219,12 @@ class Recording:
                 changes[field.name] = self._recorded(value, received)
             elif isinstance(value, tuple) and value and isinstance(value[0], Plan):
                 changes[field.name] = tuple(self._recorded(part, received) for part in value)
-        if plan.ahead and received is not None:
+        if plan.ahead:
             changes["up"] = _Planned(changes["up"], received)
             return _Given(replace(plan, **changes), received)  # type: ignore[type-var]
         return replace(plan, **changes)  # type: ignore[type-var]
 
-    def _stage(self, rng: Stateful, received: Received | None) -> Recorded:
+    def _stage(self, rng: Stateful, received: Received) -> Recorded:
         generator = rng.source()
         tape = next((tape for tape in self.tapes if tape.generator is generator), None)
         if tape is None:
@@ -224,6 +234,12 @@ class Recording:
         stage = Recorded(tape, received, loaded)
         self.stages.append(stage)
         return stage
+
+    def receive(self) -> None:
+        """The caller has received an item."""
+        self._received.receive(ahead=False)
+        for received in self._aheads:
+            received.receive(ahead=True)
 
     def states(self) -> list[Any]:
         """The state of each generator as of the last item that the caller has received."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -82,7 +83,10 @@ class AbstractSampler(ABC):
     def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
         """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`."""
         make = partial(self._index_batches, batch_size, shuffle)
-        return stream_of_call(make, type(self).__name__, samples=self.num_indices_generated())
+        name = type(self).__name__
+        # The arrays may be views on the sampler's own.
+        stream = stream_of_call(make, name, lent=True, samples=self.num_indices_generated())
+        return replace(stream, plan=stream.index_plan(name))
 
     def _index_batches(self, batch_size: int, shuffle: Shuffle) -> Iterator[NDArray[np.intp]]:
         rng = generator_of(shuffle, "shuffle")
@@ -154,8 +158,9 @@ class SubsetSampler(_EpochSampler):
     """
 
     def __init__(self, indices: ArrayLike, repeats: int = 1):
-        self.indices = np.array(as_block(indices, "SubsetSampler: indices"), dtype=np.intp)
-        super().__init__(ops.indices(self.indices), repeats, "SubsetSampler")
+        block = as_block(indices, "SubsetSampler: indices")
+        self.indices = block_array(block)
+        super().__init__(ops.indices(block), repeats, "SubsetSampler")
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """The sample indices at these places of the subset."""
@@ -216,7 +221,7 @@ class WeightedSampler(_EndlessSampler):
         >>> WeightedSampler.class_balancing_sample_weights([0, 0, 2, 2, 2, 2])
         array([0.25 , 0.25 , 0.125, 0.125, 0.125, 0.125])
         """
-        labels = block_array(as_block(y, "class_balancing_sample_weights: y"))
+        labels = _labels(y, "class_balancing_sample_weights: y")
         if not len(labels):
             raise ValueError("class_balancing_sample_weights: expected labels; got none")
         if n_classes is not None:
@@ -226,17 +231,28 @@ class WeightedSampler(_EndlessSampler):
                     f"class_balancing_sample_weights: expected labels below n_classes = {n_classes}; "
                     f"sample {labels.argmax()} has label {labels.max()}"
                 )
-        counts = np.bincount(labels)
-        each: NDArray[np.float64] = 1.0 / (np.count_nonzero(counts) * counts[labels])
+        classes, of_sample, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        each: NDArray[np.float64] = 1.0 / (len(classes) * counts[of_sample])
         return each
 
     @classmethod
     def class_balancing_sampler(cls, y: ArrayLike, n_classes: int | None = None) -> WeightedSampler:
         """A sampler that draws all classes of `y`, (n,) integers, equally often."""
-        return WeightedSampler(cls.class_balancing_sample_weights(y, n_classes))
+        return cls(cls.class_balancing_sample_weights(y, n_classes))
 
     def __repr__(self) -> str:
         return f"WeightedSampler({describe(self.weights)})"
+
+
+def _labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
+    labels = np.asarray(y)
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iub"):
+        raise TypeError(
+            f"{where}: expected labels, a 1-D array of integers >= 0; got {describe(labels)}"
+        )
+    if labels.size and labels.min() < 0:
+        raise ValueError(f"{where}: expected labels >= 0; sample {labels.argmin()} has {labels.min()}")
+    return labels.astype(np.intp)
 
 
 class WeightedSubsetSampler(_EndlessSampler):
@@ -267,7 +283,7 @@ class WeightedSubsetSampler(_EndlessSampler):
         `y` has the labels of all samples, (n,) integers.
         """
         subset = block_array(as_block(indices, "class_balancing_sampler: indices"))
-        labels = block_array(as_block(y, "class_balancing_sampler: y"))
+        labels = _labels(y, "class_balancing_sampler: y")
         if len(subset) and subset.max() >= len(labels):
             raise ValueError(
                 f"class_balancing_sampler: expected indices below {len(labels)}, the number of labels; "

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.data_source.base import StreamDataSource
-from batchup.ops.checks import Block, block_array, describe, whole_number
-from batchup.ops.items import Gather
+from batchup.ops.checks import Block, as_block, block_array, describe, whole_number
+from batchup.ops.items import Gather, gathering
 from batchup.ops.plan import Count, record
 from batchup.ops.randomness import Shuffle
-from batchup.sampling import AbstractSampler, StandardSampler, SubsetSampler
+from batchup.sampling import AbstractSampler, StandardSampler, SubsetSampler, WeightedSampler
 
 __all__ = ["ArrayDataSource", "RandomAccessDataSource"]
 
@@ -59,6 +59,11 @@ class RandomAccessDataSource(StreamDataSource):
             raise TypeError(f"{name}: expected a sampler; got {describe(sampler)}")
         self.sampler = sampler
         self.include_indices = bool(include_indices)
+        if isinstance(sampler, WeightedSampler) and len(sampler.weights) != self.length:
+            raise ValueError(
+                f"{name}: expected a weight for each of {self.length} samples; got {sampler!r}. "
+                "For some of the samples there is WeightedSubsetSampler"
+            )
         # Any seed will do: the weighted samplers want one.
         bound = sampler.stream(1, shuffle=0).plan.bound
         if bound is not None and bound > self.length:
@@ -81,7 +86,8 @@ class RandomAccessDataSource(StreamDataSource):
 
     def samples_by_indices(self, indices: ArrayLike) -> tuple[Any, ...]:
         """The batch of the samples at these places of the subset; of all samples if there is none."""
-        return self._batch(self.sampler.map_indices(np.asarray(indices)))
+        places = block_array(as_block(indices, "samples_by_indices"))
+        return self._batch(self.sampler.map_indices(places))
 
     def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:  # type: ignore[override]
         return self.sampler.stream(batch_size, shuffle) | self._reading()
@@ -96,7 +102,9 @@ class RandomAccessDataSource(StreamDataSource):
     def _batch(self, block: Block) -> tuple[Any, ...]:
         indices = block_array(block)
         samples = self.samples_by_indices_nomapping(indices)
-        return (np.array(indices), *samples) if self.include_indices else samples
+        if not self.include_indices:
+            return samples
+        return (np.array(indices), *(samples if isinstance(samples, tuple) else (samples,)))
 
 
 @record
@@ -143,14 +151,14 @@ class ArrayDataSource(RandomAccessDataSource):
             raise ValueError("ArrayDataSource: expected one array at least; got an empty list")
         self._gather = Gather(tuple(data), include_indices=bool(include_indices))
         super().__init__(self._gather.length, indices, repeats, sampler, include_indices)
-        self.data = data
+        self.data = list(data)
 
     def samples_by_indices_nomapping(self, indices: ArrayLike) -> tuple[Any, ...]:
         """The samples `indices` of the arrays themselves; after the indices, with `include_indices`."""
-        return self._batch(np.asarray(indices))
+        return self._batch(as_block(indices, "samples_by_indices_nomapping"))
 
     def _reading(self) -> ops.Stage:
-        return ops.gather(*self.data, include_indices=self.include_indices)
+        return gathering(self._gather)
 
     def _batch(self, block: Block) -> tuple[Any, ...]:
         batch: tuple[Any, ...] = self._gather.run(block)
@@ -158,7 +166,11 @@ class ArrayDataSource(RandomAccessDataSource):
 
     def __repr__(self) -> str:
         arrays = ", ".join(map(describe, self.data))
-        plain = isinstance(self.sampler, StandardSampler) and self.sampler.repeats == 1
+        sampler = self.sampler
+        plain = isinstance(sampler, StandardSampler) and (sampler.length, sampler.repeats) == (
+            self.length,
+            1,
+        )
         options = "" if plain else f", sampler={self.sampler!r}"
         options += ", include_indices=True" if self.include_indices else ""
         return f"ArrayDataSource([{arrays}]{options})"

@@ -107,8 +107,8 @@ class AbstractDataSource(ABC):
         """The batches of an epoch, no more than `n_batches`, and how many they are if that is known."""
         stream = self.stream(batch_size, **kwargs)
         total = stream.plan.length
-        if total is None:
-            total = num_batches(stream.num_samples, batch_size)
+        if total is None and isinstance(stream.num_samples, int):
+            total = num_batches(stream.num_samples, batch_size)  # only for a progress bar
         if n_batches is not None:
             stream |= ops.take(n_batches)
             total = n_batches if total is None else min(total, n_batches)
@@ -227,7 +227,7 @@ def index_stream(source: AbstractDataSource, batch_size: int, shuffle: Shuffle) 
     if isinstance(source, StreamDataSource):
         return source.index_stream(batch_size, shuffle)
     make = partial(source.batch_indices_iterator, batch_size, **given(shuffle, {}))
-    return stream_of_call(make, f"indices of {source!r}")
+    return stream_of_call(make, f"indices of {source!r}", samples=source.num_samples())
 
 
 def batch_of(source: AbstractDataSource, indices: Any) -> Any:

@@ -22,9 +22,10 @@ class CallableDataSource(AbstractDataSource):
     """The batches of the iterator that `batch_iterator_fn(batch_size, **kwargs)` returns, anew for
     every epoch.
 
-    `kwargs` are the keyword arguments of `batch_iterator`, `shuffle` among them where it was given.
+    `kwargs` are the keyword arguments of `batch_iterator`, `shuffle` among them where it was given. The
+    arrays are the function's to give away: a view of data of yours is written into by who maps in place.
     `num_samples_fn` is how many samples that is: an int, `np.inf`, None for unknown, or a function of
-    the keyword arguments that returns one of these; anything else is a TypeError.
+    the keyword arguments, but for `shuffle`, that returns one of these; anything else is a TypeError.
 
     >>> def countdown(batch_size, start=5):
     ...     for n in range(start, 0, -batch_size):

@@ -18,6 +18,7 @@ from batchup.ops.checks import describe
 from batchup.ops.joins import joined
 from batchup.ops.plan import Count, DerivedPlan, record
 from batchup.ops.randomness import Shuffle, member_shuffle
+from batchup.ops.sources import CheckedBlocks, Iterated
 from batchup.sampling import num_batches
 
 __all__ = ["ChoiceBatch", "ChoiceDataSource", "CompositeDataSource"]
@@ -162,7 +163,10 @@ class ChoiceDataSource(_JointDataSource):
         return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
 
     def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        streams = [s.owing(_Tag(n)) for n, s in enumerate(self._index_streams(batch_size, shuffle))]
+        streams = self._index_streams(batch_size, shuffle)
+        if self.stratified:
+            streams = [_counted(stream, batch_size) for stream in streams]
+        streams = [stream.owing(_Tag(n)) for n, stream in enumerate(streams)]
         return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
 
     def samples_by_indices(self, indices: ChoiceBatch) -> Any:
@@ -182,7 +186,12 @@ class ChoiceDataSource(_JointDataSource):
             raise TypeError(
                 f"{method}: expected ChoiceBatch(sample_indices, ds_index); got {describe(indices)}"
             )
-        return ChoiceBatch(*indices)
+        choice = ChoiceBatch(*indices)
+        if not 0 <= choice.ds_index < len(self.datasets):
+            raise ValueError(
+                f"{method}: expected a ds_index from 0 to {len(self.datasets) - 1}; got {choice.ds_index}"
+            )
+        return choice
 
 
 @record
@@ -200,8 +209,12 @@ class _Tag:
 
 def _counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
     """The stream of a source that has said how many samples it has, with the length that follows."""
+    plan = stream.plan
+    while isinstance(plan, CheckedBlocks):
+        plan = plan.up
+    # Of what is joined, or given whatever the batch size, the samples do not tell the batches.
     batches = num_batches(stream.num_samples, batch_size)
-    if stream.plan.length is None and isinstance(batches, int):
+    if isinstance(plan, Iterated) and not plan.once and isinstance(batches, int):
         return replace(stream, plan=Counted(stream.plan, batches))
     return stream
 
@@ -221,6 +234,11 @@ class Counted(DerivedPlan):
 
     def items(self, pass_: int, k: int) -> Iterator[Any]:
         items = self.up.start(pass_, k)
+        if self.promised == 0 and next(items, _END) is not _END:
+            raise self._broken("more")  # now, as nobody will ask for the first
+        return self._checked(items, k)
+
+    def _checked(self, items: Iterator[Any], k: int) -> Iterator[Any]:
         for n in range(k, self.promised):
             item = next(items, _END)
             if item is _END:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.ops.checks import describe, whole_number
+from batchup.ops.checks import describe, describe_callable, whole_number
+from batchup.ops.iteration import note
+from batchup.ops.plan import Count
+from batchup.ops.stream import Stream
 
 __all__ = ["batch_map_concat", "batch_map_mean", "concat", "mean"]
 
@@ -73,13 +78,18 @@ def concat(
     prepend_args: Sequence[Any] | None,
 ) -> tuple[NDArray[Any], ...]:
     """`batch_map_concat` over all of `batches`, `total` of them."""
-    rows = []
+    rows: list[list[NDArray[Any]]] = []
     for _, row in _rows(func, batches, total, progress_iter_func, prepend_args):
         for part in row:
             if part.ndim == 0:
                 raise TypeError(
                     f"batch_map_concat: expected arrays of shape (samples, ...); got the number {part}"
                 )
+        if rows and [part.shape[1:] for part in row] != [part.shape[1:] for part in rows[0]]:
+            raise ValueError(
+                "batch_map_concat: expected arrays of one shape but for the samples; got "
+                f"{[part.shape for part in rows[0]]}, then {[part.shape for part in row]}"
+            )
         rows.append(row)
     return tuple([np.concatenate(parts) for parts in zip(*rows, strict=True)])
 
@@ -96,9 +106,17 @@ def mean(
     sums: list[Any] = []
     n_samples = 0
     for batch, row in _rows(func, batches, total, progress_iter_func, prepend_args):
+        row = [part.astype(np.result_type(part.dtype, np.float64)) for part in row]
         if sum_axis is not None:
             row = [np.sum(part, axis=sum_axis) for part in row]
-        row = [part.astype(np.result_type(part.dtype, np.float64)) for part in row]
+        if not row:
+            raise TypeError("batch_map_mean: expected the function to return sums; it returned none")
+        if sums and [part.shape for part in row] != [part.shape for part in sums]:
+            raise ValueError(
+                "batch_map_mean: expected sums of the same shapes for each batch; got "
+                f"{[part.shape for part in sums]}, then {[part.shape for part in row]}. "
+                "For values a sample, give sum_axis=0"
+            )
         sums = [a + b for a, b in zip(sums, row, strict=True)] if sums else row
         n_samples += _num_samples(batch)
     if n_samples == 0:
@@ -107,12 +125,14 @@ def mean(
 
 
 def _limited(batch_iter: Iterable[Any], n_batches: int | None) -> tuple[Iterable[Any], int | None]:
-    total = None
-    if isinstance(batch_iter, Sized):
-        try:
-            total = len(batch_iter)
-        except TypeError:  # a stream without a known length
-            total = None
+    total: Count = None
+    if isinstance(batch_iter, Stream):
+        total = batch_iter.plan.length
+    elif isinstance(batch_iter, Sized):
+        total = len(batch_iter)
+    if n_batches is None and total == math.inf:
+        raise ValueError(f"{batch_iter!r} is endless: expected n_batches=, how many to go through")
+    total = total if isinstance(total, int) else None
     if n_batches is None:
         return batch_iter, total
     n_batches = whole_number(n_batches, "n_batches")
@@ -134,7 +154,11 @@ def _rows(
     before = tuple(prepend_args or ())
     number: int | None = None
     for n, batch in enumerate(batches):
-        result = func(*before, *(batch if isinstance(batch, tuple) else (batch,)))
+        try:
+            result = func(*before, *(batch if isinstance(batch, tuple) else (batch,)))
+        except Exception as error:
+            note(error, partial("in {} for batch {}".format, describe_callable(func), n))
+            raise
         row = [] if result is None else result if isinstance(result, tuple | list) else [result]
         if number is not None and len(row) != number:
             raise ValueError(f"expected {number} results of each batch; batch {n} gave {len(row)}")

@@ -48,7 +48,9 @@ class Chunked(DerivedPlan):
     @property
     def traits(self) -> Traits:
         up = self.up.traits
-        lent = up.lent and not up.lazy  # a slice of a lazy block is new
+        # Slices keep the order of their whole pass alive, so nobody is to keep them; those of a lazy
+        # block are new.
+        lent = not up.lazy
         return replace(up, jumps=up.jumps and up.sized, lent=lent, lazy=False)
 
     @property
@@ -91,11 +93,13 @@ class Chunked(DerivedPlan):
                 yield from map(range, range(block.start + i, block.stop, size), ends)
                 i += len(ends) * size
                 end = i + size
-            while end <= n:
+            while end + size <= n:
                 yield block[i:end]
                 i, end = end, end + size
+            if end <= n:  # the last: whoever still holds it when the next order is drawn
+                yield _apart(block[i:end])
+                i, end = end, end + size
             if i < n:
-                # A copy, as a view would keep the whole block alive while the next is made.
                 pieces, missing = [_apart(block[i:])], end - n
             i = 0
             del block
@@ -111,6 +115,7 @@ class Chunked(DerivedPlan):
 
 
 def _apart(block: Block) -> Block:
+    """A copy, as a view would keep the whole block alive while the next is made."""
     return block.copy() if isinstance(block, np.ndarray) else block
 
 
@@ -146,7 +151,14 @@ def take(count: int) -> Stage:
 
 
 def _between(stream: Stream, start: int, stop: int | None) -> Stream:
-    return replace(stream, plan=Between(stream.plan, start, stop))
+    plan = stream.plan
+    if isinstance(plan, Between):  # one of both: long chains of skips stay short
+        start += plan.first
+        stops = [
+            end for end in (plan.stop, None if stop is None else plan.first + stop) if end is not None
+        ]
+        plan, stop = plan.up, min(stops, default=None)
+    return replace(stream, plan=Between(plan, start, stop))
 
 
 @record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +48,8 @@ def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = No
         raise TypeError(f"{wanted}; got {describe(value)}") from None
     if number < least and number != also:
         raise ValueError(f"{wanted}; got {number}")
+    if number > sys.maxsize:
+        raise ValueError(f"{wanted} and at most {sys.maxsize}; got {number}")
     return number
 
 
@@ -62,7 +65,8 @@ def as_block(value: Any, where: str) -> PlainBlock:
         return value if value.step == 1 else np.arange(value.start, value.stop, value.step)
     array_like = hasattr(value, "__array__") and not isinstance(value, np.generic)
     if isinstance(value, str | bytes) or not (array_like or isinstance(value, Sequence)):
-        hint = f"; for a block of one write [{value!r}]" if isinstance(value, int) else ""
+        number = isinstance(value, int | np.integer)
+        hint = "; a whole array is a block: write [array], or indices(array)" if number else ""
         raise TypeError(f"{wanted}; got {describe(value)}{hint}")
     try:
         array = np.asarray(value)
@@ -99,7 +103,7 @@ def describe(value: Any) -> str:
         return text if len(text) <= 40 else text[:37] + "..."
     try:
         return f"<{type(value).__name__} of {len(value)}>"
-    except TypeError:
+    except Exception:  # whatever a user's class does, it must not get into the way of an error
         return f"<{type(value).__name__}>"
 
 

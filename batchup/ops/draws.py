@@ -85,7 +85,7 @@ class Draws(Plan):
 
     @property
     def traits(self) -> Traits:
-        return Traits(pure=self.rng.pure, jumps=self.rng.jumps)
+        return Traits(pure=self.rng.pure, jumps=self.rng.jumps, fresh=self.rng.fresh)
 
     @property
     def length(self) -> float:

@@ -41,8 +41,15 @@ def gather(*arrays: Any, include_indices: bool = False, **named: Any) -> Stage:
     {'indices': array([2, 3]), 'label': array([0, 1])}
     """
     step = Gather(arrays or tuple(named.values()), tuple(named), include_indices)
+    if include_indices and "indices" in named:
+        raise ValueError("gather: with include_indices, `indices` is the name of the index block")
     if arrays and named:
         raise TypeError("gather: expected arrays by position, for tuples, or by name; got both")
+    return gathering(step)
+
+
+def gathering(step: Gather) -> Stage:
+    """The stage of a step that is there already."""
     return Stage(_gather, step, text=str(step))
 
 
@@ -129,9 +136,11 @@ def _column(array: Any, where: str) -> Any:
 
 def _column_of_list(values: Any, where: str) -> Any:
     if len(values) and isinstance(values[0], np.ndarray) and values[0].ndim:
-        shapes = {np.shape(value) for value in values}
-        if len(shapes) > 1:
-            raise ValueError(f"{where}: expected arrays of one shape; got {sorted(shapes)[:4]}")
+        kinds = sorted({describe(np.asarray(value)) for value in values})
+        if len(kinds) > 1:
+            raise ValueError(
+                f"{where}: expected arrays of one shape and dtype; got {', '.join(kinds[:4])}"
+            )
         return _ListOfArrays(values)
     wanted = f"{where}: expected numbers, or arrays of one shape"
     try:
@@ -139,7 +148,8 @@ def _column_of_list(values: Any, where: str) -> Any:
     except ValueError as error:  # ragged
         raise TypeError(f"{wanted}; {error}") from None
     if column.dtype == object:
-        raise TypeError(f"{wanted}; got {describe(values[0])} in the list")
+        other = next((value for value in values if np.asarray(value).dtype == object), values[0])
+        raise TypeError(f"{wanted}; got {describe(other)} in the list")
     return column
 
 
@@ -178,8 +188,7 @@ def _pick(column: Any) -> Read:
         return partial(column.take, axis=0)
     if _is_hdf5(column):
         return partial(_pick_sorted, column)
-    read: Read = column.__getitem__
-    return read
+    return column.__getitem__ if isinstance(column, np.ndarray) else partial(_pick_counted, column)
 
 
 def _run(column: Any) -> Read:
@@ -188,7 +197,18 @@ def _run(column: Any) -> Read:
         return lambda run: column[run.start : run.stop].copy()
     if _is_hdf5(column):
         return lambda run: column[run.start : run.stop]
-    return lambda run: column[block_array(run)]
+    return lambda run: _pick_counted(column, block_array(run))
+
+
+def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:
+    """What a user's array-like gives for an integer array, if it is as many samples."""
+    samples = column[block]
+    if not hasattr(samples, "__len__") or len(samples) != len(block):
+        raise ValueError(
+            f"expected one sample for each of {len(block)} indices; "
+            f"{describe(column)} gave {describe(samples)}"
+        )
+    return samples
 
 
 def _is_hdf5(column: Any) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from batchup.ops.stream import Stream
     from batchup.ops.tapes import Recording
 
-__all__ = ["StreamIterator", "where"]
+__all__ = ["StreamIterator", "note", "where"]
 
 _LONG = 500  # characters; of a longer name the checkpoint keeps the beginning and a hash
 
@@ -65,7 +66,13 @@ class StreamIterator(Iterator[Any]):
         return self
 
     def __next__(self) -> Any:
-        item = self._next()
+        try:
+            item = self._next()
+        except StopIteration:
+            raise
+        except Exception as error:
+            note(error, lambda: f"while item {self._position} of {self._stream!r} was planned")
+            raise
         try:
             batch = self._run(item)
         except Exception as error:
@@ -77,8 +84,8 @@ class StreamIterator(Iterator[Any]):
 
     def _failed(self, error: Exception, item: Any) -> NoReturn:
         if self._single is not None:
-            error.add_note(f"in the stage {self._single}")
-        error.add_note(where(self._stream, self._position, item))
+            note(error, lambda: f"in the stage {self._single}")
+        note(error, lambda: where(self._stream, self._position, item))
         self.close()
         if isinstance(error, StopIteration):
             # It would end the loop around us, silently.
@@ -145,10 +152,10 @@ class StreamIterator(Iterator[Any]):
 
         So it is only where passes of a length that nobody knows are repeated.
         """
-        from batchup.ops.tapes import NOTHING, Recording
+        from batchup.ops.tapes import SOMETHING, Recording
 
         stages = len(self._recording.stages) if self._recording else 0
-        return not Recording(self._stream.plan, [NOTHING] * stages).plan.traits.jumps
+        return not Recording(self._stream.plan, [SOMETHING] * stages).plan.traits.jumps
 
     def _check_it_can_go_on(self) -> None:
         if self._stream.plan.traits.foreign:
@@ -156,6 +163,12 @@ class StreamIterator(Iterator[Any]):
                 f"{self._stream!r} comes from somebody's iterator, which can't start just anywhere, so "
                 "there are no checkpoints of it"
             )
+
+
+def note(error: Exception, text: Callable[[], str]) -> None:
+    """Add a note to a user's exception, which must arrive as it was raised whatever it is."""
+    with contextlib.suppress(Exception):
+        error.add_note(text())
 
 
 def where(stream: Stream, position: int, item: Any) -> str:

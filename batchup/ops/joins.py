@@ -23,7 +23,7 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
 
     With `flatten` the members' tuples are joined into one, so that `(X, y)` and `(U,)` give
     `(X, y, U)`. With `trim` all arrays of a joint batch, also inside nested tuples, are cut to the
-    shortest among them. A source of its own: work that the members owe is owed by the joint items.
+    shortest among them, and lists likewise; numbers and strings stay. A source of its own: work that the members owe is owed by the joint items.
     Raises TypeError for what is neither a stream nor re-iterable, ValueError for no streams.
 
     >>> from batchup import ops
@@ -61,6 +61,7 @@ def _joint_traits(plans: tuple[Plan, ...], rng: Rng | None = None) -> Traits:
     return Traits(
         pure=(rng is None or rng.pure) and all(traits.pure for traits in each),
         jumps=(rng is None or rng.jumps) and all(traits.jumps for traits in each),
+        fresh=any(traits.fresh for traits in each),
         foreign=any(traits.foreign for traits in each),
         sized=False,
         blocks=False,
@@ -130,7 +131,7 @@ def _lengths(batch: Any) -> Iterator[int]:
     for part in batch.values() if isinstance(batch, dict) else batch:
         if isinstance(part, tuple | dict):
             yield from _lengths(part)
-        elif getattr(part, "shape", True):  # not a scalar
+        elif getattr(part, "shape", True) and not isinstance(part, str | bytes):  # not a scalar
             try:
                 yield len(part)
             except TypeError:
@@ -143,9 +144,10 @@ def _trimmed(batch: Any, n: int) -> Any:
     if isinstance(batch, tuple):
         parts = [_trimmed(part, n) for part in batch]
         return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
-    if hasattr(batch, "__len__") and hasattr(batch, "__getitem__") and getattr(batch, "shape", True):
-        return batch[:n]
-    return batch
+    scalar = isinstance(batch, str | bytes) or not getattr(batch, "shape", True)
+    if scalar or not (hasattr(batch, "__len__") and hasattr(batch, "__getitem__")):
+        return batch
+    return batch[:n]
 
 
 def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stream:
@@ -203,6 +205,9 @@ class Choice(NamedTuple):
     item: Any
 
 
+_END = object()
+
+
 @record
 class Chosen(Plan):
     """Items of one plan at a time, each with the number of the plan that it is from."""
@@ -213,7 +218,10 @@ class Chosen(Plan):
 
     @property
     def traits(self) -> Traits:
-        return _joint_traits(self.plans, self.rng)
+        traits = _joint_traits(self.plans, self.rng)
+        # A member that has not had its first turn is started at its beginning, so it need not jump.
+        reached = all(plan.traits.jumps or plan.traits.fresh for plan in self.plans)
+        return replace(traits, jumps=reached and (self.rng is None or self.rng.jumps))
 
     @property
     def length(self) -> Count:
@@ -231,8 +239,9 @@ class Chosen(Plan):
 
     @property
     def samples(self) -> Count:
-        """The sum of the members'; unknown counts 0."""
-        return sum(plan.samples or 0 for plan in self.plans)
+        """The sum of the members'."""
+        counts = [plan.samples for plan in self.plans]
+        return None if None in counts else sum(count for count in counts if count is not None)
 
     def items(self, pass_: int, k: int) -> Iterator[Choice]:
         given, turns = self._in_proportion(pass_, k) if self.stratified else self._in_rounds(pass_, k)
@@ -243,11 +252,11 @@ class Chosen(Plan):
                 return  # at some turn before position k it had nothing left, and that was the end
             members.append(member)
         for turn in turns:
-            for item in islice(members[turn], 1):
-                yield Choice(int(turn), item)
-                break
-            else:
+            item = next(members[turn], _END)
+            if item is _END:
                 return
+            yield Choice(int(turn), item)
+            del item  # which may keep the order of a whole pass alive
 
     # Both give how many items each member gave before position k, and whose turn it is from there.
 

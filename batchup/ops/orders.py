@@ -32,6 +32,7 @@ def shuffle(rng: Shuffle) -> Stage:
       the same batches as the plain NumPy loop, and the next epoch a new order.
     * None or False: in order.
 
+    As NumPy pads seeds with zeros, `(5, 0)` is the seed `5`; `(5, 1)` is another.
     Raises TypeError for anything else, ValueError for a negative seed.
 
     >>> from batchup import ops
@@ -57,7 +58,12 @@ class Shuffled(DerivedPlan):
     def traits(self) -> Traits:
         up, rng = self.up.traits, self.rng
         return replace(
-            up, pure=up.pure and rng.pure, jumps=up.jumps and rng.jumps, lent=False, lazy=False
+            up,
+            pure=up.pure and rng.pure,
+            jumps=up.jumps and rng.jumps,
+            fresh=up.fresh or rng.fresh,
+            lent=False,
+            lazy=False,
         )
 
     def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
@@ -156,8 +162,8 @@ class Repeated(DerivedPlan):
         first = pass_ * (ENDLESS if endless else self.times)
         for n in count(skipped) if endless else range(skipped, self.times):
             items = self.up.start(first + n, k)
-            if endless and length is None:
-                items = _not_nothing(items)
+            if endless and not isinstance(self.up.samples, int):
+                items = _not_nothing(items, self.up.traits.blocks)
             yield from items
             k = 0
 
@@ -177,10 +183,11 @@ class Repeated(DerivedPlan):
         return passes * length + k, rest
 
 
-def _not_nothing(items: Iterator[Any]) -> Iterator[Any]:
-    from more_itertools import spy
-
-    head, items = spy(items)
-    if head:
-        return items
-    raise ValueError("repeat(-1): a whole pass gave nothing, and so would all others")
+def _not_nothing(items: Iterator[Any], blocks: bool) -> Iterator[Any]:
+    """The items of one of endless passes; ValueError at its end where it gave nothing."""
+    nothing = True
+    for item in items:
+        nothing = nothing and blocks and len(item) == 0
+        yield item
+    if nothing:
+        raise ValueError("repeat(-1): a whole pass gave nothing, and so would all others")

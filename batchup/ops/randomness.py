@@ -45,6 +45,7 @@ class Keyed:
     seed: int | tuple[int, ...]
     pure: ClassVar[bool] = True
     jumps: ClassVar[bool] = True
+    fresh: ClassVar[bool] = False
 
     def permutation(self, key: tuple[int, ...], block: Block) -> NDArray[np.intp]:
         """The indices of `block`, permuted."""
@@ -63,6 +64,7 @@ class Stateful:
     generator: RandomState | Generator | None
     pure: ClassVar[bool] = False
     jumps: ClassVar[bool] = False
+    fresh: ClassVar[bool] = False
 
     def source(self) -> Any:
         """The generator itself."""
@@ -170,7 +172,7 @@ def copy_with_state(generator: RandomState | Generator, state: dict[str, Any]) -
 
 def shuffle_text(value: Any) -> str:
     """`value` as it reads in the repr of a stage."""
-    return f"{value!s}"
+    return str(tuple(value.tolist()) if isinstance(value, np.ndarray) else value)
 
 
 def _frozen_generator(
@@ -192,4 +194,5 @@ def _permutation(draw: Callable[[Any], NDArray[Any]], block: Block) -> NDArray[n
     if not isinstance(block, range):
         return draw(block_array(block))
     order = draw(len(block)).astype(np.intp, copy=False)
-    return order + block.start if block.start else order
+    order += block.start
+    return order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
@@ -96,10 +97,15 @@ def stream_of_items(source: Any, where: str) -> Stream:
 
 
 def stream_of_call(
-    make: Callable[[], Iterator[Any]], text: str, *, once: bool = False, samples: Count = None
+    make: Callable[[], Iterator[Any]],
+    text: str,
+    *,
+    lent: bool = False,
+    once: bool = False,
+    samples: Count = None,
 ) -> Stream:
     """The items of the iterator that `make()` returns, called anew for every pass."""
-    return Stream(Iterated(make, once=once, given_samples=samples), text=text)
+    return Stream(Iterated(make, lent, once, samples), text=text)
 
 
 @record
@@ -117,7 +123,8 @@ class Sequenced(Plan):
         return len(self.source)
 
     def items(self, pass_: int, k: int) -> Iterator[Any]:
-        return map(self.source.__getitem__, range(k, len(self.source)))
+        for n in range(k, len(self.source)):
+            yield self.source[n]
 
     def as_blocks(self, where: str) -> Blocks:
         return Blocks(
@@ -147,8 +154,8 @@ class Iterated(Plan):
         )
 
     @property
-    def length(self) -> None:
-        return None
+    def length(self) -> Count:
+        return math.inf if self.given_samples == math.inf else None
 
     @property
     def samples(self) -> Count:

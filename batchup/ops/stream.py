@@ -5,13 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 
 from batchup.ops.checks import LazyBlock, block_array, describe, describe_callable
-from batchup.ops.iteration import StreamIterator
+from batchup.ops.iteration import StreamIterator, note
 from batchup.ops.plan import Count, Plan, is_known, record
 
 __all__ = ["Stage", "Step", "Stream", "Work", "as_stream"]
@@ -36,7 +37,7 @@ class Work:
             for step in self.steps:
                 item = step.run(item)
         except Exception as error:
-            error.add_note(f"in the stage {step}")
+            note(error, partial(str.format, "in the stage {}", step))
             raise
         return item
 
@@ -101,7 +102,8 @@ class Stream:
         """The plan, checked to be of index blocks; TypeError that names the stage where it isn't."""
         if self.steps:
             raise TypeError(
-                f"{where}: expected a stream of index blocks, before any gather or map; got {self!r}"
+                f"{where}: expected a stream of index blocks, before any gather, map, zip or choose; "
+                f"got {self!r}"
             )
         return self.plan.as_blocks(where)
 
@@ -182,7 +184,7 @@ class Stage:
             raise TypeError(f"Stage: expected a function; got {describe(function)}")
         self.function = function
         self.args = args
-        self.text = text or f"{describe_callable(function)}({', '.join(map(repr, args))})"
+        self.text = text or f"{describe_callable(function)}({', '.join(map(_argument, args))})"
         self.identity = self.text if identity is None else identity
 
     def __call__(self, source: Any) -> Stream:
@@ -214,6 +216,10 @@ class Stage:
         return self.text
 
 
+def _argument(value: Any) -> str:
+    return describe(value) if isinstance(value, np.ndarray) else repr(value)
+
+
 def as_stream(source: Any, where: str) -> Stream:
     """`source` as a stream: as it is, or the items of any re-iterable, in order."""
     # Here, not above: the rooms of the stages import this one.
@@ -224,7 +230,8 @@ def as_stream(source: Any, where: str) -> Stream:
 
 @record
 class Own:
-    """The step that makes a lent item the caller's: the arrays in it are copied."""
+    """The step that makes a lent item the caller's: the arrays in it, also those in tuples, lists and
+    dicts, are copied; anything else is as it was."""
 
     def run(self, item: Any) -> Any:
         if isinstance(item, LazyBlock):

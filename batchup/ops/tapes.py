@@ -21,13 +21,14 @@ from batchup.ops.checks import Block
 from batchup.ops.plan import DerivedPlan, Plan, record
 from batchup.ops.randomness import Stateful, copy_with_state, get_state, set_state
 
-__all__ = ["NOTHING", "Recording"]
+__all__ = ["SOMETHING", "Recording"]
 
 _EVERY = 32  # draws between two snapshots, which cost 32 us for a RandomState
 _LARGE = 256  # indices; to make a permutation of more again costs more than a snapshot
 
 Key = tuple[int, ...]
 NOTHING: tuple[Key, Any] = ((), None)  # has been drawn yet
+SOMETHING: tuple[Key, Any] = ((-1,), None)
 Draw = Callable[[Any], Any]  # of a generator
 
 
@@ -87,7 +88,8 @@ class Recorded:
     def __init__(self, tape: Tape, received: Received, loaded: tuple[Key, Any] | None):
         self.tape = tape
         tape.stages.append(self)
-        self.jumps = loaded is not None
+        self.jumps = loaded is not None and loaded != NOTHING
+        self.fresh = loaded == NOTHING
         self._received = received
         self._loaded = loaded
         self._again: Any = None

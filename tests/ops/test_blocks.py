@@ -71,7 +71,8 @@ def test_bad_options():
 
 def test_only_index_blocks_are_cut():
     with pytest.raises(
-        TypeError, match="chunk: expected a stream of index blocks, before any gather or map"
+        TypeError,
+        match="chunk: expected a stream of index blocks, before any gather, map, zip or choose",
     ):
         ops.indices(3) | ops.map(len) | ops.chunk(2)
 

@@ -189,7 +189,7 @@ def test_included_indices_are_the_callers_own():
         (
             [np.zeros(2), np.zeros(3)],
             ValueError,
-            r"expected arrays of one shape; got \[\(2,\), \(3,\)\]",
+            "expected arrays of one shape and dtype; got <2 float64>, <3 float64>",
         ),
         ([[1, 2], [3]], TypeError, r"expected numbers, or arrays of one shape"),
         ([object()], TypeError, r"expected numbers, or arrays of one shape; got <object>"),
@@ -253,7 +253,8 @@ def test_an_index_outside_is_refused_when_it_is_built(source):
 def test_only_index_blocks_are_gathered():
     stream = ops.indices(3) | ops.gather(np.zeros(3))
     with pytest.raises(
-        TypeError, match="gather: expected a stream of index blocks, before any gather or map"
+        TypeError,
+        match="gather: expected a stream of index blocks, before any gather, map, zip or choose",
     ):
         stream | ops.gather(np.zeros(3))
 

@@ -178,7 +178,7 @@ def test_numbers_of_samples():
     assert ops.zip(a, b).num_samples == 7
     assert ops.choose(a, b).num_samples == 17
     assert ops.zip(a, [1, 2]).num_samples == 10
-    assert ops.choose(a, [1, 2]).num_samples == 10
+    assert ops.choose(a, [1, 2]).num_samples is None
     assert ops.zip([1]).num_samples is None
     assert ops.choose(a, b | ops.repeat(-1)).num_samples == np.inf
 

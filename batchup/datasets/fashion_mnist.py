@@ -1,0 +1,61 @@
+"""Fashion-MNIST: photographs of clothes (Xiao et al. 2017, arXiv 1708.07747), MIT."""
+
+from . import idx
+from .images import SplitImages
+from .standard import DataSet
+
+SET = DataSet(
+    name="fashion_mnist",
+    title="Fashion-MNIST, clothes 28x28",
+    samples={"train": 60000, "test": 10000},
+    terms="MIT",
+    cite="Xiao et al. 2017, arXiv 1708.07747",
+    sources=idx.sources(
+        (
+            "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        ),
+        (
+            (26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+            (29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+            (4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+            (5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+        ),
+    ),
+    convert=idx.convert,
+    class_names=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+)
+
+
+class FashionMNIST(SplitImages):
+    """Fashion-MNIST, fetched when it is first opened: images (n, 1, 28, 28).
+
+    60000 training samples, of which the last `n_val` are for validation (0 or None: none),
+    and 10000 for testing; `class_names` are the 10 labels' names. Pixels read as float32 from
+    `val_lower` to `val_upper`. For the arrays see `SplitImages`.
+
+    Raises `ValueError` if there are not `n_val`, `DatasetError` if it can't be had.
+    """
+
+    def __init__(
+        self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
+    ) -> None:
+        super().__init__(SET, n_val, val_lower, val_upper)
+        self.class_names = SET.class_names
+
+
+def delete_cache() -> None:
+    """Delete what was fetched; the next `FashionMNIST()` fetches it again."""
+    SET.delete()

@@ -1,0 +1,49 @@
+"""What the image sets look like to whoever opens them."""
+
+import operator
+
+import numpy as np
+
+from ..image.utils import ImageArrayUInt8ToFloat32
+from .standard import DataSet
+
+
+def validation_start(n: int, n_val: int | None) -> int:
+    """Where validation begins when it is the last `n_val` of `n` rows; None means 0.
+
+    Raises `ValueError` if `n_val` is negative or there are not so many.
+
+    >>> validation_start(60000, 10000), validation_start(60000, None)
+    (50000, 60000)
+    >>> validation_start(60000, 60001)
+    Traceback (most recent call last):
+    ...
+    ValueError: n_val must be from 0 to 60000, the number of training samples, got 60001
+    """
+    count = 0 if n_val is None else operator.index(n_val)
+    if not 0 <= count <= n:
+        raise ValueError(
+            f"n_val must be from 0 to {n}, the number of training samples, got {n_val}"
+        )
+    return n - count
+
+
+class SplitImages:
+    """Images in training, validation and test parts, `(n, c, h, w)`.
+
+    `train_X`, `val_X` and `test_X` are float32, converted when they are read; `train_X_u8`,
+    `val_X_u8` and `test_X_u8` the uint8 as stored; `train_y`, `val_y` and `test_y` int32 labels
+    from 0. All but the float32 are read-only memory maps.
+    """
+
+    def __init__(
+        self, source: DataSet, n_val: int | None, val_lower: float, val_upper: float
+    ) -> None:
+        arrays = source.arrays()
+        at = validation_start(len(arrays["train_y"]), n_val)
+        self.train_X_u8, self.val_X_u8 = arrays["train_X"][:at], arrays["train_X"][at:]
+        self.train_y, self.val_y = arrays["train_y"][:at], arrays["train_y"][at:]
+        self.test_X_u8, self.test_y = arrays["test_X"], arrays["test_y"]
+        self.train_X = ImageArrayUInt8ToFloat32(self.train_X_u8, val_lower, val_upper)
+        self.val_X = ImageArrayUInt8ToFloat32(self.val_X_u8, val_lower, val_upper)
+        self.test_X = ImageArrayUInt8ToFloat32(self.test_X_u8, val_lower, val_upper)

@@ -1,0 +1,34 @@
+"""One process at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import StorageError
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, waiting for whoever holds it; its folder is made if missing.
+
+    The operating system lets go of it when its holder dies. Raises `StorageError` if the
+    file can't be made.
+    """
+    from filelock import FileLock
+
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent} can't be written to: {error.strerror}; set BATCHUP_HOME to a "
+            "directory that can"
+        ) from error
+    try:
+        yield
+        # Only when the work is done: whoever waits for this very file then looks again, finds
+        # it done and needs no lock. After a failure the file stays, so that one goes at a time.
+        path.unlink(missing_ok=True)
+    finally:
+        lock.release()

@@ -1,0 +1,155 @@
+"""STL-10: photographs for learning from few labels (Coates, Lee, Ng 2011).
+
+The format (https://cs.stanford.edu/~acoates/stl10/): images uint8 (n, 3, 96, 96), each channel
+column by column; labels uint8, 1 to 10; `fold_indices.txt` ten lines of 0-based indices.
+"""
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ..image.utils import ImageArrayUInt8ToFloat32
+from .dataset import DownloadSourceFile
+from .formats import check, checked_labels, tar_members, write_npy
+from .standard import DataSet
+
+FOLDER = "stl10_binary"
+FOLDS = 10
+IMAGE = 3 * 96 * 96
+ROWS_AT_ONCE = 256
+
+
+def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, int]) -> None:
+    """Write the arrays of train, test and unlabeled, and `folds` (10, a fifth of train)."""
+    (path,) = source_paths
+    images = {f"{FOLDER}/{part}_X.bin": part for part in samples}
+    labels = {f"{FOLDER}/{part}_y.bin": part for part in ("train", "test")}
+    sizes: dict[str, int | None] = {f"{FOLDER}/fold_indices.txt": None}
+    sizes |= {name: samples[part] * IMAGE for name, part in images.items()}
+    sizes |= {name: samples[part] for name, part in labels.items()}
+    # In one pass, for to go back would be to unpack 3 GB once more.
+    for name, file in tar_members(path, sizes):
+        if name in images:
+            n = samples[images[name]]
+            target = folder / f"{images[name]}_X.npy"
+            write_npy(target, (n, 3, 96, 96), np.uint8, _read_images(file, n))
+        elif name in labels:
+            stored = np.frombuffer(file.read(), np.uint8)
+            y = checked_labels(stored, 10, path, first=1)
+            write_npy(folder / f"{labels[name]}_y.npy", y.shape, np.int32, [y])
+        else:
+            folds = _read_folds(file.read(), samples["train"], path)
+            write_npy(folder / "folds.npy", folds.shape, np.int32, [folds])
+
+
+def _read_images(file: IO[bytes], n: int) -> Iterator[np.ndarray]:
+    """The next `n` images as rows by columns, in blocks."""
+    for at in range(0, n, ROWS_AT_ONCE):
+        block = np.frombuffer(file.read(IMAGE * min(ROWS_AT_ONCE, n - at)), np.uint8)
+        yield block.reshape(-1, 3, 96, 96).transpose(0, 1, 3, 2)
+
+
+def _read_folds(text: bytes, n: int, path: Path) -> np.ndarray:
+    lines = [line.split() for line in text.decode("ascii").splitlines() if line.strip()]
+    lengths = [len(line) for line in lines]
+    expected = [n // 5] * FOLDS
+    check(lengths == expected, path, f"folds have {lengths} indices, expected {expected}")
+    folds = np.array(lines, dtype=np.int32)
+    inside = bool((folds >= 0).all() and (folds < n).all())
+    check(inside, path, f"fold indices must be 0 to {n - 1}")
+    return folds
+
+
+SET = DataSet(
+    name="stl",
+    title="STL-10, photographs 96x96",
+    samples={"train": 5000, "test": 8000, "unlabeled": 100000},
+    terms="none stated",
+    cite="Coates, Lee, Ng 2011",
+    sources=(
+        DownloadSourceFile(
+            "stl10_binary.tar.gz",
+            base_url=(
+                "https://cs.stanford.edu/~acoates/stl10/",
+                "http://ai.stanford.edu/~acoates/stl10/",
+            ),
+            size=2640397119,
+            sha256="f31fd99273a1acb8609c8db427cebb1de3f71de77758cdc0e22956e1289b9866",
+        ),
+    ),
+    convert=convert,
+    class_names=(
+        "airplane",
+        "bird",
+        "car",
+        "cat",
+        "deer",
+        "dog",
+        "horse",
+        "monkey",
+        "ship",
+        "truck",
+    ),
+)
+
+
+class STL:
+    """STL-10, fetched when it is first opened: images (n, 3, 96, 96).
+
+    5000 training and 8000 test samples, with the arrays of `SplitImages`; 100000 images
+    without labels, `unl_X_u8` uint8; `tr_folds` int32 (10, 1000), the ten folds, which overlap,
+    as row numbers of the 5000; and `class_names`.
+
+    Validation is the rows that are in any of the last `n_val_folds` folds, and training those
+    in none of them, both in the order of the file (0 or None: no validation). Being no slices
+    of the file, these two are then read into memory: 138 MB.
+
+    Raises `ValueError` if there are not `n_val_folds`, `DatasetError` if it can't be had.
+    """
+
+    def __init__(
+        self, n_val_folds: int | None = 1, val_lower: float = 0.0, val_upper: float = 1.0
+    ) -> None:
+        arrays = SET.arrays()
+        self.tr_folds = arrays["folds"]
+        self.class_names = SET.class_names
+        X, y = arrays["train_X"], arrays["train_y"]  # noqa: N806
+        is_val = in_last_folds(self.tr_folds, n_val_folds, len(y))
+        self.train_X_u8, self.val_X_u8 = _rows(X, ~is_val), _rows(X, is_val)
+        self.train_y, self.val_y = _rows(y, ~is_val), _rows(y, is_val)
+        self.test_X_u8, self.test_y = arrays["test_X"], arrays["test_y"]
+        self.unl_X_u8 = arrays["unlabeled_X"]
+        self.train_X = ImageArrayUInt8ToFloat32(self.train_X_u8, val_lower, val_upper)
+        self.val_X = ImageArrayUInt8ToFloat32(self.val_X_u8, val_lower, val_upper)
+        self.test_X = ImageArrayUInt8ToFloat32(self.test_X_u8, val_lower, val_upper)
+
+
+def in_last_folds(folds: np.ndarray, count: int | None, n: int) -> np.ndarray:
+    """Which of `n` rows are in any of the last `count` folds; None means 0.
+
+    >>> in_last_folds(np.array([[0, 1], [1, 2], [4, 2]]), 2, 6).tolist()
+    [False, True, True, False, True, False]
+    """
+    last = 0 if count is None else operator.index(count)
+    if not 0 <= last <= len(folds):
+        raise ValueError(f"n_val_folds must be from 0 to {len(folds)}, got {count}")
+    mask = np.zeros(n, dtype=bool)
+    mask[folds[len(folds) - last :].ravel()] = True
+    return mask
+
+
+def _rows(array: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The rows where `mask` holds, read-only; all or none of them without reading any."""
+    if mask.all() or not mask.any():
+        return array if mask.any() else array[:0]
+    chosen = array[mask]
+    chosen.flags.writeable = False
+    return chosen
+
+
+def delete_cache() -> None:
+    """Delete what was fetched; the next `STL()` fetches it again."""
+    SET.delete()

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from .datasets.files import (
     Expected,
+    PathLike,
     compute_sha256,
     copy,
-    PathLike,
     verify_file,
 )
 

@@ -68,7 +68,7 @@ class CIFAR10(SplitImages):
         self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
     ) -> None:
         super().__init__(SET, n_val, val_lower, val_upper)
-        self.class_names = SET.names("class_names")
+        self.class_names = SET.names()
 
 
 def delete_cache() -> None:

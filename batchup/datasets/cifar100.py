@@ -91,7 +91,7 @@ class CIFAR100(SplitImages):
         at = validation_start(len(coarse), n_val)
         self.train_y_coarse, self.val_y_coarse = coarse[:at], coarse[at:]
         self.test_y_coarse = arrays["test_y_coarse"]
-        self.class_names = SET.names("class_names")
+        self.class_names = SET.names()
         self.class_names_coarse = SET.names("class_names_coarse")
 
 

@@ -258,7 +258,7 @@ def _read_part(path: Path) -> Part:
     try:
         kept = json.loads(_record(path).read_text())
         url, validator = kept["url"], kept["validator"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         url = validator = None
     return Part(path, path.stat().st_size, url, validator)
 

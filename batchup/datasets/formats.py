@@ -95,7 +95,7 @@ def write_npy(
             if array.shape[1:] != shape[1:]:
                 raise ValueError(f"rows of {path.name} are {shape[1:]}, got {array.shape[1:]}")
             rows += len(array)
-            file.write(memoryview(array).cast("B"))
+            file.write(array.data)
     if rows != shape[0]:
         raise ValueError(f"{path.name} must have {shape[0]} rows, got {rows}")
 

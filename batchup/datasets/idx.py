@@ -49,7 +49,9 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, int]) -> None:
     """Write `train_X`, `train_y`, `test_X`, `test_y` from the files in the order of `FILES`."""
-    for part, images, labels in (("train", *source_paths[:2]), ("test", *source_paths[2:])):
+    train_images, train_labels, test_images, test_labels = source_paths
+    parts = {"train": (train_images, train_labels), "test": (test_images, test_labels)}
+    for part, (images, labels) in parts.items():
         n = samples[part]
         X = read_idx(images, (n, 28, 28))  # noqa: N806
         y = checked_labels(read_idx(labels, (n,)), 10, labels)

@@ -2,8 +2,6 @@
 
 import operator
 
-import numpy as np
-
 from ..image.utils import ImageArrayUInt8ToFloat32
 from .standard import DataSet
 

@@ -21,8 +21,9 @@ class DataSet:
     """All that tells one standard data set from another.
 
     `samples` is how many there are of each part, `convert` is held to it. `requires` is what
-    must be installed to convert it, as (module, how to install it).
-    `packaged` is for a set without sources, that comes with the package: its file.
+    must be installed to convert it, as (module, how to install it); `white` the brightest
+    value of a pixel. `packaged` is for a set without sources, that comes with the package: an
+    .npz file with the arrays that `convert` would write.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DataSet:
     convert: Convert | None = None
     requires: tuple[str, str] | None = None
     class_names: tuple[str, ...] = ()
+    white: float = 255.0
     packaged: Path | None = None
 
     @property
@@ -72,19 +74,28 @@ class DataSet:
         return fetch()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Its arrays by name, fetched if need be: read-only memory maps.
+        """Its arrays by name, fetched if need be: read-only memory maps, but for a packaged set.
 
         Raises `DatasetError` if a file has not the size that was written.
         """
+        if self.packaged is not None:
+            with np.load(self.packaged) as packaged:
+                return dict(packaged)
         path = self.fetch()
         if damages := cache.damages(path, hashes=False):
             raise DatasetError("\n".join([*damages, cache.remedy(path)]))
         files = [path / name for name in cache.files_in(path) if name.endswith(".npy")]
         return {file.stem: np.load(file, mmap_mode="r") for file in files}
 
-    def names(self, file: str) -> tuple[str, ...]:
-        """The lines of one of its text files: the names of its classes, in order."""
-        return tuple((self.path / f"{file}.txt").read_text(encoding="utf-8").splitlines())
+    def names(self, file: str = "class_names") -> tuple[str, ...]:
+        """The names of its classes, in order: declared, or else the lines of its text file.
+
+        None if the classes have no names but their numbers.
+        """
+        path = self.path / f"{file}.txt"
+        if self.class_names or not path.is_file():
+            return self.class_names
+        return tuple(path.read_text(encoding="utf-8").splitlines())
 
     def delete(self) -> None:
         """Delete what was fetched of it; files put in place by hand stay."""

@@ -145,7 +145,7 @@ def _rows(array: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The rows where `mask` holds, read-only; all or none of them without reading any."""
     if mask.all() or not mask.any():
         return array if mask.any() else array[:0]
-    chosen = array[mask]
+    chosen: np.ndarray = array[mask]
     chosen.flags.writeable = False
     return chosen
 

@@ -33,8 +33,8 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
 
 def read_mat(path: Path, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The images as stored (32, 32, 3, n), and the labels as digits: int32 (n,)."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
+    from scipy.io import loadmat  # type: ignore[import-untyped]
+    from scipy.io.matlab import MatReadError  # type: ignore[import-untyped]
 
     try:
         with reading(path):

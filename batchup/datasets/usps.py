@@ -84,6 +84,7 @@ SET = DataSet(
         ),
     ),
     convert=convert,
+    white=1.0,
 )
 
 

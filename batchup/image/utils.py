@@ -25,13 +25,14 @@ class ImageArrayUInt8ToFloat32:
 
     Raises `TypeError` if `arr` is not an array of uint8, `ValueError` for values not finite.
 
-    >>> images = ImageArrayUInt8ToFloat32(np.array([[0, 51], [102, 255]], dtype=np.uint8))
+    >>> images = ImageArrayUInt8ToFloat32(np.array([[0, 255, 0], [0, 0, 255]], dtype=np.uint8))
     >>> images
-    ImageArrayUInt8ToFloat32(shape=(2, 2), dtype=float32, values 0.0 to 1.0 from uint8)
-    >>> images[1]
-    array([0.4, 1. ], dtype=float32)
-    >>> images[:, 0]
-    array([0. , 0.4], dtype=float32)
+    ImageArrayUInt8ToFloat32(shape=(2, 3), dtype=float32, values 0.0 to 1.0 from uint8)
+    >>> images[0]
+    array([0., 1., 0.], dtype=float32)
+    >>> images[:, [2, 1]]
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
     """
 
     dtype = np.dtype(np.float32)
@@ -53,7 +54,8 @@ class ImageArrayUInt8ToFloat32:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._u8.shape
+        shape: tuple[int, ...] = self._u8.shape
+        return shape
 
     @property
     def ndim(self) -> int:

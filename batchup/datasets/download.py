@@ -68,8 +68,10 @@ def download_from(urls: Sequence[str], path: Path, expected: Expected) -> Path:
             os.replace(part, path)
             _discard(part)
             return path
-    kept = f"\n{part.stat().st_size} bytes are kept for the next try" if part.exists() else ""
-    raise FetchError("\n".join([f"{path.name} could not be downloaded:", *reasons]) + kept)
+    if (size := _read_part(part).size) == 0:
+        _discard(part)
+    kept = [f"{size} bytes are kept for the next try"] if size else []
+    raise FetchError("\n".join([f"{path.name} could not be downloaded:", *reasons, *kept]))
 
 
 def resume_headers(part: Part, url: str, expected: Expected) -> Mapping[str, str]:

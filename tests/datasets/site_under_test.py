@@ -107,6 +107,16 @@ def stall(data, upto, **options):
     return whole(data, upto=upto, hold=True, **options)
 
 
+def once_released(answer):
+    """Answer when the test says so."""
+
+    def later(handler, site):
+        site.released.wait()
+        answer(handler, site)
+
+    return later
+
+
 def status(code, body=b"<html>sorry</html>"):
     """An answer with this code and an HTML page."""
 

@@ -26,7 +26,7 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
     }
     sizes = {name: n * (1 + cifar.PIXELS) for name, n in in_each.items()}
     # The archive is not in order.
-    data = {name: file.read() for name, file in tar_members(path, {**sizes, NAMES: None})}
+    data = {name: read() for name, read in tar_members(path, {**sizes, NAMES: None})}
     write_lines(folder / "class_names.txt", cifar.split_names(data[NAMES], 10, path))
     for part, names in BATCHES.items():
         batches = [cifar.split_records(data[name], in_each[name], 1, path) for name in names]

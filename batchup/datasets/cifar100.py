@@ -36,7 +36,7 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
     (path,) = source_paths
     sizes: dict[str, int | None] = {f"{FOLDER}/{file}": None for file, _ in NAMES.values()}
     sizes |= {f"{FOLDER}/{part}.bin": n * (2 + cifar.PIXELS) for part, n in samples.items()}
-    data = {name: file.read() for name, file in tar_members(path, sizes)}
+    data = {name: read() for name, read in tar_members(path, sizes)}
     for target, (file, classes) in NAMES.items():
         names = cifar.split_names(data[f"{FOLDER}/{file}"], classes, path)
         write_lines(folder / f"{target}.txt", names)

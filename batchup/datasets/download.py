@@ -101,7 +101,7 @@ def _fetch(url: str, path: Path, expected: Expected) -> None:
     for _ in range(MAX_REQUESTS):
         part = _read_part(path)
         headers = resume_headers(part, url, expected)
-        whole = expected.sha256 is not None and part.size == expected.size
+        whole = bool(expected.sha256 and part.size and part.size == expected.size)
         try:
             problem = None if whole else _request(url, path, part, headers, expected)
         except _CutError as cut:

@@ -1,10 +1,10 @@
 """Reading the files of data sets, with every doubt turned into a `FormatError`; writing .npy."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -41,12 +41,17 @@ def checked_labels(labels: np.ndarray, classes: int, path: Path, *, first: int =
     return labels.astype(np.int32) - np.int32(first)
 
 
-def tar_members(path: Path, sizes: Mapping[str, int | None]) -> Iterator[tuple[str, IO[bytes]]]:
-    """The wanted members of a .tar.gz with their names, in the archive's order, in one pass.
+Read = Callable[..., bytes]
+"""`read(size=-1)` as of a file, but what is wrong with it is a `FormatError`."""
 
-    `sizes` says which are wanted and how many bytes each has, None for any number. Nothing is
-    written. Raises `FormatError` if a member is neither a file nor a directory or lies outside
-    the archive, and if a wanted one is missing, there twice or of another size.
+
+def tar_members(path: Path, sizes: Mapping[str, int | None]) -> Iterator[tuple[str, Read]]:
+    """The wanted members of a .tar.gz, in one pass: each one's name and how to read it then.
+
+    They come in the archive's order. `sizes` says which are wanted and how many bytes each has,
+    None for any number. Nothing is written. Raises `FormatError` if a member is neither a file
+    nor a directory or lies outside the archive, and if a wanted one is missing, there twice or
+    of another size.
     """
     import tarfile
 
@@ -69,8 +74,8 @@ def tar_members(path: Path, sizes: Mapping[str, int | None]) -> Iterator[tuple[s
             )
             file = archive.extractfile(member)
             assert file is not None  # It is a regular file.
-            with file:
-                yield member.name, file
+            # Read by others, outside the `with` above: so each reading has its own.
+            yield member.name, reading(path)(file.read)
     check(not missing, path, f"has no member {', '.join(missing)}")
 
 

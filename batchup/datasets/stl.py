@@ -7,13 +7,12 @@ column by column; labels uint8, 1 to 10; `fold_indices.txt` ten lines of 0-based
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from ..image.utils import ImageArrayUInt8ToFloat32
 from .dataset import DownloadSourceFile
-from .formats import check, checked_labels, tar_members, write_npy
+from .formats import Read, check, checked_labels, tar_members, write_npy
 from .standard import DataSet
 
 FOLDER = "stl10_binary"
@@ -31,24 +30,24 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
     sizes |= {name: samples[part] * IMAGE for name, part in images.items()}
     sizes |= {name: samples[part] for name, part in labels.items()}
     # In one pass, for to go back would be to unpack 3 GB once more.
-    for name, file in tar_members(path, sizes):
+    for name, read in tar_members(path, sizes):
         if name in images:
             n = samples[images[name]]
             target = folder / f"{images[name]}_X.npy"
-            write_npy(target, (n, 3, 96, 96), np.uint8, _read_images(file, n))
+            write_npy(target, (n, 3, 96, 96), np.uint8, _read_images(read, n))
         elif name in labels:
-            stored = np.frombuffer(file.read(), np.uint8)
+            stored = np.frombuffer(read(), np.uint8)
             y = checked_labels(stored, 10, path, first=1)
             write_npy(folder / f"{labels[name]}_y.npy", y.shape, np.int32, [y])
         else:
-            folds = _read_folds(file.read(), samples["train"], path)
+            folds = _read_folds(read(), samples["train"], path)
             write_npy(folder / "folds.npy", folds.shape, np.int32, [folds])
 
 
-def _read_images(file: IO[bytes], n: int) -> Iterator[np.ndarray]:
+def _read_images(read: Read, n: int) -> Iterator[np.ndarray]:
     """The next `n` images as rows by columns, in blocks."""
     for at in range(0, n, ROWS_AT_ONCE):
-        block = np.frombuffer(file.read(IMAGE * min(ROWS_AT_ONCE, n - at)), np.uint8)
+        block = np.frombuffer(read(IMAGE * min(ROWS_AT_ONCE, n - at)), np.uint8)
         yield block.reshape(-1, 3, 96, 96).transpose(0, 1, 3, 2)
 
 

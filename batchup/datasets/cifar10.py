@@ -55,22 +55,9 @@ SET = DataSet(
 
 
 class CIFAR10(SplitImages):
-    """CIFAR-10, fetched when it is first opened: images (n, 3, 32, 32).
+    """50000 images to train with and 10000 to test, (n, 3, 32, 32); see `SplitImages`."""
 
-    50000 training samples, of which the last `n_val` are for validation (0 or None: none),
-    and 10000 for testing; `class_names` are the 10 labels' names. Pixels read as float32 from
-    `val_lower` to `val_upper`. For the arrays see `SplitImages`.
-
-    Raises `ValueError` if there are not `n_val`, `DatasetError` if it can't be had.
-    """
-
-    def __init__(
-        self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
-    ) -> None:
-        super().__init__(SET, n_val, val_lower, val_upper)
-        self.class_names = SET.names()
+    dataset = SET
 
 
-def delete_cache() -> None:
-    """Delete what was fetched; the next `CIFAR10()` fetches it again."""
-    SET.delete()
+delete_cache = SET.delete

@@ -11,7 +11,7 @@ import numpy as np
 from . import cifar
 from .dataset import DownloadSourceFile
 from .formats import check, checked_labels, tar_members, write_lines, write_npy
-from .images import SplitImages, validation_start
+from .images import SplitImages
 from .standard import DataSet
 
 FOLDER = "cifar-100-binary"
@@ -76,25 +76,23 @@ SET = DataSet(
 
 
 class CIFAR100(SplitImages):
-    """CIFAR-100, fetched when it is first opened: images (n, 3, 32, 32).
+    """50000 images to train with and 10000 to test, (n, 3, 32, 32); see `SplitImages`.
 
-    As `CIFAR10`, with 100 classes in 20 coarse ones: `train_y_coarse`, `val_y_coarse`,
-    `test_y_coarse` int32, and the names `class_names` and `class_names_coarse`.
+    Besides, `train_y_coarse`, `val_y_coarse` and `test_y_coarse` are int32 labels of 20 coarse
+    classes, each of five of the 100, and `class_names_coarse` their names.
     """
+
+    dataset = SET
 
     def __init__(
         self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
     ) -> None:
-        super().__init__(SET, n_val, val_lower, val_upper)
-        arrays = SET.arrays()
+        super().__init__(n_val, val_lower, val_upper)
+        arrays, at = self.dataset.arrays(), len(self.train_y)
         coarse = arrays["train_y_coarse"]
-        at = validation_start(len(coarse), n_val)
         self.train_y_coarse, self.val_y_coarse = coarse[:at], coarse[at:]
         self.test_y_coarse = arrays["test_y_coarse"]
-        self.class_names = SET.names()
-        self.class_names_coarse = SET.names("class_names_coarse")
+        self.class_names_coarse = self.dataset.names("class_names_coarse")
 
 
-def delete_cache() -> None:
-    """Delete what was fetched; the next `CIFAR100()` fetches it again."""
-    SET.delete()
+delete_cache = SET.delete

@@ -1,6 +1,7 @@
 """What the image sets look like to whoever opens them."""
 
 import operator
+from typing import ClassVar
 
 from ..image.utils import ImageArrayUInt8ToFloat32
 from .standard import DataSet
@@ -29,15 +30,22 @@ def validation_start(n: int, n_val: int | None) -> int:
 class SplitImages:
     """Images in training, validation and test parts, `(n, c, h, w)`.
 
-    `train_X`, `val_X` and `test_X` are float32, converted when they are read; `train_X_u8`,
-    `val_X_u8` and `test_X_u8` the uint8 as stored; `train_y`, `val_y` and `test_y` int32 labels
-    from 0. All but the float32 are read-only memory maps.
+    `train_X`, `val_X` and `test_X` are float32 from `val_lower` to `val_upper`, converted when
+    they are read; `train_X_u8`, `val_X_u8` and `test_X_u8` the uint8 as stored; `train_y`,
+    `val_y` and `test_y` int32 labels from 0. All but the float32 are read-only memory maps.
+    `class_names` are the names of the labels, empty where these are digits.
+
+    Validation is the last `n_val` training rows; 0 or None gives none of them, as empty arrays.
+
+    Raises `ValueError` if there are not `n_val`, `DatasetError` if the set can't be had.
     """
 
+    dataset: ClassVar[DataSet]
+
     def __init__(
-        self, source: DataSet, n_val: int | None, val_lower: float, val_upper: float
+        self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
     ) -> None:
-        arrays = source.arrays()
+        arrays = self.dataset.arrays()
         at = validation_start(len(arrays["train_y"]), n_val)
         self.train_X_u8, self.val_X_u8 = arrays["train_X"][:at], arrays["train_X"][at:]
         self.train_y, self.val_y = arrays["train_y"][:at], arrays["train_y"][at:]
@@ -45,3 +53,4 @@ class SplitImages:
         self.train_X = ImageArrayUInt8ToFloat32(self.train_X_u8, val_lower, val_upper)
         self.val_X = ImageArrayUInt8ToFloat32(self.val_X_u8, val_lower, val_upper)
         self.test_X = ImageArrayUInt8ToFloat32(self.test_X_u8, val_lower, val_upper)
+        self.class_names = self.dataset.names()

@@ -28,21 +28,9 @@ SET = DataSet(
 
 
 class MNIST(SplitImages):
-    """MNIST, fetched when it is first opened: images (n, 1, 28, 28), labels the digits.
+    """60000 digits to train with and 10000 to test, images (n, 1, 28, 28); see `SplitImages`."""
 
-    60000 training samples, of which the last `n_val` are for validation (0 or None: none),
-    and 10000 for testing. Pixels read as float32 from `val_lower` to `val_upper`. For the
-    arrays see `SplitImages`.
-
-    Raises `ValueError` if there are not `n_val`, `DatasetError` if it can't be had.
-    """
-
-    def __init__(
-        self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
-    ) -> None:
-        super().__init__(SET, n_val, val_lower, val_upper)
+    dataset = SET
 
 
-def delete_cache() -> None:
-    """Delete what was fetched; the next `MNIST()` fetches it again."""
-    SET.delete()
+delete_cache = SET.delete

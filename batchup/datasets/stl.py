@@ -109,12 +109,14 @@ class STL:
     Raises `ValueError` if there are not `n_val_folds`, `DatasetError` if it can't be had.
     """
 
+    dataset = SET
+
     def __init__(
         self, n_val_folds: int | None = 1, val_lower: float = 0.0, val_upper: float = 1.0
     ) -> None:
-        arrays = SET.arrays()
+        arrays = self.dataset.arrays()
         self.tr_folds = arrays["folds"]
-        self.class_names = SET.class_names
+        self.class_names = self.dataset.names()
         X, y = arrays["train_X"], arrays["train_y"]  # noqa: N806
         is_val = in_last_folds(self.tr_folds, n_val_folds, len(y))
         self.train_X_u8, self.val_X_u8 = _rows(X, ~is_val), _rows(X, is_val)
@@ -149,6 +151,4 @@ def _rows(array: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def delete_cache() -> None:
-    """Delete what was fetched; the next `STL()` fetches it again."""
-    SET.delete()
+delete_cache = SET.delete

@@ -94,20 +94,12 @@ EXTRA = DataSet(
 
 
 class SVHN(SplitImages):
-    """SVHN's cropped digits, fetched when it is first opened: images (n, 3, 32, 32).
+    """73257 digits to train with and 26032 to test, images (n, 3, 32, 32); see `SplitImages`.
 
-    73257 training samples, of which the last `n_val` are for validation (0 or None: none),
-    and 26032 for testing; labels are the digits. Pixels read as float32 from `val_lower` to
-    `val_upper`. For the arrays see `SplitImages`.
-
-    Raises `ValueError` if there are not `n_val`, `ImportError` if it is to be fetched and
-    SciPy is missing, `DatasetError` if it can't be had.
+    Raises `ImportError` as well, if it is to be converted and SciPy is not installed.
     """
 
-    def __init__(
-        self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
-    ) -> None:
-        super().__init__(SET, n_val, val_lower, val_upper)
+    dataset = SET
 
 
 class SVHNExtra:
@@ -116,8 +108,10 @@ class SVHNExtra:
     Otherwise as `SVHN`.
     """
 
+    dataset = EXTRA
+
     def __init__(self, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
-        arrays = EXTRA.arrays()
+        arrays = self.dataset.arrays()
         self.X_u8, self.y = arrays["extra_X"], arrays["extra_y"]
         self.X = ImageArrayUInt8ToFloat32(self.X_u8, val_lower, val_upper)
 

@@ -98,14 +98,14 @@ class USPS:
     Raises `ValueError` if there are not `n_val`, `DatasetError` if it can't be had.
     """
 
+    dataset = SET
+
     def __init__(self, n_val: int | None = 729) -> None:
-        arrays = SET.arrays()
+        arrays = self.dataset.arrays()
         at = validation_start(len(arrays["train_y"]), n_val)
         self.train_X, self.val_X = arrays["train_X"][:at], arrays["train_X"][at:]
         self.train_y, self.val_y = arrays["train_y"][:at], arrays["train_y"][at:]
         self.test_X, self.test_y = arrays["test_X"], arrays["test_y"]
 
 
-def delete_cache() -> None:
-    """Delete what was fetched; the next `USPS()` fetches it again."""
-    SET.delete()
+delete_cache = SET.delete

@@ -1,7 +1,8 @@
 """A home directory of its own for every test, and a web site that can misbehave."""
 
 import pytest
-from site_under_test import Site
+
+from tests.datasets.site_under_test import Site
 
 
 @pytest.fixture(autouse=True)

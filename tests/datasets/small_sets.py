@@ -61,6 +61,7 @@ class Kind:
             convert = partial(convert, per_class=counts)
         declared = replace(self.declared, sources=sources, samples=small.samples, convert=convert)
         monkeypatch.setattr(self.module, self.attribute, declared)
+        monkeypatch.setattr(getattr(self.module, self.cls), "dataset", declared)
 
 
 def noise(shape):
@@ -78,6 +79,12 @@ def marked(shape):
 def labels(n, classes=10):
     """Every class about as often, in no order."""
     return np.random.default_rng(n).permutation(np.arange(n) % classes)
+
+
+def images_and_labels(samples, shape, pixels):
+    """`<part>_X` and `<part>_y` of each part."""
+    images = {f"{part}_X": pixels((n, *shape)) for part, n in samples.items()}
+    return images | {f"{part}_y": labels(n) for part, n in samples.items()}
 
 
 def idx_gz(array):
@@ -123,19 +130,15 @@ def libsvm_bz2(values, ys):
 
 
 def small_idx(train=13, test=7, pixels=noise):
-    arrays = {
-        "train_X": pixels((train, 1, 28, 28)),
-        "train_y": labels(train),
-        "test_X": pixels((test, 1, 28, 28)),
-        "test_y": labels(test),
-    }
+    samples = {"train": train, "test": test}
+    arrays = images_and_labels(samples, (1, 28, 28), pixels)
     files = {
         "train-images-idx3-ubyte.gz": idx_gz(arrays["train_X"][:, 0]),
         "train-labels-idx1-ubyte.gz": idx_gz(arrays["train_y"]),
         "t10k-images-idx3-ubyte.gz": idx_gz(arrays["test_X"][:, 0]),
         "t10k-labels-idx1-ubyte.gz": idx_gz(arrays["test_y"]),
     }
-    return Small(files, arrays, {}, {"train": train, "test": test})
+    return Small(files, arrays, {}, samples)
 
 
 def small_svhn(train=13, test=11, pixels=noise):
@@ -147,9 +150,7 @@ def small_svhn_extra(extra=23, pixels=noise):
 
 
 def _small_mat(samples, pixels):
-    arrays = {}
-    for part, n in samples.items():
-        arrays |= {f"{part}_X": pixels((n, 3, 32, 32)), f"{part}_y": labels(n)}
+    arrays = images_and_labels(samples, (3, 32, 32), pixels)
     files = {f"{part}_32x32.mat": mat(arrays[f"{part}_X"], arrays[f"{part}_y"]) for part in samples}
     return Small(files, arrays, {}, samples)
 
@@ -161,12 +162,8 @@ def records(images, *labellings):
 
 
 def small_cifar10(train=15, test=7, pixels=noise):
-    arrays = {
-        "train_X": pixels((train, 3, 32, 32)),
-        "train_y": labels(train),
-        "test_X": pixels((test, 3, 32, 32)),
-        "test_y": labels(test),
-    }
+    samples = {"train": train, "test": test}
+    arrays = images_and_labels(samples, (3, 32, 32), pixels)
     names = [f"kind{i}" for i in range(10)]
     root, each = "cifar-10-batches-bin", train // 5
     batches = [
@@ -188,7 +185,7 @@ def small_cifar10(train=15, test=7, pixels=noise):
         ]
     )
     files = {"cifar-10-binary.tar.gz": archive}
-    return Small(files, arrays, {"class_names": names}, {"train": train, "test": test})
+    return Small(files, arrays, {"class_names": names}, samples)
 
 
 def small_cifar100(train=200, test=100, pixels=noise):

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from site_under_test import status
-from small_sets import KINDS
 
 import batchup
 from batchup import datasets
@@ -17,6 +15,8 @@ from batchup.datasets import mnist
 from batchup.datasets.__main__ import main
 from batchup.datasets.contact_sheet import CAPTION, contact_sheet
 from batchup.datasets.standard import DataSet
+from tests.datasets.site_under_test import status
+from tests.datasets.small_sets import KINDS
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from site_under_test import once_released, stall, whole
-from small_sets import KINDS
 
 import batchup
 from batchup.datasets.dataset import DownloadSourceFile, fetch_and_convert_dataset
+from tests.datasets.site_under_test import once_released, stall, whole
+from tests.datasets.small_sets import KINDS
 
 DATA = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(DATA).hexdigest()

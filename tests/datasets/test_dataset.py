@@ -7,7 +7,6 @@ import stat
 
 import numpy as np
 import pytest
-from site_under_test import dead_url, status, whole
 
 from batchup.config import ConfigError
 from batchup.datasets.dataset import (
@@ -18,6 +17,7 @@ from batchup.datasets.dataset import (
     fetch_and_convert_dataset,
 )
 from batchup.datasets.errors import DatasetError, FetchError
+from tests.datasets.site_under_test import dead_url, status, whole
 
 DATA = b"some numbers: 1 2 3"
 SHA256 = hashlib.sha256(DATA).hexdigest()

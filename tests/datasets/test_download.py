@@ -6,11 +6,11 @@ import socket
 import threading
 
 import pytest
-from site_under_test import cut, dead_url, stall, status, whole
 
 from batchup.datasets.download import Part, download_from, resume_headers
 from batchup.datasets.errors import FetchError, StorageError
 from batchup.datasets.files import Expected
+from tests.datasets.site_under_test import cut, dead_url, stall, status, whole
 
 DATA = bytes(range(256)) * 300
 EXPECTED = Expected(hashlib.sha256(DATA).hexdigest(), len(DATA))

@@ -10,7 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_sets import (
+
+from batchup.datasets.errors import FormatError
+from batchup.datasets.formats import checked_labels, tar_members, write_npy
+from tests.datasets.small_sets import (
     KINDS,
     folder,
     idx_gz,
@@ -22,9 +25,6 @@ from small_sets import (
     records,
     tar_gz,
 )
-
-from batchup.datasets.errors import FormatError
-from batchup.datasets.formats import checked_labels, tar_members, write_npy
 
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
 PIXELS = noise((13, 28, 28))

@@ -1,16 +1,17 @@
 """Every standard set, read from small files in its real format: each value is what was written."""
 
 import importlib.util
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from small_sets import KINDS, Small, marked, small_usps
 
 from batchup.datasets import SETS, cifar100, mnist, stl, svhn, usps
 from batchup.datasets.__main__ import load
 from batchup.datasets.errors import DatasetError
 from batchup.image.utils import ImageArrayUInt8ToFloat32
+from tests.datasets.small_sets import KINDS, Small, marked, small_usps
 
 SPLIT_BY_ROWS = ["mnist", "fashion_mnist", "svhn", "cifar10", "cifar100"]
 
@@ -124,9 +125,8 @@ def test_usps_default_validation(install):
 def test_usps_with_other_class_counts(install, monkeypatch, site):
     """The counts of the real set are asked of whatever claims to be it."""
     install("usps")
-    from dataclasses import replace
-
-    monkeypatch.setattr(usps, "SET", replace(usps.SET, convert=usps.convert))
+    real = replace(usps.SET, convert=usps.convert)
+    monkeypatch.setattr(usps.USPS, "dataset", real)
     with pytest.raises(
         DatasetError, match=r"usps\.bz2: .* samples of the classes, expected \[1194"
     ):

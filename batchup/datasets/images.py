@@ -45,8 +45,8 @@ class SplitImages:
     def __init__(
         self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
     ) -> None:
+        at = validation_start(self.dataset.samples["train"], n_val)  # Before any download.
         arrays = self.dataset.arrays()
-        at = validation_start(len(arrays["train_y"]), n_val)
         self.train_X_u8, self.val_X_u8 = arrays["train_X"][:at], arrays["train_X"][at:]
         self.train_y, self.val_y = arrays["train_y"][:at], arrays["train_y"][at:]
         self.test_X_u8, self.test_y = arrays["test_X"], arrays["test_y"]

@@ -114,11 +114,13 @@ class STL:
     def __init__(
         self, n_val_folds: int | None = 1, val_lower: float = 0.0, val_upper: float = 1.0
     ) -> None:
+        last = fold_count(n_val_folds)  # Before any download.
         arrays = self.dataset.arrays()
         self.tr_folds = arrays["folds"]
         self.class_names = self.dataset.names()
         X, y = arrays["train_X"], arrays["train_y"]  # noqa: N806
-        is_val = in_last_folds(self.tr_folds, n_val_folds, len(y))
+        is_val = np.zeros(len(y), dtype=bool)
+        is_val[self.tr_folds[FOLDS - last :].ravel()] = True
         self.train_X_u8, self.val_X_u8 = _rows(X, ~is_val), _rows(X, is_val)
         self.train_y, self.val_y = _rows(y, ~is_val), _rows(y, is_val)
         self.test_X_u8, self.test_y = arrays["test_X"], arrays["test_y"]
@@ -128,18 +130,16 @@ class STL:
         self.test_X = ImageArrayUInt8ToFloat32(self.test_X_u8, val_lower, val_upper)
 
 
-def in_last_folds(folds: np.ndarray, count: int | None, n: int) -> np.ndarray:
-    """Which of `n` rows are in any of the last `count` folds; None means 0.
+def fold_count(n_val_folds: int | None) -> int:
+    """`n_val_folds` as a number, None being 0; `ValueError` if there are not so many.
 
-    >>> in_last_folds(np.array([[0, 1], [1, 2], [4, 2]]), 2, 6).tolist()
-    [False, True, True, False, True, False]
+    >>> fold_count(None)
+    0
     """
-    last = 0 if count is None else operator.index(count)
-    if not 0 <= last <= len(folds):
-        raise ValueError(f"n_val_folds must be from 0 to {len(folds)}, got {count}")
-    mask = np.zeros(n, dtype=bool)
-    mask[folds[len(folds) - last :].ravel()] = True
-    return mask
+    count = 0 if n_val_folds is None else operator.index(n_val_folds)
+    if not 0 <= count <= FOLDS:
+        raise ValueError(f"n_val_folds must be from 0 to {FOLDS}, got {n_val_folds}")
+    return count
 
 
 def _rows(array: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -101,8 +101,8 @@ class USPS:
     dataset = SET
 
     def __init__(self, n_val: int | None = 729) -> None:
+        at = validation_start(self.dataset.samples["train"], n_val)  # Before any download.
         arrays = self.dataset.arrays()
-        at = validation_start(len(arrays["train_y"]), n_val)
         self.train_X, self.val_X = arrays["train_X"][:at], arrays["train_X"][at:]
         self.train_y, self.val_y = arrays["train_y"][:at], arrays["train_y"][at:]
         self.test_X, self.test_y = arrays["test_X"], arrays["test_y"]

@@ -1,7 +1,6 @@
 """Files with a known hash: computing it, checking it, copying with it."""
 
 import os
-import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +101,8 @@ def copy(path: Path, source_path: Path, expected: Expected) -> Path:
     """
     if not source_path.is_file():
         raise FetchError(f"{source_path}: no such file; {path.name} was to be copied from there")
+    import shutil
+
     with written_aside(path) as aside:
         shutil.copyfile(source_path, aside)
         if problem := expected.problem(aside):
@@ -123,6 +124,8 @@ def written_aside(path: Path) -> "Iterator[Path]":
 
 def remove(path: Path) -> bool:
     """Remove a file or a directory with all that is in it; whether there was one."""
+    import shutil
+
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import DatasetError, StorageError, is_disk_full
+from .errors import DatasetError, full_disk_told
 from .files import compute_sha256, remove
 from .locks import locked
 
@@ -58,15 +58,9 @@ def converting(target: Path) -> Iterator[None]:
     folder = target.parent
     try:
         remove(folder)  # Of a run that was killed.
-        folder.mkdir(parents=True)
-        yield
-    except OSError as error:
-        if not is_disk_full(error):
-            raise
-        raise StorageError(
-            f"{target.name} could not be converted in {folder}: {error.strerror}; nothing of it "
-            "was kept but the downloads: make room and run again"
-        ) from error
+        with full_disk_told(f"{target.name} could not be converted in {folder}"):
+            folder.mkdir(parents=True)
+            yield
     finally:
         remove(folder)
 

@@ -1,6 +1,8 @@
 """What can go wrong with a data set, so that a script can catch it by kind."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class DatasetError(RuntimeError):
@@ -19,15 +21,22 @@ class StorageError(DatasetError):
     """The disk would not take what was written to it."""
 
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+@contextmanager
+def full_disk_told(what: str) -> Iterator[None]:
+    """Turn the system's refusal of a write, for want of room, into a `StorageError` about `what`.
 
-
-def is_disk_full(error: OSError) -> bool:
-    """Whether the operating system refused a write for want of room.
-
-    >>> is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
-    True
-    >>> is_disk_full(FileNotFoundError(errno.ENOENT, "No such file or directory"))
-    False
+    >>> with full_disk_told("x.npy could not be written"):  # doctest: +ELLIPSIS
+    ...     raise OSError(errno.ENOSPC, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    batchup.datasets.errors.StorageError: x.npy could not be written: No space left on device; ...
     """
-    return error.errno in _FULL
+    try:
+        yield
+    except OSError as error:
+        # EFBIG is a limit on the size of a file: the user's own, or the file system's.
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        raise StorageError(
+            f"{what}: {error.strerror}; nothing half-written was kept: make room and run again"
+        ) from error

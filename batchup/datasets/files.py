@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import FetchError
+from .errors import FetchError, full_disk_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,13 +97,14 @@ def verify_file(path: PathLike, sha256: str) -> bool:
 def copy(path: Path, source_path: Path, expected: Expected) -> Path:
     """Copy `source_path` to `path`, which appears whole and as expected or not at all.
 
-    Raises `FetchError` if the source is missing or is not as expected.
+    Raises `FetchError` if the source is missing or is not as expected, `StorageError` if the
+    disk is full.
     """
     if not source_path.is_file():
         raise FetchError(f"{source_path}: no such file; {path.name} was to be copied from there")
     import shutil
 
-    with written_aside(path) as aside:
+    with full_disk_told(f"{path} could not be written"), written_aside(path) as aside:
         shutil.copyfile(source_path, aside)
         if problem := expected.problem(aside):
             raise FetchError(f"{source_path}: {problem}")

@@ -212,7 +212,7 @@ def test_disk_full_in_a_conversion(home, site):
     with Process(TELL_ERROR, site.url("/a"), before=before) as process:
         told, files = process.finish().splitlines()
     assert told.startswith("StorageError mine could not be converted in ")
-    assert "No space left on device; nothing of it was kept but the downloads" in told
+    assert "No space left on device; nothing half-written was kept: make room" in told
     assert files == "['.work/mine.lock', '.work/mine/fetched/a']"
 
 
@@ -245,27 +245,44 @@ except StorageError as error:
     assert everything_in(home) == [".work/mnist.lock", *fetched]
 
 
+COPY = """
+import resource, sys
+from batchup import config
+from batchup.datasets.errors import *
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    config.copy_data("copied", sys.argv[1], None)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_file_size_limit_in_a_copy(home, tmp_path):
+    (tmp_path / "source").write_bytes(DATA)
+    with Process(COPY, tmp_path / "source") as process:
+        told = process.finish()
+    assert told.startswith(f"{home / 'copied'} could not be written: File too large; nothing half-")
+    assert everything_in(home) == []
+
+
 OPEN = """
 import zlib
-import numpy as np
 from batchup.datasets import mnist
-ds = mnist.MNIST(3)
-print(zlib.crc32(np.asarray(ds.train_X)), zlib.crc32(np.asarray(ds.test_y)))
+print(*(zlib.crc32(mnist.SET.arrays()[name]) for name in ("train_X", "test_y")))
 """
 
 
 def test_read_only_complete_cache(home, site, monkeypatch):
     import zlib
 
-    import numpy as np
-
     from batchup.datasets import mnist
 
     KINDS["mnist"].install(monkeypatch, site, KINDS["mnist"].write())
-    ds = mnist.MNIST(3)
+    arrays = mnist.SET.arrays()
     with Process(OPEN, before=read_only(home.parent)) as process:
         told = process.finish().split()
-    assert told == [str(zlib.crc32(np.asarray(each))) for each in (ds.train_X, ds.test_y)]
+    assert told == [str(zlib.crc32(arrays[name])) for name in ("train_X", "test_y")]
 
 
 def test_read_only_data_directory_without_the_set(home, site):

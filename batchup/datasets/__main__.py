@@ -41,8 +41,7 @@ def list_sets() -> bool:
     rows = [("name", "samples", "download", "here", "where")]
     for each in map(load, SETS):
         samples = " + ".join(str(n) for n in each.samples.values())
-        here = "yes" if each.is_here else "no"
-        rows.append((each.name, samples, _size(each), here, str(each.path)))
+        rows.append((each.name, samples, _size(each), _whether_here(each), str(each.path)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(map(str.ljust, row, widths)).rstrip())
@@ -69,8 +68,10 @@ def path(name: str) -> bool:
 def verify(name: str) -> bool:
     """Compare every file of a set with the hash that was recorded when it was converted."""
     found = _here(name)
-    damages = [] if found.packaged else cache.damages(found.path, hashes=True)
-    if damages:
+    if found.packaged:
+        print(f"{name} is part of batchup: nothing of it was fetched")
+        return True
+    if damages := cache.damages(found.path, hashes=True):
         _complain("\n".join([*damages, cache.remedy(found.path)]))
     else:
         print(f"{name}: every file is as it was written")
@@ -100,6 +101,13 @@ def _here(name: str) -> DataSet:
             f"{name} is not here: get it with `python -m batchup.datasets fetch {name}`"
         )
     return found
+
+
+def _whether_here(each: DataSet) -> str:
+    try:
+        return "yes" if each.is_here else "no"
+    except DatasetError:
+        return "broken"
 
 
 def _size(each: DataSet) -> str:

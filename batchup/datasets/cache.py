@@ -141,5 +141,5 @@ def remedy(target: Path) -> str:
 
 def _sync(path: Path) -> None:
     # A rename may reach the disk before the data does, were the power to fail in between.
-    with open(path, "rb") as file:
+    with open(path, "r+b") as file:
         os.fsync(file.fileno())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .formats import check
+from .formats import check, reading
 
 BASE_URLS = ("https://cave.cs.toronto.edu/kriz/", "https://www.cs.toronto.edu/~kriz/")
 PIXELS = 3072
@@ -27,6 +27,7 @@ def split_records(
 
 def split_names(data: bytes, classes: int, path: Path) -> list[str]:
     """The class names in a text file, a line each; it may end in blank lines."""
-    names = data.decode("utf-8").split()
+    with reading(path):
+        names = [line.strip() for line in data.decode("utf-8").splitlines() if line.strip()]
     check(len(names) == classes, path, f"names {len(names)} classes, expected {classes}")
     return names

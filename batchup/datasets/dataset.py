@@ -17,6 +17,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from .. import config
 from . import cache
@@ -71,7 +72,7 @@ class DownloadSourceFile:
         if self.url is not None:
             return (self.url,) if isinstance(self.url, str) else tuple(self.url)
         bases = (self.base_url,) if isinstance(self.base_url, str) else self.base_url or ()
-        return tuple(f"{base.rstrip('/')}/{self.filename}" for base in bases)
+        return tuple(_joined(base, self.filename) for base in bases)
 
     @property
     def expected(self) -> Expected:
@@ -87,7 +88,7 @@ class DownloadSourceFile:
         """
         # Without a hash nothing would tell a mirror's file from the true one.
         trusted = mirrors if self.sha256 else ()
-        return (*(f"{base.rstrip('/')}/{set_name}/{self.filename}" for base in trusted), *self.urls)
+        return (*(_joined(base, set_name, self.filename) for base in trusted), *self.urls)
 
     def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
         """The path of the file: put in place by hand, else downloaded to `folder`."""
@@ -236,6 +237,10 @@ def delete_dataset_cache(*filenames: str) -> None:
     """
     for filename in filenames:
         cache.delete(config.find_data_dir(), checked_filename(filename, "filename"))
+
+
+def _joined(base: str, *parts: str) -> str:
+    return "/".join([base.rstrip("/"), *map(quote, parts)])
 
 
 def _fetched(

@@ -42,7 +42,6 @@ class _CutError(Exception):
 class Part:
     """The beginning of a file, and where it came from."""
 
-    path: Path
     size: int = 0
     url: str | None = None
     validator: str | None = None
@@ -80,7 +79,7 @@ def resume_headers(part: Part, url: str, expected: Expected) -> Mapping[str, str
     To go on is safe where the server can say that the file is still the same (If-Range), or
     where the hash will tell in the end, though the beginning came from another server.
 
-    >>> part = Part(Path("x.part"), 10, "https://a.example/x", '"v1"')
+    >>> part = Part(10, "https://a.example/x", '"v1"')
     >>> resume_headers(part, "https://a.example/x", Expected())
     {'Range': 'bytes=10-', 'If-Range': '"v1"'}
     >>> resume_headers(part, "https://b.example/x", Expected(sha256="0" * 64))
@@ -256,13 +255,13 @@ def _remember(path: Path, url: str, response: HTTPResponse) -> None:
 
 def _read_part(path: Path) -> Part:
     if not path.exists():
-        return Part(path)
+        return Part()
     try:
         kept = json.loads(_record(path).read_text())
         url, validator = kept["url"], kept["validator"]
     except (OSError, ValueError, KeyError, TypeError):
         url = validator = None
-    return Part(path, path.stat().st_size, url, validator)
+    return Part(path.stat().st_size, url, validator)
 
 
 def _discard(part: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import getLogger
 from pathlib import Path
 
 from .errors import StorageError
@@ -9,17 +10,21 @@ from .errors import StorageError
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for whoever holds it; its folder is made if missing.
+    """Hold the lock file `path`, waiting for whoever holds it, and saying so; its folder is made.
 
     The operating system lets go of it when its holder dies. Raises `StorageError` if the
     file can't be made.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            getLogger(__name__).warning("waiting for another process, which holds %s", path)
+            lock.acquire()
     except OSError as error:
         raise StorageError(
             f"{path.parent} can't be written to: {error.strerror}; set BATCHUP_HOME to a "

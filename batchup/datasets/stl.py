@@ -12,6 +12,7 @@ import numpy as np
 
 from ..image.utils import ImageArrayUInt8ToFloat32
 from .dataset import DownloadSourceFile
+from .errors import FormatError
 from .formats import Read, check, checked_labels, tar_members, write_npy
 from .standard import DataSet
 
@@ -52,7 +53,10 @@ def _read_images(read: Read, n: int) -> Iterator[np.ndarray]:
 
 
 def _read_folds(text: bytes, n: int, path: Path) -> np.ndarray:
-    lines = [line.split() for line in text.decode("ascii").splitlines() if line.strip()]
+    try:
+        lines = [[int(i) for i in line.split()] for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise FormatError(f"{path}: fold_indices.txt: {error}") from error
     lengths = [len(line) for line in lines]
     expected = [n // 5] * FOLDS
     check(lengths == expected, path, f"folds have {lengths} indices, expected {expected}")

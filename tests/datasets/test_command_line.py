@@ -53,6 +53,16 @@ def test_list(here, home):
     assert rows["usps"] == ["7291 + 2007", "unknown", "no", str(home / "usps")]
 
 
+def test_list_with_a_foreign_directory(home):
+    (home / "mnist").mkdir(parents=True)
+    code, out, err = run("list")
+    assert (code, err) == (0, "")
+    assert "broken" in out.splitlines()[1]
+    code, out, err = run("path", "mnist")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {home / 'mnist'} has no meta.json")
+
+
 def test_list_makes_nothing(home):
     assert run("list")[0] == 0
     assert not home.parent.exists()

@@ -199,6 +199,14 @@ def test_mirror_can_be_a_folder(tmp_path, monkeypatch):
     assert fetcher(DownloadSourceFile("a", dead_url(), sha256=SHA256))().read_bytes() == DATA
 
 
+def test_names_with_spaces(site, monkeypatch):
+    monkeypatch.setenv("BATCHUP_MIRROR", site.url("/mirror"))
+    site.serve("set", {"a%20b": DATA})
+    source = DownloadSourceFile("a b", base_url=site.url("/set"), sha256=SHA256)
+    assert fetcher(source, target="my set")().read_bytes() == DATA
+    assert [path for path, _ in site.requests] == ["/mirror/my%20set/a%20b", "/set/a%20b"]
+
+
 def test_mirror_that_is_no_url(site, monkeypatch):
     monkeypatch.setenv("BATCHUP_MIRROR", "mirror.example/sets")
     with pytest.raises(ConfigError, match=r"BATCHUP_MIRROR must be .* got 'mirror\.example/sets'"):

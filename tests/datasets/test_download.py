@@ -294,4 +294,4 @@ def test_nonsense_url(path):
 
 
 def test_headers_for_nothing_yet():
-    assert resume_headers(Part(None), "https://a.example/x", EXPECTED) == {}
+    assert resume_headers(Part(), "https://a.example/x", EXPECTED) == {}

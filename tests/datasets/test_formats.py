@@ -206,6 +206,18 @@ CASES = {
         repacked("stl", STL, unlabeled_X__bin=lambda data: data[:-1]),
         "has 331775 bytes, expected 331776",
     ),
+    "STL fold that is no number": (
+        "stl",
+        STL,
+        repacked("stl", STL, fold_indices__txt=b"one\n"),
+        "fold_indices.txt: invalid literal for int",
+    ),
+    "class names that are no text": (
+        "cifar10",
+        CIFAR10,
+        repacked("cifar10", CIFAR10, batches__meta__txt=b"\xff\xfe"),
+        "can't decode byte 0xff",
+    ),
     "STL fold missing": (
         "stl",
         STL,

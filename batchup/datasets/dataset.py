@@ -263,10 +263,10 @@ def _fetched(
                     f"{name}: the converting function must write to target_path, {made}; "
                     f"nothing is there, and it returned {returned!r}"
                 )
-            hashes = [
-                source.sha256 or compute_sha256(path)
+            made_of = [
+                (path.name, source.sha256 or compute_sha256(path))
                 for source, path in zip(sources, paths, strict=True)
             ]
-            cache.seal(made, [(p.name, h) for p, h in zip(paths, hashes, strict=True)])
+            cache.seal(made, made_of)
             made.rename(target)
     return target

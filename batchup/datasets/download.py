@@ -55,7 +55,8 @@ def download_from(urls: Sequence[str], path: Path, expected: Expected) -> Path:
     `FetchError`, which lists every URL and what was wrong there, and `StorageError` if the
     disk is full; in both cases what is not known to be wrong is kept for the next call.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     reasons = []
     for url in urls:
@@ -100,6 +101,7 @@ def _fetch(url: str, path: Path, expected: Expected) -> None:
     for _ in range(MAX_REQUESTS):
         part = _read_part(path)
         headers = resume_headers(part, url, expected)
+        # A run that was killed just before the end may have left it whole.
         whole = bool(expected.sha256 and part.size and part.size == expected.size)
         try:
             problem = None if whole else _request(url, path, part, headers, expected)
@@ -152,7 +154,9 @@ def _request(
             open(path, "ab" if offset else "wb") as file,
             _progress(path, offset, total) as bar,
         ):
-            end = _pour(response, file, offset, expected.size, bar)
+            end = _pour(response, file, offset, total, bar)
+    if total is not None and end > total:
+        return f"sends more than the {total} bytes expected"
     if total is not None and end < total:
         raise _CutError(f"the connection was closed after {end} of {total} bytes")
     return None
@@ -181,22 +185,21 @@ def _offered(response: HTTPResponse, asked: int) -> tuple[int, int | None]:
 
 
 def _pour(
-    response: HTTPResponse, file: BinaryIO, offset: int, size: int | None, bar: "tqdm[None]"
+    response: HTTPResponse, file: BinaryIO, offset: int, total: int | None, bar: "tqdm[None]"
 ) -> int:
-    """Write what comes; the offset at which it ended."""
-    while True:
+    """Write what comes, up to the first chunk that is too much; the offset at which it ended."""
+    while total is None or offset <= total:
         try:
             # Not read(): it waits for a whole chunk, and loses what came before a cut.
             chunk = response.read1(CHUNK)
         except (OSError, HTTPException) as error:
             raise _CutError(f"{_told(error)} after {offset} bytes") from error
         if not chunk:
-            return offset
+            break
         offset += len(chunk)
-        if size is not None and offset > size:
-            raise _RefusedError(f"sends more than the {size} bytes expected")
         file.write(chunk)
         bar.update(len(chunk))
+    return offset
 
 
 @contextmanager

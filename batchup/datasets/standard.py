@@ -90,7 +90,7 @@ class DataSet:
     def names(self, file: str = "class_names") -> tuple[str, ...]:
         """The names of its classes, in order: declared, or else the lines of its text file.
 
-        None if the classes have no names but their numbers.
+        Empty if the classes have no names but their numbers.
         """
         path = self.path / f"{file}.txt"
         if self.class_names or not path.is_file():

@@ -48,7 +48,7 @@ def test_list(here, home):
         "where",
     ]
     rows = {row[0].strip(): [cell.strip() for cell in row[1:] if cell] for row in rows}
-    assert list(rows) == list(KINDS)
+    assert list(rows) == list(datasets.SETS)
     assert rows["mnist"] == ["60000 + 10000", "11.6 MB", "yes", str(home / "mnist")]
     assert rows["usps"] == ["7291 + 2007", "unknown", "no", str(home / "usps")]
 

@@ -1,1 +1,9 @@
-"""Mini-batches for training neural networks, as a toolkit of iterator combinators."""
+"""Mini-batches for training neural networks, as a toolkit of iterator combinators.
+
+`batchup.ops` is the algebra: sources and stages, composed with `|`. `batchup.data_source` and
+`batchup.sampling` have names for the usual compositions; `batchup.datasets` has data.
+"""
+
+from batchup import data_source, ops, sampling
+
+__all__ = ["data_source", "ops", "sampling"]

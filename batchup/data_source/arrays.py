@@ -1,0 +1,164 @@
+"""Data sources whose samples are read by index: arrays, and what users derive for anything else."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup import ops
+from batchup.data_source.base import StreamDataSource
+from batchup.ops.checks import Block, block_array, describe, whole_number
+from batchup.ops.items import Gather
+from batchup.ops.plan import Count, record
+from batchup.ops.randomness import Shuffle
+from batchup.sampling import AbstractSampler, StandardSampler, SubsetSampler
+
+__all__ = ["ArrayDataSource", "RandomAccessDataSource"]
+
+
+class RandomAccessDataSource(StreamDataSource):
+    """A source of `length` samples that can be read in any order.
+
+    Derived classes write one method, `samples_by_indices_nomapping`. `indices` is a 1-D integer array,
+    the subset to take; `repeats` is how often to go through it, -1 for ever; or give a `sampler`, but
+    then neither of them. With `include_indices` the sample indices come first in each batch.
+    The batches are `sampler.stream(batch_size, shuffle) | map(samples_by_indices_nomapping)`.
+
+    >>> class Files(RandomAccessDataSource):
+    ...     def __init__(self, names, **kwargs):
+    ...         super().__init__(len(names), **kwargs)
+    ...         self.names = names
+    ...     def samples_by_indices_nomapping(self, indices):
+    ...         return (np.array([len(self.names[i]) for i in indices]),)
+    >>> list(Files(["a", "bcd", "ef"], include_indices=True).batch_iterator(2))
+    [(array([0, 1]), array([1, 3])), (array([2]), array([2]))]
+    """
+
+    def __init__(
+        self,
+        length: int,
+        indices: ArrayLike | None = None,
+        repeats: int = 1,
+        sampler: AbstractSampler | None = None,
+        include_indices: bool = False,
+    ):
+        name = type(self).__name__
+        self.length = whole_number(length, f"{name}: length")
+        if sampler is None:
+            sampler = (
+                StandardSampler(self.length, repeats)
+                if indices is None
+                else SubsetSampler(indices, repeats)
+            )
+        elif indices is not None or repeats != 1:
+            raise ValueError(f"{name}: expected a sampler, or indices and repeats; got both")
+        if not isinstance(sampler, AbstractSampler):
+            raise TypeError(f"{name}: expected a sampler; got {describe(sampler)}")
+        self.sampler = sampler
+        self.include_indices = bool(include_indices)
+        # Any seed will do: the weighted samplers want one.
+        bound = sampler.stream(1, shuffle=0).plan.bound
+        if bound is not None and bound > self.length:
+            raise ValueError(
+                f"{name}: expected indices below its {self.length} samples; "
+                f"{sampler!r} gives {bound - 1}"
+            )
+
+    @property
+    def is_random_access(self) -> bool:
+        return True
+
+    def num_samples(self, **kwargs: Any) -> Count:
+        """How many samples the sampler gives in an epoch: an int, or `np.inf`."""
+        return self.sampler.num_indices_generated()
+
+    @abstractmethod
+    def samples_by_indices_nomapping(self, indices: NDArray[np.intp]) -> tuple[Any, ...]:
+        """The samples `indices`, a 1-D intp array, as a tuple of arrays of shape (samples, ...)."""
+
+    def samples_by_indices(self, indices: ArrayLike) -> tuple[Any, ...]:
+        """The batch of the samples at these places of the subset; of all samples if there is none."""
+        return self._batch(self.sampler.map_indices(np.asarray(indices)))
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:  # type: ignore[override]
+        return self.sampler.stream(batch_size, shuffle) | self._reading()
+
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        return self.sampler.stream(batch_size, shuffle) | ops.map(block_array)
+
+    def _reading(self) -> ops.Stage:
+        """The stage that makes batches of index blocks."""
+        return ops.map(_Reader(self))
+
+    def _batch(self, block: Block) -> tuple[Any, ...]:
+        indices = block_array(block)
+        samples = self.samples_by_indices_nomapping(indices)
+        return (np.array(indices), *samples) if self.include_indices else samples
+
+
+@record
+class _Reader:
+    source: RandomAccessDataSource
+
+    def __call__(self, block: Block) -> tuple[Any, ...]:
+        return self.source._batch(block)
+
+    @property
+    def __name__(self) -> str:
+        return f"{type(self.source).__name__}.samples_by_indices_nomapping"
+
+
+class ArrayDataSource(RandomAccessDataSource):
+    """Mini-batches of arrays: `sampler.stream(batch_size, shuffle) | gather(*data)`.
+
+    `data` is a list of arrays, or anything array-like, of one length; a batch is a tuple with one
+    array of shape (samples, ...) for each of them. `indices`, `repeats`, `sampler` and
+    `include_indices` are as for `RandomAccessDataSource`. Raises TypeError where `data` is not a list
+    of array-likes, ValueError where their lengths differ or indices lie outside.
+
+    >>> X, y = np.arange(8).reshape(4, 2), np.array([5, 6, 7, 8])
+    >>> ds = ArrayDataSource([X, y], indices=[0, 2, 3])
+    >>> for batch_X, batch_y in ds.batch_iterator(2, shuffle=np.random.RandomState(12345)):
+    ...     print(batch_X.tolist(), batch_y.tolist())
+    [[0, 1], [4, 5]] [5, 7]
+    [[6, 7]] [8]
+    """
+
+    def __init__(
+        self,
+        data: list[Any],
+        indices: ArrayLike | None = None,
+        repeats: int = 1,
+        sampler: AbstractSampler | None = None,
+        include_indices: bool = False,
+    ):
+        if not isinstance(data, list):
+            raise TypeError(
+                f"ArrayDataSource: expected a list of arrays, such as [X, y]; got {describe(data)}"
+            )
+        if not data:
+            raise ValueError("ArrayDataSource: expected one array at least; got an empty list")
+        self._gather = Gather(tuple(data), include_indices=bool(include_indices))
+        super().__init__(self._gather.length, indices, repeats, sampler, include_indices)
+        self.data = data
+
+    def samples_by_indices_nomapping(self, indices: ArrayLike) -> tuple[Any, ...]:
+        """The samples `indices` of the arrays themselves; after the indices, with `include_indices`."""
+        return self._batch(np.asarray(indices))
+
+    def _reading(self) -> ops.Stage:
+        return ops.gather(*self.data, include_indices=self.include_indices)
+
+    def _batch(self, block: Block) -> tuple[Any, ...]:
+        batch: tuple[Any, ...] = self._gather.run(block)
+        return batch
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(map(describe, self.data))
+        plain = isinstance(self.sampler, StandardSampler) and self.sampler.repeats == 1
+        options = "" if plain else f", sampler={self.sampler!r}"
+        options += ", include_indices=True" if self.include_indices else ""
+        return f"ArrayDataSource([{arrays}]{options})"

@@ -1,0 +1,244 @@
+"""What every data source can do, and `MapDataSource`, which `.map` makes of any of them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NoReturn
+
+from batchup import ops
+from batchup.data_source import results
+from batchup.ops.checks import describe, describe_callable
+from batchup.ops.items import Map
+from batchup.ops.plan import Count
+from batchup.ops.randomness import Shuffle
+from batchup.ops.sources import stream_of_call
+from batchup.sampling import num_batches
+
+__all__ = ["AbstractDataSource", "MapDataSource", "StreamDataSource"]
+
+
+class AbstractDataSource(ABC):
+    """A source of mini-batches. Derived classes write `num_samples` and `batch_iterator`.
+
+    >>> class Squares(AbstractDataSource):
+    ...     def num_samples(self, **kwargs):
+    ...         return 6
+    ...     def batch_iterator(self, batch_size, shuffle=None, **kwargs):
+    ...         for start in range(0, 6, batch_size):
+    ...             yield (np.arange(start, min(start + batch_size, 6)) ** 2,)
+    >>> list(Squares().map(lambda x: (x, x + 1)).batch_iterator(4))
+    [(array([0, 1, 4, 9]), array([ 1,  2,  5, 10])), (array([16, 25]), array([17, 26]))]
+    """
+
+    @property
+    def is_random_access(self) -> bool:
+        """Whether samples can be had by index: `batch_indices_iterator`, `samples_by_indices`."""
+        return False
+
+    @abstractmethod
+    def num_samples(self, **kwargs: Any) -> Count:
+        """How many samples an epoch has: an int, `np.inf`, or None where that is not known."""
+
+    @abstractmethod
+    def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
+        """The batches of an epoch, tuples of arrays of `batch_size` samples, the last perhaps less.
+
+        `shuffle` is None or False for in order, True for NumPy's global generator, a RandomState or
+        Generator, or a seed; see `ops.shuffle`.
+        """
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+        """The `Stream` behind `batch_iterator`, to be continued with `|`."""
+        make = partial(self.batch_iterator, batch_size, **given(shuffle, kwargs))
+        return stream_of_call(make, repr(self), samples=self.num_samples(**kwargs))
+
+    def map(self, fn: Callable[..., Any]) -> MapDataSource:
+        """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn)`."""
+        return MapDataSource(self, fn)
+
+    def batch_map_concat(
+        self,
+        func: Callable[..., Any],
+        batch_size: int,
+        progress_iter_func: Callable[..., Any] | None = None,
+        n_batches: int | None = None,
+        prepend_args: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """`results.batch_map_concat` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
+
+        Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
+
+        >>> from batchup.data_source import ArrayDataSource
+        >>> ArrayDataSource([np.arange(5.0)]).batch_map_concat(lambda x: x * 2, batch_size=2)
+        (array([0., 2., 4., 6., 8.]),)
+        """
+        batches, total = self._batches(batch_size, n_batches, kwargs)
+        return results.concat(func, batches, total, progress_iter_func, prepend_args)
+
+    def batch_map_mean(
+        self,
+        func: Callable[..., Any],
+        batch_size: int,
+        progress_iter_func: Callable[..., Any] | None = None,
+        sum_axis: int | tuple[int, ...] | None = None,
+        n_batches: int | None = None,
+        prepend_args: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """`results.batch_map_mean` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
+
+        Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
+
+        >>> from batchup.data_source import ArrayDataSource
+        >>> [mean] = ArrayDataSource([np.arange(5.0)]).batch_map_mean(lambda x: x.sum(), batch_size=2)
+        >>> float(mean)
+        2.0
+        """
+        batches, total = self._batches(batch_size, n_batches, kwargs)
+        return results.mean(func, batches, total, progress_iter_func, sum_axis, prepend_args)
+
+    def _batches(
+        self, batch_size: int, n_batches: int | None, kwargs: dict[str, Any]
+    ) -> tuple[ops.Stream, int | None]:
+        """The batches of an epoch, no more than `n_batches`, and how many they are if that is known."""
+        stream = self.stream(batch_size, **kwargs)
+        total = stream.plan.length
+        if total is None:
+            total = num_batches(stream.num_samples, batch_size)
+        if n_batches is not None:
+            stream |= ops.take(n_batches)
+            total = n_batches if total is None else min(total, n_batches)
+        if total == math.inf:
+            raise ValueError(
+                f"{self!r} is endless: expected n_batches=, how many batches to go through"
+            )
+        return stream, total if isinstance(total, int) else None
+
+    # The index methods of what is not random access.
+
+    def batch_indices_iterator(
+        self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """The sample indices of each batch of an epoch; TypeError where there is no random access."""
+        self._refuse("batch_indices_iterator")
+
+    def samples_by_indices(self, indices: Any) -> Any:
+        """The batch of the samples at these places; TypeError where there is no random access."""
+        self._refuse("samples_by_indices")
+
+    def samples_by_indices_nomapping(self, indices: Any) -> Any:
+        """As `samples_by_indices`, but past the subset, if there is one."""
+        self._refuse("samples_by_indices_nomapping")
+
+    def _refuse(self, method: str) -> NoReturn:
+        raise TypeError(
+            f"{method}: {self!r} is not a random access data source: "
+            "its samples come only one after another, by batch_iterator"
+        )
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+
+def given(shuffle: Shuffle, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments for a user's batch iterator: `shuffle` among them where there is one."""
+    return kwargs if shuffle is None else {"shuffle": shuffle, **kwargs}
+
+
+class StreamDataSource(AbstractDataSource):
+    """A data source that is a composition of stages: only `stream` is to write."""
+
+    @abstractmethod
+    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream: ...
+
+    @abstractmethod
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        """The sample indices of each batch, as a stream."""
+
+    def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
+        """The batches of an epoch: `iter(self.stream(batch_size, shuffle))`."""
+        return iter(self.stream(batch_size, shuffle, **kwargs))
+
+    def batch_indices_iterator(
+        self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """The sample indices of each batch of an epoch; TypeError where there is no random access.
+
+        `samples_by_indices_nomapping` makes the batches of them.
+        """
+        if not self.is_random_access:
+            self._refuse("batch_indices_iterator")
+        return iter(self.index_stream(batch_size, shuffle, **kwargs))
+
+    def _batch(self, indices: Any) -> Any:
+        """The batch of what `index_stream` gives."""
+        return self.samples_by_indices_nomapping(indices)
+
+
+class MapDataSource(StreamDataSource):
+    """The batches of another data source, each given to a function: `source.stream(...) | map(fn)`.
+
+    `fn(*batch)` returns the new batch. Raises TypeError for a function that can't be called.
+
+    >>> from batchup.data_source import ArrayDataSource
+    >>> ds = MapDataSource(ArrayDataSource([np.arange(3)]), lambda x: (x, x * x))
+    >>> list(ds.batch_iterator(2))
+    [(array([0, 1]), array([0, 1])), (array([2]), array([4]))]
+    """
+
+    def __init__(self, source: AbstractDataSource, fn: Callable[..., Any]):
+        check_sources([source], "MapDataSource")
+        self.source = source
+        self.fn = fn
+        self._stage = ops.map(fn)
+
+    @property
+    def is_random_access(self) -> bool:
+        return self.source.is_random_access
+
+    def num_samples(self, **kwargs: Any) -> Count:
+        """Those of its source."""
+        return self.source.num_samples(**kwargs)
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+        return self.source.stream(batch_size, shuffle, **kwargs) | self._stage
+
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        return index_stream(self.source, batch_size, shuffle)
+
+    def samples_by_indices(self, indices: Any) -> Any:
+        """`fn` of the batch of the samples at these places."""
+        return Map(self.fn).run(self.source.samples_by_indices(indices))
+
+    def samples_by_indices_nomapping(self, indices: Any) -> Any:
+        """As `samples_by_indices`, but past the subset, if there is one."""
+        return Map(self.fn).run(batch_of(self.source, indices))
+
+    def __repr__(self) -> str:
+        return f"{self.source!r}.map({describe_callable(self.fn)})"
+
+
+def index_stream(source: AbstractDataSource, batch_size: int, shuffle: Shuffle) -> ops.Stream:
+    """The index batches of any random-access source as a stream, a user's own among them."""
+    if isinstance(source, StreamDataSource):
+        return source.index_stream(batch_size, shuffle)
+    make = partial(source.batch_indices_iterator, batch_size, **given(shuffle, {}))
+    return stream_of_call(make, f"indices of {source!r}")
+
+
+def batch_of(source: AbstractDataSource, indices: Any) -> Any:
+    """The batch of what `index_stream` gives, of any random-access source."""
+    if isinstance(source, StreamDataSource):
+        return source._batch(indices)
+    return source.samples_by_indices_nomapping(indices)
+
+
+def check_sources(sources: Sequence[Any], where: str) -> None:
+    """TypeError for anything among `sources` that is no data source."""
+    for n, source in enumerate(sources):
+        if not isinstance(source, AbstractDataSource):
+            raise TypeError(f"{where}: expected data sources; number {n} is {describe(source)}")

@@ -1,0 +1,139 @@
+"""Data that is not in arrays: what a function gives, or an iterator; and `coerce_data_source`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from batchup.data_source.arrays import ArrayDataSource
+from batchup.data_source.base import AbstractDataSource, given
+from batchup.ops.checks import describe, describe_callable, whole_number
+from batchup.ops.plan import Count
+from batchup.ops.randomness import Shuffle
+from batchup.ops.sources import stream_of_call
+from batchup.ops.stream import Stream
+
+__all__ = ["CallableDataSource", "IteratorDataSource", "coerce_data_source"]
+
+
+class CallableDataSource(AbstractDataSource):
+    """The batches of the iterator that `batch_iterator_fn(batch_size, **kwargs)` returns, anew for
+    every epoch.
+
+    `kwargs` are the keyword arguments of `batch_iterator`, `shuffle` among them where it was given.
+    `num_samples_fn` is how many samples that is: an int, `np.inf`, None for unknown, or a function of
+    the keyword arguments that returns one of these; anything else is a TypeError.
+
+    >>> def countdown(batch_size, start=5):
+    ...     for n in range(start, 0, -batch_size):
+    ...         yield (np.arange(n, max(0, n - batch_size), -1),)
+    >>> list(CallableDataSource(countdown, 5).batch_iterator(3))
+    [(array([5, 4, 3]),), (array([2, 1]),)]
+    """
+
+    def __init__(
+        self,
+        batch_iterator_fn: Callable[..., Iterator[Any]],
+        num_samples_fn: Count | Callable[..., Count] = None,
+    ):
+        if not callable(batch_iterator_fn):
+            raise TypeError(
+                "CallableDataSource: expected a function of the batch size that returns an iterator; "
+                f"got {describe(batch_iterator_fn)}"
+            )
+        if not callable(num_samples_fn):
+            check_count(num_samples_fn, "CallableDataSource: num_samples_fn")
+        self.batch_iterator_fn = batch_iterator_fn
+        self.num_samples_fn = num_samples_fn
+
+    def num_samples(self, **kwargs: Any) -> Count:
+        """What `num_samples_fn` says."""
+        if callable(self.num_samples_fn):
+            count = self.num_samples_fn(**kwargs)
+            return check_count(count, f"what {describe_callable(self.num_samples_fn)} returned")
+        return self.num_samples_fn
+
+    def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
+        """`batch_iterator_fn(batch_size, **kwargs)`, with `shuffle` where it is given."""
+        batches = self.batch_iterator_fn(batch_size, **given(shuffle, kwargs))
+        if not isinstance(batches, Iterator):
+            raise TypeError(
+                f"{self!r}: expected the function to return an iterator; got {describe(batches)}"
+            )
+        return batches
+
+    def __repr__(self) -> str:
+        return f"CallableDataSource({describe_callable(self.batch_iterator_fn)})"
+
+
+class IteratorDataSource(AbstractDataSource):
+    """The batches of an iterator, whatever the batch size; for one epoch only.
+
+    `n_samples` is how many samples they have in all: an int, `np.inf`, or None for unknown.
+
+    >>> list(IteratorDataSource(iter([(np.arange(2),), (np.arange(3),)])).batch_iterator(64))
+    [(array([0, 1]),), (array([0, 1, 2]),)]
+    """
+
+    def __init__(self, batch_iter: Iterator[Any], n_samples: Count = None):
+        if not isinstance(batch_iter, Iterator):
+            raise TypeError(f"IteratorDataSource: expected an iterator; got {describe(batch_iter)}")
+        self.batch_iter = batch_iter
+        self.n_samples = check_count(n_samples, "IteratorDataSource: n_samples")
+
+    def num_samples(self, **kwargs: Any) -> Count:
+        """What was given as `n_samples`."""
+        return self.n_samples
+
+    def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
+        """The iterator itself: the batch size, the order and the rest are its own affair."""
+        return self.batch_iter
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Stream:
+        return stream_of_call(self._rest, repr(self), once=True, samples=self.n_samples)
+
+    def _rest(self) -> Iterator[Any]:
+        return self.batch_iter
+
+    def __repr__(self) -> str:
+        return f"IteratorDataSource({describe(self.batch_iter)})"
+
+
+def coerce_data_source(x: Any) -> AbstractDataSource:
+    """`x` as a data source.
+
+    A source stays what it is; a list or tuple of array-likes becomes an `ArrayDataSource`, an iterator
+    an `IteratorDataSource`, a function a `CallableDataSource`. Raises ValueError for an empty list or
+    tuple, TypeError for anything else.
+
+    >>> coerce_data_source([np.zeros((5, 2)), np.arange(5)])
+    ArrayDataSource([<5x2 float64>, <5 int64>])
+    """
+    if isinstance(x, AbstractDataSource):
+        return x
+    if isinstance(x, list | tuple):
+        if not x:
+            raise ValueError("coerce_data_source: expected one array at least; got an empty list")
+        return ArrayDataSource(list(x))
+    if isinstance(x, Iterator):
+        return IteratorDataSource(x)
+    if callable(x):
+        return CallableDataSource(x)
+    raise TypeError(
+        "coerce_data_source: expected a data source, a list or tuple of arrays, an iterator or a "
+        f"function that returns one; got {describe(x)}"
+    )
+
+
+def check_count(count: Any, where: str) -> Count:
+    """`count` as an int, `np.inf` or None."""
+    if count is None or (isinstance(count, float | np.floating) and count == np.inf):
+        return count if count is None else np.inf
+    if isinstance(count, float | np.floating) or not hasattr(count, "__index__"):
+        raise TypeError(
+            f"{where}: expected a number of samples, np.inf, None for unknown, or a function that "
+            f"returns one of these; got {describe(count)}"
+        )
+    return whole_number(count, where)

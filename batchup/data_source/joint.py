@@ -1,0 +1,230 @@
+"""Several data sources as one: `CompositeDataSource` and `ChoiceDataSource`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from batchup import ops
+from batchup.data_source.base import (
+    AbstractDataSource,
+    StreamDataSource,
+    batch_of,
+    check_sources,
+    index_stream,
+)
+from batchup.ops.checks import describe
+from batchup.ops.joins import joined
+from batchup.ops.plan import Count, DerivedPlan, record
+from batchup.ops.randomness import Shuffle, member_shuffle
+from batchup.sampling import num_batches
+
+__all__ = ["ChoiceBatch", "ChoiceDataSource", "CompositeDataSource"]
+
+
+class _JointDataSource(StreamDataSource):
+    """What both share: the members, and one stream of each."""
+
+    def __init__(self, datasets: Sequence[AbstractDataSource]):
+        name = type(self).__name__
+        if not isinstance(datasets, list | tuple):
+            raise TypeError(f"{name}: expected a list of data sources; got {describe(datasets)}")
+        if not datasets:
+            raise ValueError(f"{name}: expected one data source at least; got an empty list")
+        check_sources(datasets, name)
+        self.datasets = list(datasets)
+
+    @property
+    def is_random_access(self) -> bool:
+        return all(ds.is_random_access for ds in self.datasets)
+
+    def _streams(self, batch_size: int, shuffle: Shuffle, kwargs: dict[str, Any]) -> list[ops.Stream]:
+        # Further keyword arguments are for the members that call a user's function.
+        if kwargs and self.is_random_access:
+            raise TypeError(f"{self!r}: no member takes the arguments {', '.join(kwargs)}")
+        streams = []
+        for n, ds in enumerate(self.datasets):
+            own = {} if ds.is_random_access else kwargs
+            streams.append(ds.stream(batch_size, member_shuffle(shuffle, n, "shuffle"), **own))
+        return streams
+
+    def _index_streams(self, batch_size: int, shuffle: Shuffle) -> list[ops.Stream]:
+        return [
+            index_stream(ds, batch_size, member_shuffle(shuffle, n, "shuffle"))
+            for n, ds in enumerate(self.datasets)
+        ]
+
+    def _num_samples(self, kwargs: dict[str, Any]) -> list[int | float]:
+        """Those of the members that know."""
+        counts = [ds.num_samples(**kwargs) for ds in self.datasets]
+        return [count for count in counts if count is not None]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}([{', '.join(map(repr, self.datasets))}])"
+
+
+class CompositeDataSource(_JointDataSource):
+    """A batch of each of several sources, side by side: `zip(*streams, flatten=, trim=)`.
+
+    Ends with the shortest; give the others `repeats=-1`. With `flatten` the members' tuples are joined
+    into one; with `trim` all are cut to the shortest of each joint batch. A generator given as
+    `shuffle` is shared by the members, which draw from it in the order in which they are asked; of a
+    seed, each member makes a seed of its own. Index batches are tuples with those of each member.
+
+    >>> from batchup.data_source import ArrayDataSource
+    >>> labelled = ArrayDataSource([np.arange(3), np.array([0, 1, 0])], repeats=-1)
+    >>> unlabelled = ArrayDataSource([np.arange(5) * 10])
+    >>> for X, y, U in CompositeDataSource([labelled, unlabelled]).batch_iterator(2):
+    ...     print(X, y, U)
+    [0 1] [0 1] [ 0 10]
+    [2 0] [0 0] [20 30]
+    [1] [1] [40]
+    """
+
+    def __init__(self, datasets: Sequence[AbstractDataSource], flatten: bool = True, trim: bool = True):
+        super().__init__(datasets)
+        self.flatten = bool(flatten)
+        self.trim = bool(trim)
+
+    def num_samples(self, **kwargs: Any) -> Count:
+        """The least of the members', as far as they are known."""
+        return min(self._num_samples(kwargs), default=None)
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+        streams = self._streams(batch_size, shuffle, kwargs)
+        return ops.zip(*streams, flatten=self.flatten, trim=self.trim)
+
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        return ops.zip(*self._index_streams(batch_size, shuffle), flatten=False, trim=self.trim)
+
+    def samples_by_indices(self, indices: Sequence[Any]) -> tuple[Any, ...]:
+        """The joint batch of the samples at these places, one index array a member."""
+        members = self._members_of("samples_by_indices", indices)
+        return self._joined([ds.samples_by_indices(part) for ds, part in members])
+
+    def samples_by_indices_nomapping(self, indices: Sequence[Any]) -> tuple[Any, ...]:
+        """As `samples_by_indices`, but past the members' subsets."""
+        members = self._members_of("samples_by_indices_nomapping", indices)
+        return self._joined([batch_of(ds, part) for ds, part in members])
+
+    def _joined(self, batches: list[Any]) -> tuple[Any, ...]:
+        return joined(tuple(batches), self.flatten, self.trim)
+
+    def _members_of(self, method: str, indices: Any) -> Iterator[tuple[AbstractDataSource, Any]]:
+        if not self.is_random_access:
+            self._refuse(method)
+        if not isinstance(indices, list | tuple) or len(indices) != len(self.datasets):
+            raise TypeError(
+                f"{method}: expected a tuple of {len(self.datasets)} index arrays, one a member; "
+                f"got {describe(indices)}"
+            )
+        return zip(self.datasets, indices, strict=True)
+
+
+class ChoiceBatch(NamedTuple):
+    """The sample indices of one batch of a `ChoiceDataSource`, and the number of their source."""
+
+    sample_indices: Any
+    ds_index: int
+
+
+class ChoiceDataSource(_JointDataSource):
+    """Each batch from one of several sources: `choose(*streams, rng=shuffle, stratified=)`.
+
+    In order, the members take turns until one is exhausted; shuffled, each round has a random order.
+    `stratified` takes all members to their ends: in order, their batches are spread evenly, in
+    proportion to their number; shuffled, their order is random. `shuffle` reaches the members as
+    in a `CompositeDataSource`. Index batches are `ChoiceBatch(sample_indices, ds_index)`.
+    Raises ValueError for `stratified` where a member is endless or of unknown length.
+
+    >>> from batchup.data_source import ArrayDataSource
+    >>> ds = ChoiceDataSource([ArrayDataSource([np.arange(6)]), ArrayDataSource([np.arange(3) * 10])],
+    ...                       stratified=True)
+    >>> [batch.tolist() for (batch,) in ds.batch_iterator(2)]
+    [[0, 1], [0, 10], [2, 3], [20], [4, 5]]
+    >>> next(ds.batch_indices_iterator(2))
+    ChoiceBatch(sample_indices=array([0, 1]), ds_index=0)
+    """
+
+    def __init__(self, datasets: Sequence[AbstractDataSource], stratified: bool = False):
+        super().__init__(datasets)
+        self.stratified = bool(stratified)
+
+    def num_samples(self, **kwargs: Any) -> Count:
+        """The sum of the members'; unknown counts 0."""
+        return sum(self._num_samples(kwargs))
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+        streams = self._streams(batch_size, shuffle, kwargs)
+        if self.stratified:
+            streams = [_counted(stream, batch_size) for stream in streams]
+        return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
+
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        streams = [s.owing(_Tag(n)) for n, s in enumerate(self._index_streams(batch_size, shuffle))]
+        return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
+
+    def samples_by_indices(self, indices: ChoiceBatch) -> Any:
+        """The batch of the samples at these places, a `ChoiceBatch`."""
+        choice = self._choice("samples_by_indices", indices)
+        return self.datasets[choice.ds_index].samples_by_indices(choice.sample_indices)
+
+    def samples_by_indices_nomapping(self, indices: ChoiceBatch) -> Any:
+        """As `samples_by_indices`, but past the member's subset."""
+        choice = self._choice("samples_by_indices_nomapping", indices)
+        return batch_of(self.datasets[choice.ds_index], choice.sample_indices)
+
+    def _choice(self, method: str, indices: Any) -> ChoiceBatch:
+        if not self.is_random_access:
+            self._refuse(method)
+        if not isinstance(indices, tuple) or len(indices) != 2:
+            raise TypeError(
+                f"{method}: expected ChoiceBatch(sample_indices, ds_index); got {indices!r}"
+            )
+        return ChoiceBatch(*indices)
+
+
+@record
+class _Tag:
+    """The step that says which member a batch of indices is of."""
+
+    member: int
+
+    def run(self, item: Any) -> ChoiceBatch:
+        return ChoiceBatch(item, self.member)
+
+    def __str__(self) -> str:
+        return f"ChoiceBatch(..., {self.member})"
+
+
+def _counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
+    """The stream of a source that has said how many samples it has, with the length that follows."""
+    batches = num_batches(stream.num_samples, batch_size)
+    if stream.plan.length is None and isinstance(batches, int):
+        return replace(stream, plan=Counted(stream.plan, batches))
+    return stream
+
+
+@record
+class Counted(DerivedPlan):
+    """A plan whose length somebody else has vouched for; ValueError where it turns out wrong."""
+
+    promised: int
+
+    @property
+    def length(self) -> int:
+        return self.promised
+
+    def items(self, pass_: int, k: int) -> Iterator[Any]:
+        n = k
+        for n, item in enumerate(self.up.start(pass_, k), k + 1):
+            if n > self.promised:
+                break
+            yield item
+        if n != self.promised:
+            more = "more" if n > self.promised else f"only {n}"
+            raise ValueError(
+                f"a data source said that it has {self.samples} samples, which are {self.promised} "
+                f"batches; it gave {more}"
+            )

@@ -1,0 +1,157 @@
+"""The results of a function over all batches: concatenated, or their mean a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.ops.checks import describe, whole_number
+
+__all__ = ["batch_map_concat", "batch_map_mean", "concat", "mean"]
+
+
+def batch_map_concat(
+    func: Callable[..., Any],
+    batch_iter: Iterable[Any],
+    progress_iter_func: Callable[..., Any] | None = None,
+    n_batches: int | None = None,
+    prepend_args: Sequence[Any] | None = None,
+) -> tuple[NDArray[Any], ...]:
+    """Call `func(*prepend_args, *batch)` for each batch and concatenate what it returns.
+
+    `func` returns an array of shape (samples, ...), anything with `__array__` (a tensor, say), a
+    tuple or list of them, or None. The result is a tuple of the arrays, concatenated over the
+    batches; `()` for None and for no batches. `n_batches` is how many to go through at most, None for
+    all. `progress_iter_func(batches, total=, leave=False)` is called as `tqdm.tqdm` is.
+    Raises TypeError for results that are none of these, ValueError where their number changes.
+
+    >>> batches = [(np.array([1.0, 2.0]),), (np.array([3.0]),)]
+    >>> batch_map_concat(lambda x: (x * 2, x > 1.5), batches)
+    (array([2., 4., 6.]), array([False,  True,  True]))
+    """
+    batches, total = _limited(batch_iter, n_batches)
+    return concat(func, batches, total, progress_iter_func, prepend_args)
+
+
+def batch_map_mean(
+    func: Callable[..., Any],
+    batch_iter: Iterable[Any],
+    progress_iter_func: Callable[..., Any] | None = None,
+    sum_axis: int | tuple[int, ...] | None = None,
+    n_batches: int | None = None,
+    prepend_args: Sequence[Any] | None = None,
+) -> tuple[Any, ...]:
+    """Call `func(*prepend_args, *batch)` for each batch, and divide what it adds up to by the samples.
+
+    `func` returns the sum over the samples of the batch, a Python or NumPy number, an array, anything
+    with `__array__`, or a tuple or list of them; where `sum_axis` is given, values for each sample,
+    and they are summed over that axis. The result is a tuple of float64 means (complex ones stay
+    complex). The number of samples is the length of the first array of each batch. `n_batches` and
+    `progress_iter_func` are as for `batch_map_concat`.
+    Raises TypeError for results that are none of these, ValueError where their number changes and
+    where there are no samples.
+
+    >>> batches = [(np.array([1.0, 2.0]),), (np.array([6.0]),)]
+    >>> mean, above = batch_map_mean(lambda x: [x.sum(), (x > 1).sum()], batches)
+    >>> float(mean), round(float(above), 3)
+    (3.0, 0.667)
+    >>> [mean] = batch_map_mean(lambda x: x, batches, sum_axis=0)
+    """
+    batches, total = _limited(batch_iter, n_batches)
+    return mean(func, batches, total, progress_iter_func, sum_axis, prepend_args)
+
+
+def concat(
+    func: Callable[..., Any],
+    batches: Iterable[Any],
+    total: int | None,
+    progress_iter_func: Callable[..., Any] | None,
+    prepend_args: Sequence[Any] | None,
+) -> tuple[NDArray[Any], ...]:
+    """`batch_map_concat` over all of `batches`, `total` of them."""
+    rows = []
+    for _, row in _rows(func, batches, total, progress_iter_func, prepend_args):
+        for part in row:
+            if part.ndim == 0:
+                raise TypeError(
+                    f"batch_map_concat: expected arrays of shape (samples, ...); got the number {part}"
+                )
+        rows.append(row)
+    return tuple([np.concatenate(parts) for parts in zip(*rows, strict=True)])
+
+
+def mean(
+    func: Callable[..., Any],
+    batches: Iterable[Any],
+    total: int | None,
+    progress_iter_func: Callable[..., Any] | None,
+    sum_axis: int | tuple[int, ...] | None,
+    prepend_args: Sequence[Any] | None,
+) -> tuple[Any, ...]:
+    """`batch_map_mean` over all of `batches`, `total` of them."""
+    sums: list[Any] = []
+    n_samples = 0
+    for batch, row in _rows(func, batches, total, progress_iter_func, prepend_args):
+        if sum_axis is not None:
+            row = [np.sum(part, axis=sum_axis) for part in row]
+        row = [part.astype(np.result_type(part.dtype, np.float64)) for part in row]
+        sums = [a + b for a, b in zip(sums, row, strict=True)] if sums else row
+        n_samples += _num_samples(batch)
+    if n_samples == 0:
+        raise ValueError("batch_map_mean: expected batches of samples; got no samples, so no mean")
+    return tuple([total / n_samples for total in sums])
+
+
+def _limited(batch_iter: Iterable[Any], n_batches: int | None) -> tuple[Iterable[Any], int | None]:
+    total = None
+    if isinstance(batch_iter, Sized):
+        try:
+            total = len(batch_iter)
+        except TypeError:  # a stream without a known length
+            total = None
+    if n_batches is None:
+        return batch_iter, total
+    n_batches = whole_number(n_batches, "n_batches")
+    return islice(batch_iter, n_batches), n_batches if total is None else min(n_batches, total)
+
+
+def _rows(
+    func: Callable[..., Any],
+    batches: Iterable[Any],
+    total: int | None,
+    progress_iter_func: Callable[..., Any] | None,
+    prepend_args: Sequence[Any] | None,
+) -> Iterator[tuple[Any, list[NDArray[Any]]]]:
+    """Each batch with the results of `func` for it, as arrays."""
+    if not callable(func):
+        raise TypeError(f"expected a function; got {describe(func)}")
+    if progress_iter_func is not None:
+        batches = progress_iter_func(batches, total=total, leave=False)
+    before = tuple(prepend_args or ())
+    number: int | None = None
+    for n, batch in enumerate(batches):
+        result = func(*before, *(batch if isinstance(batch, tuple) else (batch,)))
+        row = [] if result is None else result if isinstance(result, tuple | list) else [result]
+        if number is not None and len(row) != number:
+            raise ValueError(f"expected {number} results of each batch; batch {n} gave {len(row)}")
+        number = len(row)
+        yield batch, [_as_array(part, n) for part in row]
+
+
+def _as_array(result: Any, n: int) -> NDArray[Any]:
+    if hasattr(result, "__array__") or isinstance(result, int | float | complex):
+        return np.asarray(result)
+    raise TypeError(
+        "expected the function to return None, a number, an array, or a tuple or list of these; "
+        f"for batch {n} there was {describe(result)} in it"
+    )
+
+
+def _num_samples(batch: Any) -> int:
+    while isinstance(batch, tuple | list | dict) and len(batch):
+        batch = next(iter(batch.values() if isinstance(batch, dict) else batch))
+    return len(batch)

@@ -1,0 +1,32 @@
+"""The algebra: sources, and stages that turn one stream into another.
+
+>>> import numpy as np
+>>> from batchup import ops
+>>> X, y = np.arange(12.0).reshape(6, 2), np.arange(6)
+>>> batches = ops.indices(6) | ops.shuffle(12345) | ops.repeat(2) | ops.chunk(4) | ops.gather(X, y)
+>>> [batch_y for batch_X, batch_y in batches]
+[array([1, 2, 3, 0]), array([4, 5, 2, 3]), array([0, 1, 5, 4])]
+"""
+
+from batchup.ops.blocks import chunk, skip, take
+from batchup.ops.items import gather, map
+from batchup.ops.joins import choose, zip
+from batchup.ops.orders import repeat, shuffle
+from batchup.ops.sources import indices, sample
+from batchup.ops.stream import Stage, Stream
+
+__all__ = [
+    "Stage",  # a pure function from stream to stream
+    "Stream",  # a plan and the work it owes
+    "choose",  # one item of one of several streams at a time
+    "chunk",  # cut blocks anew, across the seams
+    "gather",  # read the samples of a block
+    "indices",  # a source: the indices 0..n-1, or a subset, as one block
+    "map",  # call a function with each item
+    "repeat",  # several passes, or endless ones
+    "sample",  # a source: endless weighted draws
+    "shuffle",  # permute within each block
+    "skip",  # start at an item further on
+    "take",  # end after so many items
+    "zip",  # one item of each of several streams
+]

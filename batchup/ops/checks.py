@@ -1,0 +1,89 @@
+"""Checks of arguments, made when a thing is built: what was expected, what came, where."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Block", "as_block", "block_array", "describe", "describe_callable", "whole_number"]
+
+Block = range | NDArray[np.intp]
+
+
+def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = None) -> int:
+    """`value` as an int that is at least `least`, or is `also`; `name` says where it came from."""
+    wanted = f"{name}: expected a whole number >= {least}" + ("" if also is None else f", or {also}")
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{wanted}; got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{wanted}; got {describe(value)}") from None
+    if number < least and number != also:
+        raise ValueError(f"{wanted}; got {number}")
+    return number
+
+
+def as_block(value: Any, where: str) -> Block:
+    """`value` as an index block: a `range` of step 1, or a 1-D intp array, of numbers >= 0.
+
+    Raises TypeError for what is not a 1-D sequence of integers, ValueError for negative ones.
+    """
+    wanted = f"{where}: expected an index block, that is a 1-D array of integers >= 0 or a range"
+    if isinstance(value, range):
+        if len(value) and min(value[0], value[-1]) < 0:
+            raise ValueError(f"{wanted}; got {value}")
+        return value if value.step == 1 else np.arange(value.start, value.stop, value.step)
+    array_like = hasattr(value, "__array__") and not isinstance(value, np.generic)
+    if isinstance(value, str | bytes) or not (array_like or isinstance(value, Sequence)):
+        hint = f"; for a block of one write [{value!r}]" if isinstance(value, int) else ""
+        raise TypeError(f"{wanted}; got {describe(value)}{hint}")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # a ragged list
+        raise TypeError(f"{wanted}; got a list that is no array: {error}") from None
+    if array.ndim == 1 and array.size == 0:
+        return range(0)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        hint = "; for a mask use np.flatnonzero(mask)" if array.dtype.kind == "b" else ""
+        raise TypeError(f"{wanted}; got {describe(array)}{hint}")
+    if array.min() < 0 or array.max() > np.iinfo(np.intp).max:
+        raise ValueError(f"{wanted}; got the index {array.min() if array.min() < 0 else array.max()}")
+    return array.astype(np.intp, copy=False)
+
+
+def block_array(block: Block) -> NDArray[np.intp]:
+    """The block as an integer array; a `range` is written out."""
+    if isinstance(block, range):
+        return np.arange(block.start, block.stop, dtype=np.intp)
+    return block
+
+
+def describe(value: Any) -> str:
+    """A short name of any value, for errors and reprs: `<60000x28x28 uint8>` for what has a shape.
+
+    >>> describe(np.zeros((3, 2), np.float32)), describe([1, 2, 3]), describe(1.5)
+    ('<3x2 float32>', '<list of 3>', '1.5')
+    """
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and shape and dtype is not None:
+        return f"<{'x'.join(map(str, shape))} {str(dtype).removeprefix('torch.')}>"
+    if value is None or isinstance(value, bool | int | float | str | np.generic):
+        text = repr(value)
+        return text if len(text) <= 40 else text[:37] + "..."
+    try:
+        return f"<{type(value).__name__} of {len(value)}>"
+    except TypeError:
+        return f"<{type(value).__name__}>"
+
+
+def describe_callable(fn: Any) -> str:
+    """The name under which a user knows a function: `augment`, `<lambda>`, `Crop`."""
+    inner = getattr(fn, "func", None)  # functools.partial
+    if inner is not None and not hasattr(fn, "__name__"):
+        return f"partial({describe_callable(inner)})"
+    return str(getattr(fn, "__name__", type(fn).__name__))

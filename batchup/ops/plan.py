@@ -1,0 +1,141 @@
+"""What a plan is: the cheap half of a stream, which says what each item is made of.
+
+A plan counts in *passes*. Pass 0 is what you get by iterating; `repeat` asks for the further
+ones, and a shuffle gives each of them an order of its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Self, TypeVar, dataclass_transform
+
+__all__ = ["ENDLESS", "Count", "DerivedPlan", "Plan", "Traits", "is_known", "record"]
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def record(cls: type[T]) -> type[T]:
+    """A frozen dataclass, compared by identity: plans and work hold arrays, which have no `==`."""
+    return dataclass(frozen=True, eq=False, repr=False)(cls)
+
+
+# How many: an int, math.inf, or None where nobody knows.
+Count = int | float | None
+
+# The distance between the numbers of two passes of a plan without end: it never gets that far.
+ENDLESS = 2**64
+
+
+def is_known(count: Count) -> bool:
+    """Whether `count` is a finite number, an int."""
+    return isinstance(count, int)
+
+
+@record
+class Traits:
+    """What can be relied on.
+
+    `pure`: every iteration gives the same. `jumps`: any position is reached without going through
+    those before it. `sized`: `before` and `seek` know how many samples lie where. `lent`: the items
+    belong to somebody else, and are copied before anybody may write into them. `blocks`: they are
+    index blocks. `once`: there is no second pass.
+    """
+
+    pure: bool = True
+    jumps: bool = True
+    sized: bool = True
+    lent: bool = False
+    blocks: bool = True
+    once: bool = False
+
+
+class Plan(ABC):
+    """One pass of items, and those after it. Subclasses are frozen dataclasses, hence picklable.
+
+    `length` and `samples` are counts a pass; all indices are below `bound`, None where nobody knows.
+    """
+
+    @property
+    def traits(self) -> Traits:
+        return Traits()
+
+    @property
+    @abstractmethod
+    def length(self) -> Count: ...
+
+    @property
+    def samples(self) -> Count:
+        return None
+
+    @property
+    def bound(self) -> int | None:
+        return None
+
+    @abstractmethod
+    def items(self, pass_: int, k: int) -> Iterator[Any]:
+        """The items of pass `pass_` from position `k` on; `k` is 0 where the plan doesn't jump."""
+
+    def start(self, pass_: int = 0, k: int = 0) -> Iterator[Any]:
+        """The items of pass `pass_` from position `k` on, walking there where need be."""
+        if k == 0 or self.traits.jumps:
+            return self.items(pass_, k)
+        return islice(self.items(pass_, 0), k, None)
+
+    def number(self, pass_: int, k: int) -> int:
+        """The number of an item among those of all passes: what keyed orders are keyed by."""
+        length = self.length
+        return pass_ * (length if isinstance(length, int) else ENDLESS) + k
+
+    def before(self, k: int) -> int:
+        """How many samples the first `k` blocks of a pass hold. Asked only where it is sized."""
+        raise NotImplementedError
+
+    def seek(self, offset: int) -> tuple[int, int]:
+        """The position of the block with sample `offset` of a pass, and its place in that block."""
+        raise NotImplementedError
+
+    def as_blocks(self, where: str) -> Plan:
+        """This plan, or one like it with checked items; TypeError where they are no index blocks."""
+        if self.traits.blocks:
+            return self
+        raise TypeError(f"{where}: expected a stream of index blocks; these items are none")
+
+    def cut(self, size: int) -> Plan | None:
+        """This plan in blocks of `size` where it is a source that can make any size, else None."""
+        return None
+
+
+@record
+class DerivedPlan(Plan):
+    """A plan over one other; what it does not say of itself is as there."""
+
+    up: Plan
+
+    @property
+    def traits(self) -> Traits:
+        return self.up.traits
+
+    @property
+    def length(self) -> Count:
+        return self.up.length
+
+    @property
+    def samples(self) -> Count:
+        return self.up.samples
+
+    @property
+    def bound(self) -> int | None:
+        return self.up.bound
+
+    def before(self, k: int) -> int:
+        return self.up.before(k)
+
+    def seek(self, offset: int) -> tuple[int, int]:
+        return self.up.seek(offset)
+
+    def as_blocks(self, where: str) -> Self:
+        return replace(self, up=self.up.as_blocks(where))

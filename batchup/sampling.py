@@ -1,0 +1,279 @@
+"""Samplers: which samples come, in which order. Presets over `batchup.ops`.
+
+A data source has one of these: `StandardSampler` for all samples, `SubsetSampler` for some of them,
+the weighted ones for endless draws. Derive your own from `AbstractSampler`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup import ops
+from batchup.ops.checks import as_block, block_array, describe, whole_number
+from batchup.ops.plan import Count
+from batchup.ops.randomness import Shuffle, as_rng, generator_of
+from batchup.ops.sources import cumulative_weights, stream_of_call
+
+__all__ = [
+    "AbstractSampler",
+    "StandardSampler",
+    "SubsetSampler",
+    "WeightedSampler",
+    "WeightedSubsetSampler",
+    "num_batches",
+]
+
+
+def num_batches(n: Count, batch_size: int) -> Count:
+    """How many batches of `batch_size` n samples make, the last perhaps short; inf and None stay.
+
+    >>> num_batches(10, 4), num_batches(np.inf, 4), num_batches(None, 4)
+    (3, inf, None)
+    """
+    batch_size = whole_number(batch_size, "num_batches: batch_size", least=1)
+    if n is None or n == np.inf:
+        return n
+    return -(-whole_number(n, "num_batches: n") // batch_size)
+
+
+class AbstractSampler(ABC):
+    """What a sampler must have; a class with these methods works wherever ours do.
+
+    >>> class EvenFirst(AbstractSampler):
+    ...     def __init__(self, n):
+    ...         self.order = np.append(np.arange(0, n, 2), np.arange(1, n, 2))
+    ...     def num_indices_generated(self):
+    ...         return len(self.order)
+    ...     def in_order_indices_batch_iterator(self, batch_size):
+    ...         return iter(np.split(self.order, range(batch_size, len(self.order), batch_size)))
+    ...     def shuffled_indices_batch_iterator(self, batch_size, shuffle_rng):
+    ...         return self.in_order_indices_batch_iterator(batch_size)
+    >>> from batchup.data_source import ArrayDataSource
+    >>> ds = ArrayDataSource([np.arange(5) * 10], sampler=EvenFirst(5))
+    >>> [batch.tolist() for (batch,) in ds.batch_iterator(3)]
+    [[0, 20, 40], [10, 30]]
+    """
+
+    @abstractmethod
+    def num_indices_generated(self) -> Count:
+        """How many indices an epoch has: an int, `np.inf`, or None where that is not known."""
+
+    @abstractmethod
+    def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
+        """Integer arrays of `batch_size` indices, the last perhaps shorter, in order."""
+
+    @abstractmethod
+    def shuffled_indices_batch_iterator(
+        self, batch_size: int, shuffle_rng: Any
+    ) -> Iterator[NDArray[np.intp]]:
+        """The same in an order drawn from `shuffle_rng`, a RandomState or Generator."""
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The sample indices at these places of the sampler; the same, unless it is of a subset."""
+        return indices
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`."""
+        make = partial(self._index_batches, batch_size, shuffle)
+        return stream_of_call(make, type(self).__name__, samples=self.num_indices_generated())
+
+    def _index_batches(self, batch_size: int, shuffle: Shuffle) -> Iterator[NDArray[np.intp]]:
+        rng = generator_of(shuffle, "shuffle")
+        if rng is None:
+            return self.in_order_indices_batch_iterator(batch_size)
+        return self.shuffled_indices_batch_iterator(batch_size, rng)
+
+
+class _StreamSampler(AbstractSampler):
+    """A sampler that is a composition of stages: only `stream` is to write."""
+
+    @abstractmethod
+    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream: ...
+
+    def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
+        return iter(self.stream(batch_size) | ops.map(block_array))
+
+    def shuffled_indices_batch_iterator(
+        self, batch_size: int, shuffle_rng: Shuffle
+    ) -> Iterator[NDArray[np.intp]]:
+        """The same in an order drawn from `shuffle_rng`, which is as for `ops.shuffle`."""
+        return iter(self.stream(batch_size, shuffle_rng) | ops.map(block_array))
+
+
+class _EpochSampler(_StreamSampler):
+    """Passes over index blocks: `indices | shuffle | repeat | chunk`."""
+
+    def __init__(self, source: ops.Stream, repeats: int, where: str):
+        self.repeats = whole_number(repeats, f"{where}: repeats", least=1, also=-1)
+        self._source = source
+        self._passes = source | ops.repeat(repeats) if repeats != 1 else source
+
+    def num_indices_generated(self) -> Count:
+        return self._passes.num_samples
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        stream = self._source
+        if as_rng(shuffle, "shuffle") is not None:
+            stream = stream | ops.shuffle(shuffle)
+        if self.repeats != 1:
+            stream = stream | ops.repeat(self.repeats)
+        return stream | ops.chunk(batch_size)
+
+
+class StandardSampler(_EpochSampler):
+    """All samples, `repeats` times (-1 for ever): `indices(length) | shuffle | repeat | chunk`.
+
+    Raises ValueError for a negative length, for repeats that are neither -1 nor >= 1, and for the
+    endless repetition of no samples.
+
+    >>> list(StandardSampler(5, repeats=2).in_order_indices_batch_iterator(4))
+    [array([0, 1, 2, 3]), array([4, 0, 1, 2]), array([3, 4])]
+    """
+
+    def __init__(self, length: int, repeats: int = 1):
+        self.length = whole_number(length, "StandardSampler: length")
+        super().__init__(ops.indices(self.length), repeats, "StandardSampler")
+
+    def __repr__(self) -> str:
+        return f"StandardSampler({self.length}, repeats={self.repeats})"
+
+
+class SubsetSampler(_EpochSampler):
+    """The samples `indices`, a 1-D integer array: `indices(array) | shuffle | repeat | chunk`.
+
+    >>> sampler = SubsetSampler([7, 3, 5])
+    >>> list(sampler.in_order_indices_batch_iterator(2)), sampler.map_indices(np.array([2, 0]))
+    ([array([7, 3]), array([5])], array([5, 7]))
+    """
+
+    def __init__(self, indices: ArrayLike, repeats: int = 1):
+        self.indices = np.array(as_block(indices, "SubsetSampler: indices"), dtype=np.intp)
+        super().__init__(ops.indices(self.indices), repeats, "SubsetSampler")
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The sample indices at these places of the subset."""
+        mapped: NDArray[np.intp] = self.indices[indices]
+        return mapped
+
+    def __repr__(self) -> str:
+        return f"SubsetSampler({describe(self.indices)}, repeats={self.repeats})"
+
+
+class _EndlessSampler(_StreamSampler):
+    """Weighted draws: `sample(weights, rng, indices) | chunk`."""
+
+    def __init__(self, weights: ArrayLike, indices: NDArray[np.intp] | None, where: str):
+        cumulative_weights(weights, where)  # checks them
+        self._weights = np.array(weights, dtype=np.float64)
+        self._indices = indices
+
+    def num_indices_generated(self) -> float:
+        return np.inf
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        if as_rng(shuffle, "shuffle") is None:
+            raise NotImplementedError(
+                f"{self!r} draws at random and has no order; give shuffle= a seed or a generator"
+            )
+        return ops.sample(self._weights, shuffle, self._indices) | ops.chunk(batch_size)
+
+    def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
+        """Raises NotImplementedError: weighted draws have no order."""
+        return super().in_order_indices_batch_iterator(batch_size)
+
+
+class WeightedSampler(_EndlessSampler):
+    """Endless draws of sample i with probability weights[i] / sum: `sample(weights, rng) | chunk`.
+
+    With replacement; from a RandomState, bit for bit its `choice(n, batch_size, p=weights)`.
+    Raises ValueError for weights that are negative, NaN or sum to 0.
+
+    >>> sampler = WeightedSampler([0.0, 2.0, 0.0, 2.0])
+    >>> next(sampler.shuffled_indices_batch_iterator(5, np.random.RandomState(1)))
+    array([1, 3, 1, 1, 1])
+    """
+
+    def __init__(self, weights: ArrayLike):
+        super().__init__(weights, None, "WeightedSampler")
+        self.weights = self._weights
+
+    @staticmethod
+    def class_balancing_sample_weights(
+        y: ArrayLike, n_classes: int | None = None
+    ) -> NDArray[np.float64]:
+        """Weights for samples of the classes `y`, (n,) integers from 0: all classes weigh the same.
+
+        They are float64 and sum to 1; a class without samples weighs nothing. `n_classes` is
+        `max(y) + 1` by default. Raises ValueError for a label outside 0 to n_classes-1.
+
+        >>> WeightedSampler.class_balancing_sample_weights([0, 0, 2, 2, 2, 2])
+        array([0.25 , 0.25 , 0.125, 0.125, 0.125, 0.125])
+        """
+        labels = block_array(as_block(y, "class_balancing_sample_weights: y"))
+        if not len(labels):
+            raise ValueError("class_balancing_sample_weights: expected labels; got none")
+        if n_classes is not None:
+            n_classes = whole_number(n_classes, "class_balancing_sample_weights: n_classes", least=1)
+            if labels.max() >= n_classes:
+                raise ValueError(
+                    f"class_balancing_sample_weights: expected labels below n_classes = {n_classes}; "
+                    f"sample {labels.argmax()} has label {labels.max()}"
+                )
+        counts = np.bincount(labels)
+        each: NDArray[np.float64] = 1.0 / (np.count_nonzero(counts) * counts[labels])
+        return each
+
+    @classmethod
+    def class_balancing_sampler(cls, y: ArrayLike, n_classes: int | None = None) -> WeightedSampler:
+        """A sampler that draws all classes of `y`, (n,) integers, equally often."""
+        return WeightedSampler(cls.class_balancing_sample_weights(y, n_classes))
+
+    def __repr__(self) -> str:
+        return f"WeightedSampler({describe(self.weights)})"
+
+
+class WeightedSubsetSampler(_EndlessSampler):
+    """Endless draws of the samples `indices` by their `sub_weights`, one for each of them.
+
+    >>> sampler = WeightedSubsetSampler([3.0, 1.0], indices=[10, 20])
+    >>> next(sampler.shuffled_indices_batch_iterator(5, np.random.RandomState(1)))
+    array([10, 10, 10, 10, 10])
+    """
+
+    def __init__(self, sub_weights: ArrayLike, indices: ArrayLike):
+        self.indices = np.array(as_block(indices, "WeightedSubsetSampler: indices"), dtype=np.intp)
+        super().__init__(sub_weights, self.indices, "WeightedSubsetSampler")
+        ops.sample(self._weights, 0, self.indices)  # checks that they go together
+        self.sub_weights = self._weights
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The sample indices at these places of the subset."""
+        mapped: NDArray[np.intp] = self.indices[indices]
+        return mapped
+
+    @classmethod
+    def class_balancing_sampler(
+        cls, y: ArrayLike, indices: ArrayLike, n_classes: int | None = None
+    ) -> WeightedSubsetSampler:
+        """A sampler that draws all classes equally often from the samples `indices`.
+
+        `y` has the labels of all samples, (n,) integers.
+        """
+        subset = block_array(as_block(indices, "class_balancing_sampler: indices"))
+        labels = block_array(as_block(y, "class_balancing_sampler: y"))
+        if len(subset) and subset.max() >= len(labels):
+            raise ValueError(
+                f"class_balancing_sampler: expected indices below {len(labels)}, the number of labels; "
+                f"got {subset.max()}"
+            )
+        weights = WeightedSampler.class_balancing_sample_weights(labels[subset], n_classes)
+        return cls(weights, subset)
+
+    def __repr__(self) -> str:
+        return f"WeightedSubsetSampler({describe(self.sub_weights)}, {describe(self.indices)})"

@@ -1,0 +1,116 @@
+"""chunk, skip and take, exhaustively for small cases."""
+
+import tracemalloc
+from itertools import product
+
+import numpy as np
+import pytest
+
+from batchup import ops
+
+
+def lists(stream):
+    return [list(block) for block in stream]
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("size", range(1, 8))
+def test_chunks_of_all_small_blocks(size, drop_last):
+    for lengths in product(range(4), repeat=3):
+        ends = np.cumsum(lengths)
+        blocks = [np.arange(end - n, end) for n, end in zip(lengths, ends, strict=True)]
+        n = int(ends[-1])
+        cut = [list(range(i, min(i + size, n))) for i in range(0, n, size)]
+        expected = [block for block in cut if len(block) == size or not drop_last]
+        stream = blocks | ops.chunk(size, drop_last)
+        assert lists(stream) == expected
+        assert len(stream) == len(expected)
+        for k, block in enumerate(expected):
+            assert list(stream[k]) == block
+
+
+@pytest.mark.parametrize("n", range(12))
+def test_skip_and_take_are_slices(n):
+    items = list(range(n))
+    for start, count, again in product(range(0, 13, 2), range(0, 13, 3), range(0, 6, 2)):
+        stream = items | ops.skip(start) | ops.take(count) | ops.skip(again)
+        assert list(stream) == items[start:][:count][again:]
+        assert len(stream) == len(items[start:][:count][again:])
+
+
+def test_consecutive_indices_stay_ranges():
+    assert list(ops.indices(10) | ops.chunk(4) | ops.chunk(6)) == [range(6), range(6, 10)]
+    assert list(ops.indices(10) | ops.skip(0) | ops.chunk(10)) == [range(10)]
+    mixed = [range(3), np.array([7, 8])] | ops.chunk(4)
+    assert lists(mixed) == [[0, 1, 2, 7], [8]]
+
+
+def test_drop_last_of_what_is_endless_or_divides():
+    assert len(ops.indices(8) | ops.chunk(4, drop_last=True)) == 2
+    assert (ops.indices(8) | ops.repeat(-1) | ops.chunk(3, drop_last=True))[5] is not None
+
+
+@pytest.mark.parametrize(
+    ("size", "error"),
+    [(0, ValueError), (-1, ValueError), (2.0, TypeError), ("3", TypeError), (True, TypeError)],
+)
+def test_bad_sizes(size, error):
+    with pytest.raises(error, match=r"chunk\(size\): expected a whole number >= 1; got"):
+        ops.chunk(size)
+
+
+def test_bad_options():
+    with pytest.raises(TypeError, match="chunk: drop_last: expected True or False; got 5"):
+        ops.chunk(3, drop_last=5)
+    for stage, name in ((ops.skip, "skip"), (ops.take, "take")):
+        with pytest.raises(ValueError, match=rf"{name}\(count\): expected a whole number >= 0; got -1"):
+            stage(-1)
+        with pytest.raises(TypeError, match=rf"{name}\(count\): .*got 1.5"):
+            stage(1.5)
+
+
+def test_only_index_blocks_are_cut():
+    with pytest.raises(
+        TypeError, match="chunk: expected a stream of index blocks, before any gather or map"
+    ):
+        ops.indices(3) | ops.map(len) | ops.chunk(2)
+
+
+def peak(run):
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_huge_pipelines_take_constant_memory():
+    def run():
+        list(ops.indices(10**12) | ops.chunk(64) | ops.take(3))
+        list(ops.indices(10**12) | ops.chunk(64) | ops.skip(10**9) | ops.take(3))
+
+    run()
+    assert peak(run) < 20_000
+
+
+@pytest.mark.parametrize("rng", [7, np.random.RandomState(7)])
+@pytest.mark.parametrize("size", [64, 1000])
+def test_an_epoch_takes_one_index_array_a_pass(rng, size):
+    n = 200_000
+    X = np.zeros(n, np.int8)
+    stream = ops.indices(n) | ops.shuffle(rng) | ops.repeat(3) | ops.chunk(size) | ops.gather(X)
+
+    def run():
+        for _ in stream:
+            pass
+
+    run()
+    assert peak(run) < 8 * n * 1.1 + 50_000
+
+
+def test_a_stride_of_the_source_does_not_keep_it_in_memory():
+    [first, *_] = (
+        ops.indices(10**6) | ops.shuffle(1) | ops.chunk(3) | ops.take(1) | ops.gather(np.arange(10**6))
+    )
+    assert first[0].base is None

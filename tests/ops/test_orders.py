@@ -1,0 +1,185 @@
+"""shuffle and repeat."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.random import PCG64, RandomState, SeedSequence
+
+from batchup import ops
+
+
+def flat(stream):
+    return np.concatenate([np.asarray(block) for block in stream]).tolist()
+
+
+@pytest.mark.parametrize("n", range(9))
+@pytest.mark.parametrize("size", range(1, 12))
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_a_generator_gives_the_order_of_the_plain_numpy_loop(n, size, make):
+    ours = make(12345)
+    stream = ops.indices(n) | ops.shuffle(ours) | ops.chunk(size)
+    rng = make(12345)
+    for _ in range(3):  # epochs
+        order = rng.permutation(n)
+        plain = [order[i : i + size].tolist() for i in range(0, n, size)]
+        assert [block.tolist() for block in stream] == plain
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_a_subset_is_permuted_as_numpy_permutes_it(make):
+    subset = np.array([5, 3, 9, 9, 1])
+    assert flat(ops.indices(subset) | ops.shuffle(make(1))) == make(1).permutation(subset).tolist()
+
+
+def test_the_global_generator():
+    np.random.seed(5)
+    order = flat(ops.indices(20) | ops.shuffle(True))
+    np.random.seed(5)
+    assert order == np.random.permutation(20).tolist()
+
+
+def test_passes_are_drawn_when_they_are_needed_and_not_before():
+    rng = RandomState(1)
+    batches = iter(ops.indices(6) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(3))
+    states = []
+    for _ in range(5):
+        next(batches)
+        states.append(rng.get_state()[1:3])
+    beside = RandomState(1)
+    for passes, (words, place) in zip([1, 0, 1, 0, 1], states, strict=True):
+        for _ in range(passes):
+            beside.permutation(6)
+        assert (words == beside.get_state()[1]).all()
+        assert place == beside.get_state()[2]
+
+
+def test_nothing_is_drawn_before_the_first_batch():
+    rng = RandomState(1)
+    iter(ops.indices(6) | ops.shuffle(rng) | ops.chunk(3))
+    assert rng.permutation(6).tolist() == RandomState(1).permutation(6).tolist()
+
+
+def test_a_tail_and_the_next_head_share_a_batch():
+    rng = RandomState(3)
+    stream = ops.indices(5) | ops.shuffle(rng) | ops.repeat(3) | ops.chunk(4)
+    beside = RandomState(3)
+    assert flat(stream) == [i for _ in range(3) for i in beside.permutation(5)]
+    assert [len(block) for block in stream] == [4, 4, 4, 3]
+
+
+def test_a_set_smaller_than_the_batch_repeats_within_it():
+    stream = ops.indices(3) | ops.shuffle(1) | ops.repeat(-1) | ops.chunk(8)
+    first = stream[0]
+    assert sorted(first[:3]) == sorted(first[3:6]) == [0, 1, 2]
+    assert len(first) == 8
+
+
+def test_the_order_of_a_seed_is_a_function_of_seed_and_pass():
+    stream = ops.indices(10) | ops.shuffle((12, 3)) | ops.repeat(-1)
+    for p in (0, 1, 2, 1000, 10**9):
+        keyed = RandomState(PCG64(SeedSequence((12, 3), spawn_key=(p,)))).permutation(10)
+        np.testing.assert_array_equal(stream[p], keyed)
+
+
+# An upgrade must not change anybody's run.
+GOLDEN = {
+    0: [[4, 9, 0, 10, 11, 5, 7, 3, 8, 1, 2, 6], [6, 8, 3, 11, 10, 4, 7, 2, 9, 0, 1, 5]],
+    1: [[6, 1, 4, 7, 11, 9, 0, 5, 10, 2, 3, 8], [11, 0, 9, 3, 2, 5, 4, 6, 1, 8, 7, 10]],
+    12345: [[7, 0, 6, 2, 5, 1, 10, 3, 9, 8, 11, 4], [0, 1, 6, 2, 9, 7, 5, 10, 8, 3, 11, 4]],
+    2**100: [[6, 4, 1, 7, 2, 9, 5, 8, 0, 3, 11, 10], [10, 8, 11, 3, 4, 7, 5, 0, 2, 1, 9, 6]],
+    (12345, 1): [[5, 3, 10, 4, 7, 8, 9, 2, 1, 0, 6, 11], [8, 4, 2, 9, 3, 10, 1, 5, 7, 6, 0, 11]],
+    (0, 0, 7): [[3, 11, 0, 10, 2, 1, 4, 8, 6, 7, 5, 9], [4, 3, 11, 9, 7, 6, 5, 0, 2, 10, 1, 8]],
+}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345, 2**100, (12345, 1), (0, 0, 7)])
+def test_golden_orders(seed):
+    stream = ops.indices(12) | ops.shuffle(seed) | ops.repeat(2)
+    assert [block.tolist() for block in stream] == GOLDEN[seed]
+
+
+def test_seeds_and_passes_are_not_added_up():
+    stream = {seed: list(ops.indices(30) | ops.shuffle(seed) | ops.repeat(3)) for seed in range(3)}
+    orders = {tuple(order) for orders in stream.values() for order in orders}
+    assert len(orders) == 9
+
+
+def test_the_order_of_an_endless_repetition_differs_from_pass_to_pass_of_what_is_around_it():
+    inner = ops.indices(20) | ops.shuffle(3) | ops.repeat(-1) | ops.take(2)
+    assert len({tuple(block) for block in inner | ops.repeat(3)}) == 6
+
+
+def test_windows():
+    stream = ops.indices(10) | ops.chunk(4) | ops.shuffle(3)
+    blocks = [sorted(block.tolist()) for block in stream]
+    assert blocks == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("rng", [None, False, np.False_])
+def test_in_order(rng):
+    assert list(ops.indices(3) | ops.shuffle(rng)) == [range(3)]
+
+
+@pytest.mark.parametrize(
+    ("rng", "error", "text"),
+    [
+        (1.5, TypeError, "expected a seed .*got 1.5"),
+        ("7", TypeError, "got '7'"),
+        ([1, 2.0], TypeError, "got <list of 2>"),
+        ([True], TypeError, "got <list of 1>"),
+        (-1, ValueError, "got -1"),
+        ((3, -1), ValueError, r"got \(3, -1\)"),
+        ((), ValueError, "got an empty sequence"),
+        (np.zeros((2, 2), int), TypeError, "got <2x2 int64>"),
+        (np.random, TypeError, "got <module>"),
+    ],
+)
+def test_what_is_none_of_the_kinds(rng, error, text):
+    with pytest.raises(error, match=f"(?s)shuffle: {text}" if text.startswith("exp") else text):
+        ops.shuffle(rng)
+
+
+def test_kinds_of_seed():
+    one = flat(ops.indices(9) | ops.shuffle(7))
+    assert flat(ops.indices(9) | ops.shuffle(np.int64(7))) == one
+    pair = flat(ops.indices(9) | ops.shuffle((7, 1)))
+    assert flat(ops.indices(9) | ops.shuffle([7, 1])) == pair
+    assert flat(ops.indices(9) | ops.shuffle(np.array([7, 1]))) == pair
+
+
+def test_only_index_blocks_are_shuffled():
+    with pytest.raises(
+        TypeError, match="shuffle: expected a stream of index blocks, before any gather"
+    ):
+        ops.indices(3) | ops.gather(np.arange(3)) | ops.shuffle(1)
+    with pytest.raises(TypeError, match="shuffle: expected a stream of index blocks"):
+        ops.zip(ops.indices(3)) | ops.shuffle(1)
+
+
+@pytest.mark.parametrize(
+    ("times", "error"),
+    [(0, ValueError), (-2, ValueError), (1.0, TypeError), (True, TypeError), (None, TypeError)],
+)
+def test_bad_times(times, error):
+    with pytest.raises(error, match=r"repeat\(times\): expected a whole number >= 1, or -1; got"):
+        ops.repeat(times)
+
+
+def test_an_endless_repetition_of_nothing_is_refused():
+    for nothing in (ops.indices(0), ops.indices(3) | ops.take(0), ops.indices([])):
+        with pytest.raises(ValueError, match="has no samples, so it would never give one"):
+            nothing | ops.repeat(-1)
+    assert list(ops.indices(0) | ops.repeat(3) | ops.chunk(2)) == []
+
+
+@given(st.integers(1, 6), st.integers(1, 4), st.integers(1, 4), st.integers(0, 99))
+def test_repeats_of_repeats_are_one_of_the_product(n, a, b, seed):
+    stream = ops.indices(n) | ops.shuffle(seed)
+    assert flat(stream | ops.repeat(a) | ops.repeat(b)) == flat(stream | ops.repeat(a * b))
+
+
+def test_repeat_after_the_work():
+    stream = ops.indices(3) | ops.shuffle(1) | ops.chunk(2) | ops.gather(np.arange(3)) | ops.repeat(2)
+    before = ops.indices(3) | ops.shuffle(1) | ops.chunk(2) | ops.repeat(2) | ops.gather(np.arange(3))
+    assert [b[0].tolist() for b in stream] == [b[0].tolist() for b in before]

@@ -1,0 +1,262 @@
+"""Generated pipelines, and what each of them must give, computed without the library.
+
+A recipe is a tree of tuples: `(stage, recipes before it, arguments)`. `build` makes the stream of it,
+`model` the items of one pass as plain lists. A new stage is a new row of `STAGES`.
+"""
+
+from itertools import chain, count
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.random import PCG64, RandomState, SeedSequence
+
+from batchup import ops
+
+X = np.arange(200).reshape(100, 2) * 10
+Y = np.arange(100) + 1000
+
+
+def keyed(seed, *key):
+    return RandomState(PCG64(SeedSequence(seed, spawn_key=key)))
+
+
+def double(*batch):
+    return tuple(part * 2 for part in batch)
+
+
+# --- how a stage is built: from streams, its arguments, and the generator that all stages share
+
+BUILD = {
+    "indices": lambda streams, rng, n: ops.indices(n),
+    "subset": lambda streams, rng, array: ops.indices(array),
+    "blocks": lambda streams, rng, *blocks: [np.array(b, int) for b in blocks] | ops.skip(0),
+    "sample": lambda streams, rng, weights, seed: ops.sample(weights, seed),
+    "drawn": lambda streams, rng, weights: ops.sample(weights, rng),
+    "shuffle": lambda streams, rng, seed: streams[0] | ops.shuffle(seed),
+    "stateful": lambda streams, rng: streams[0] | ops.shuffle(rng),
+    "repeat": lambda streams, rng, times: streams[0] | ops.repeat(times),
+    "chunk": lambda streams, rng, size, drop: streams[0] | ops.chunk(size, drop_last=drop),
+    "skip": lambda streams, rng, k: streams[0] | ops.skip(k),
+    "take": lambda streams, rng, k: streams[0] | ops.take(k),
+    "gather": lambda streams, rng: streams[0] | ops.gather(X, Y),
+    "named": lambda streams, rng: streams[0] | ops.gather(x=X, y=Y, include_indices=True),
+    "map": lambda streams, rng: streams[0] | ops.map(double),
+    "zip": lambda streams, rng, flatten, trim: ops.zip(*streams, flatten=flatten, trim=trim),
+    "choose": lambda streams, rng, seed, stratified: ops.choose(
+        *streams, rng=rng if seed == "stateful" else seed, stratified=stratified
+    ),
+}
+
+
+def build(recipe, rng=None):
+    stage, before, args = recipe
+    rng = RandomState(0) if rng is None else rng
+    return BUILD[stage]([build(part, rng) for part in before], rng, *args)
+
+
+# --- what pass p of a pure, finite recipe must give, in plain lists
+
+
+def model(recipe, p=0):
+    stage, before, args = recipe
+    return MODEL[stage](before, p, *args)
+
+
+def _shuffled(before, p, seed):
+    blocks = model(before[0], p)
+    first = p * len(blocks)
+    return [keyed(seed, n).permutation(np.array(b, int)).tolist() for n, b in enumerate(blocks, first)]
+
+
+def _repeated(before, p, times):
+    return [item for n in range(times) for item in model(before[0], p * times + n)]
+
+
+def _chunked(before, p, size, drop):
+    flat = [index for block in model(before[0], p) for index in block]
+    cut = [flat[i : i + size] for i in range(0, len(flat), size)]
+    return [block for block in cut if len(block) == size] if drop else cut
+
+
+def _zipped(before, p, flatten, trim):
+    joint = []
+    for parts in zip(*[model(part, p) for part in before], strict=False):
+        shortest = min(map(_shortest, parts))
+        parts = [_cut(part, shortest) for part in parts] if trim else parts
+        if flatten:
+            parts = [x for part in parts for x in (part if isinstance(part, tuple) else (part,))]
+        joint.append(tuple(parts))
+    return joint
+
+
+def _shortest(item):
+    if isinstance(item, tuple | dict):
+        return min(map(_shortest, item.values() if isinstance(item, dict) else item))
+    return len(item)
+
+
+def _cut(item, n):
+    if isinstance(item, dict):
+        return {key: _cut(part, n) for key, part in item.items()}
+    return tuple(_cut(part, n) for part in item) if isinstance(item, tuple) else item[:n]
+
+
+def _chosen(before, p, seed, stratified):
+    members = [model(part, p) for part in before]
+    if stratified and seed is not None:
+        labels = np.repeat(np.arange(len(members)), list(map(len, members)))
+        turns = keyed(seed, p, 0).permutation(labels)
+    elif stratified:  # turn j of n is due at (2j + 1) / 2n
+        due = [((2 * j + 1) / (2 * len(m)), i) for i, m in enumerate(members) for j in range(len(m))]
+        turns = [i for when, i in sorted((round(when, 9), i) for when, i in due)]
+    elif seed is None:
+        turns = (i for _ in count() for i in range(len(members)))
+    else:
+        turns = (i for r in count() for i in keyed(seed, p, r).permutation(len(members)))
+    left = [iter(member) for member in members]
+    items = []
+    for i in turns:
+        try:
+            items.append(next(left[i]))
+        except StopIteration:
+            break
+    return items
+
+
+def _gathered(block):
+    return X[np.array(block, int)].tolist(), Y[np.array(block, int)].tolist()
+
+
+MODEL = {
+    "indices": lambda before, p, n: [list(range(n))],
+    "subset": lambda before, p, array: [array],
+    "blocks": lambda before, p, *blocks: list(blocks),
+    "shuffle": _shuffled,
+    "repeat": _repeated,
+    "chunk": _chunked,
+    "skip": lambda before, p, k: model(before[0], p)[k:],
+    "take": lambda before, p, k: model(before[0], p)[:k],
+    "gather": lambda before, p: [_gathered(block) for block in model(before[0], p)],
+    "named": lambda before, p: [
+        {"indices": block, "x": _gathered(block)[0], "y": _gathered(block)[1]}
+        for block in model(before[0], p)
+    ],
+    "map": lambda before, p: [
+        tuple((2 * np.array(part)).tolist() for part in item) for item in model(before[0], p)
+    ],
+    "zip": _zipped,
+    "choose": _chosen,
+}
+
+
+# --- recipes: a source, then any number of stages, then perhaps work, perhaps several of these joined
+
+seeds = st.one_of(st.integers(0, 2**70), st.lists(st.integers(0, 9), min_size=1, max_size=3).map(tuple))
+index_lists = st.lists(st.integers(0, 99), max_size=12)
+weight_lists = st.lists(st.integers(0, 5), min_size=1, max_size=9).filter(any)
+sizes = st.integers(1, 9)
+places = st.integers(0, 7)
+
+# The table: the arguments of each stage.
+SOURCES = {
+    "indices": st.tuples(st.integers(0, 20)),
+    "subset": st.tuples(index_lists),
+    "blocks": st.lists(index_lists, max_size=4).map(tuple),
+}
+BY_POSITION = {
+    "repeat": st.tuples(st.integers(1, 3)),
+    "skip": st.tuples(places),
+    "take": st.tuples(places),
+}
+STAGES = {
+    "shuffle": st.tuples(seeds),
+    "chunk": st.tuples(sizes, st.booleans()),
+    **BY_POSITION,
+}
+WORK = {"gather": st.just(()), "named": st.just(()), "map": st.just(())}
+JOINS = {
+    "zip": st.tuples(st.booleans(), st.booleans()),
+    "choose": st.tuples(st.none() | seeds, st.booleans()),
+}
+# What draws from the generator that all stages share, and what never ends.
+DRAWS = {"drawn": st.tuples(weight_lists), "sample": st.tuples(weight_lists, seeds)}
+
+
+def _rows(table):
+    return st.one_of([st.tuples(st.just(stage), args) for stage, args in table.items()])
+
+
+def _chain(source, stages):
+    recipe = source
+    for stage, args in stages:
+        if stage == "map" and recipe[0] != "gather":  # a function of tuples
+            recipe = ("gather", (recipe,), ())
+        recipe = (stage, (recipe,), args)
+    return recipe
+
+
+def _lead_to(sources, *tables):
+    """Recipes that start at one of `sources` and go on by rows of each of the tables."""
+    tails = [st.lists(_rows(table), max_size=1 if table is WORK else 3) for table in tables]
+    return st.builds(lambda source, *rows: _chain(source, chain(*rows)), sources, *tails)
+
+
+def _joined(members):
+    pairs = st.tuples(_rows(JOINS), st.lists(members, min_size=1, max_size=3).map(tuple))
+    return pairs.map(lambda pair: (pair[0][0], pair[1], pair[0][1])).filter(_buildable)
+
+
+def _buildable(recipe):
+    # Only members of known finite length can be stratified.
+    stage, before, args = recipe
+    lengths = [build(part).plan.length for part in before]
+    return stage != "choose" or not args[1] or all(isinstance(n, int) for n in lengths)
+
+
+_sources = _rows(SOURCES).map(lambda row: (row[0], (), row[1]))
+_members = _lead_to(_sources, STAGES, WORK, BY_POSITION)
+
+# Pure and finite, of every stage.
+recipes = st.one_of(
+    _members,
+    _lead_to(_joined(_members), BY_POSITION),
+    _joined(_lead_to(_joined(_members), BY_POSITION)),
+)
+
+_wild_sources = st.one_of(
+    _rows(DRAWS).map(lambda row: (row[0], (), row[1])),
+    _lead_to(_sources, STAGES).map(lambda recipe: ("stateful", (recipe,), ())),
+    st.builds(
+        lambda n, seed: ("repeat", (("shuffle", (("indices", (), (n,)),), (seed,)),), (-1,)),
+        st.integers(1, 9),
+        seeds,
+    ),
+)
+_wild_members = _lead_to(_wild_sources, STAGES, WORK, BY_POSITION)
+
+# What draws from a generator, or never ends, or both.
+wild_recipes = st.one_of(
+    _wild_members,
+    _lead_to(_joined(_wild_members | _members), BY_POSITION),
+)
+
+
+# --- comparing
+
+
+def plain(item):
+    """An item as lists and numbers, in tuples and dicts as they are."""
+    if isinstance(item, tuple):
+        return tuple(map(plain, item))
+    if isinstance(item, dict):
+        return {key: plain(part) for key, part in item.items()}
+    return item.tolist() if isinstance(item, np.ndarray) else list(item)
+
+
+def arrays_in(item):
+    """The arrays of an item, also inside tuples and dicts."""
+    if isinstance(item, tuple | list | dict):
+        for part in item.values() if isinstance(item, dict) else item:
+            yield from arrays_in(part)
+    elif isinstance(item, np.ndarray):
+        yield item

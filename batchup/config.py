@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .datasets.files import (
+from batchup.datasets.files import (
     Expected,
     PathLike,
     compute_sha256,
@@ -107,9 +107,7 @@ def download(path: PathLike, source_url: str | Sequence[str]) -> Path:
     return _download(Path(path), source_url, Expected())
 
 
-def download_and_verify(
-    path: PathLike, source_url: str | Sequence[str], sha256: str | None
-) -> Path:
+def download_and_verify(path: PathLike, source_url: str | Sequence[str], sha256: str | None) -> Path:
     """Download a file to `path`, unless it is there already; its SHA-256 must be `sha256`.
 
     `source_url` is one URL or several, to be tried in this order. A download that was cut
@@ -148,8 +146,8 @@ def copy_data(filename: str, source_path: PathLike, sha256: str | None) -> Path:
 
 
 def _download(path: Path, source_url: str | Sequence[str], expected: Expected) -> Path:
-    from .datasets.download import download_from
-    from .datasets.locks import locked
+    from batchup.datasets.download import download_from
+    from batchup.datasets.locks import locked
 
     if _is_there(path, expected):
         return path
@@ -162,7 +160,7 @@ def _download(path: Path, source_url: str | Sequence[str], expected: Expected) -
 
 
 def _is_there(path: Path, expected: Expected) -> bool:
-    from .datasets.errors import FetchError
+    from batchup.datasets.errors import FetchError
 
     if not path.exists():
         return False

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from ..config import ConfigError
-from . import SETS, cache
-from .errors import DatasetError
-from .standard import DataSet
+from batchup.config import ConfigError
+from batchup.datasets import SETS, cache
+from batchup.datasets.errors import DatasetError
+from batchup.datasets.standard import DataSet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +86,7 @@ def delete(name: str) -> bool:
 
 def show(name: str, output: str | None, count: int) -> bool:
     """Write a contact sheet of samples with their labels."""
-    from .contact_sheet import contact_sheet
+    from batchup.datasets.contact_sheet import contact_sheet
 
     target = Path(output or f"{name}.png")
     contact_sheet(_here(name), count).save(target, format="PNG")
@@ -97,9 +97,7 @@ def show(name: str, output: str | None, count: int) -> bool:
 def _here(name: str) -> DataSet:
     found = load(name)
     if not found.is_here:
-        raise DatasetError(
-            f"{name} is not here: get it with `python -m batchup.datasets fetch {name}`"
-        )
+        raise DatasetError(f"{name} is not here: get it with `python -m batchup.datasets fetch {name}`")
     return found
 
 

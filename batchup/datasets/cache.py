@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import DatasetError, full_disk_told
-from .files import compute_sha256, remove
-from .locks import locked
+from batchup.datasets.errors import DatasetError, full_disk_told
+from batchup.datasets.files import compute_sha256, remove
+from batchup.datasets.locks import locked
 
 META = "meta.json"
 WORK = ".work"

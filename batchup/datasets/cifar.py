@@ -9,15 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .formats import check, reading
+from batchup.datasets.formats import check, reading
 
 BASE_URLS = ("https://cave.cs.toronto.edu/kriz/", "https://www.cs.toronto.edu/~kriz/")
 PIXELS = 3072
 
 
-def split_records(
-    data: bytes, n: int, labellings: int, path: Path
-) -> tuple[np.ndarray, np.ndarray]:
+def split_records(data: bytes, n: int, labellings: int, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The images (n, 3, 32, 32) and labels (n, labellings) of n records, as uint8."""
     wanted = n * (labellings + PIXELS)
     check(len(data) == wanted, path, f"{len(data)} bytes of {n} records, expected {wanted}")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import cifar
-from .dataset import DownloadSourceFile
-from .formats import checked_labels, tar_members, write_lines, write_npy
-from .images import SplitImages
-from .standard import DataSet
+from batchup.datasets import cifar
+from batchup.datasets.dataset import DownloadSourceFile
+from batchup.datasets.formats import checked_labels, tar_members, write_lines, write_npy
+from batchup.datasets.images import SplitImages
+from batchup.datasets.standard import DataSet
 
 BATCHES = {
     "train": [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)],
@@ -21,9 +21,7 @@ NAMES = "cifar-10-batches-bin/batches.meta.txt"
 def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, int]) -> None:
     """Write `train_X`, `train_y`, `test_X`, `test_y` and `class_names.txt`."""
     (path,) = source_paths
-    in_each = {
-        name: samples[part] // len(names) for part, names in BATCHES.items() for name in names
-    }
+    in_each = {name: samples[part] // len(names) for part, names in BATCHES.items() for name in names}
     sizes = {name: n * (1 + cifar.PIXELS) for name, n in in_each.items()}
     # The archive is not in order.
     data = {name: read() for name, read in tar_members(path, {**sizes, NAMES: None})}

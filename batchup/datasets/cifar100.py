@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import cifar
-from .dataset import DownloadSourceFile
-from .formats import check, checked_labels, tar_members, write_lines, write_npy
-from .images import SplitImages
-from .standard import DataSet
+from batchup.datasets import cifar
+from batchup.datasets.dataset import DownloadSourceFile
+from batchup.datasets.formats import check, checked_labels, tar_members, write_lines, write_npy
+from batchup.datasets.images import SplitImages
+from batchup.datasets.standard import DataSet
 
 FOLDER = "cifar-100-binary"
 NAMES = {

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .standard import DataSet
+from batchup.datasets.standard import DataSet
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from .. import config
-from . import cache
-from .errors import DatasetError, FetchError
-from .files import Expected, PathLike, checked_filename, compute_sha256, copy
+from batchup import config
+from batchup.datasets import cache
+from batchup.datasets.errors import DatasetError, FetchError
+from batchup.datasets.files import Expected, PathLike, checked_filename, compute_sha256, copy
 
 __all__ = [
     "CopySourceFile",
@@ -92,7 +92,7 @@ class DownloadSourceFile:
 
     def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
         """The path of the file: put in place by hand, else downloaded to `folder`."""
-        from .download import download_from
+        from batchup.datasets.download import download_from
 
         by_hand = config.find_data_dir() / "downloads" / set_name / self.filename
         problem = self.expected.problem(by_hand) if by_hand.exists() else None

@@ -15,8 +15,8 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from .errors import FetchError, StorageError
-from .files import Expected
+from batchup.datasets.errors import FetchError, StorageError
+from batchup.datasets.files import Expected
 
 if TYPE_CHECKING:
     from tqdm import tqdm

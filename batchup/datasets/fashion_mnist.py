@@ -1,8 +1,8 @@
 """Fashion-MNIST: photographs of clothes (Xiao et al. 2017, arXiv 1708.07747), MIT."""
 
-from . import idx
-from .images import SplitImages
-from .standard import DataSet
+from batchup.datasets import idx
+from batchup.datasets.images import SplitImages
+from batchup.datasets.standard import DataSet
 
 SET = DataSet(
     name="fashion_mnist",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import FetchError, full_disk_told
+from batchup.datasets.errors import FetchError, full_disk_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import FormatError
+from batchup.datasets.errors import FormatError
 
 
 @contextmanager

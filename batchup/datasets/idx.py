@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .dataset import DownloadSourceFile
-from .formats import check, checked_labels, reading, write_npy
+from batchup.datasets.dataset import DownloadSourceFile
+from batchup.datasets.formats import check, checked_labels, reading, write_npy
 
 FILES = (
     "train-images-idx3-ubyte.gz",
@@ -53,7 +53,7 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
     parts = {"train": (train_images, train_labels), "test": (test_images, test_labels)}
     for part, (images, labels) in parts.items():
         n = samples[part]
-        X = read_idx(images, (n, 28, 28))  # noqa: N806
+        X = read_idx(images, (n, 28, 28))
         y = checked_labels(read_idx(labels, (n,)), 10, labels)
         write_npy(folder / f"{part}_X.npy", (n, 1, 28, 28), np.uint8, [X[:, None]])
         write_npy(folder / f"{part}_y.npy", (n,), np.int32, [y])

@@ -3,8 +3,8 @@
 import operator
 from typing import ClassVar
 
-from ..image.utils import ImageArrayUInt8ToFloat32
-from .standard import DataSet
+from batchup.datasets.standard import DataSet
+from batchup.image.utils import ImageArrayUInt8ToFloat32
 
 
 def validation_start(n: int, n_val: int | None) -> int:
@@ -21,9 +21,7 @@ def validation_start(n: int, n_val: int | None) -> int:
     """
     count = 0 if n_val is None else operator.index(n_val)
     if not 0 <= count <= n:
-        raise ValueError(
-            f"n_val must be from 0 to {n}, the number of training samples, got {n_val}"
-        )
+        raise ValueError(f"n_val must be from 0 to {n}, the number of training samples, got {n_val}")
     return n - count
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from logging import getLogger
 from pathlib import Path
 
-from .errors import StorageError
+from batchup.datasets.errors import StorageError
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """MNIST: handwritten digits (LeCun et al. 1998), CC BY-SA 3.0."""
 
-from . import idx
-from .images import SplitImages
-from .standard import DataSet
+from batchup.datasets import idx
+from batchup.datasets.images import SplitImages
+from batchup.datasets.standard import DataSet
 
 SET = DataSet(
     name="mnist",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import config
-from . import cache
-from .dataset import DownloadSourceFile, delete_dataset_cache, fetch_and_convert_dataset
-from .errors import DatasetError
+from batchup import config
+from batchup.datasets import cache
+from batchup.datasets.dataset import DownloadSourceFile, delete_dataset_cache, fetch_and_convert_dataset
+from batchup.datasets.errors import DatasetError
 
 Convert = Callable[[Sequence[Path], Path, Mapping[str, int]], None]
 """`convert(source_paths, folder, samples)` writes `<array>.npy` files into `folder`."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..image.utils import ImageArrayUInt8ToFloat32
-from .dataset import DownloadSourceFile
-from .errors import FormatError
-from .formats import Read, check, checked_labels, tar_members, write_npy
-from .standard import DataSet
+from batchup.datasets.dataset import DownloadSourceFile
+from batchup.datasets.errors import FormatError
+from batchup.datasets.formats import Read, check, checked_labels, tar_members, write_npy
+from batchup.datasets.standard import DataSet
+from batchup.image.utils import ImageArrayUInt8ToFloat32
 
 FOLDER = "stl10_binary"
 FOLDS = 10
@@ -122,7 +122,7 @@ class STL:
         arrays = self.dataset.arrays()
         self.tr_folds = arrays["folds"]
         self.class_names = self.dataset.names()
-        X, y = arrays["train_X"], arrays["train_y"]  # noqa: N806
+        X, y = arrays["train_X"], arrays["train_y"]
         is_val = np.zeros(len(y), dtype=bool)
         is_val[self.tr_folds[FOLDS - last :].ravel()] = True
         self.train_X_u8, self.val_X_u8 = _rows(X, ~is_val), _rows(X, is_val)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..image.utils import ImageArrayUInt8ToFloat32
-from .dataset import DownloadSourceFile
-from .errors import FormatError
-from .formats import check, checked_labels, reading, write_npy
-from .images import SplitImages
-from .standard import DataSet
+from batchup.datasets.dataset import DownloadSourceFile
+from batchup.datasets.errors import FormatError
+from batchup.datasets.formats import check, checked_labels, reading, write_npy
+from batchup.datasets.images import SplitImages
+from batchup.datasets.standard import DataSet
+from batchup.image.utils import ImageArrayUInt8ToFloat32
 
 ROWS_AT_ONCE = 4096
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .dataset import DownloadSourceFile
-from .errors import FormatError
-from .formats import check, checked_labels, reading, write_npy
-from .images import validation_start
-from .standard import DataSet
+from batchup.datasets.dataset import DownloadSourceFile
+from batchup.datasets.errors import FormatError
+from batchup.datasets.formats import check, checked_labels, reading, write_npy
+from batchup.datasets.images import validation_start
+from batchup.datasets.standard import DataSet
 
 PIXELS = 256
 # The hosts give no sizes: these tell that none of the samples is missing.
@@ -37,7 +37,7 @@ def convert(
         found = np.bincount(y, minlength=10).tolist()
         expected = list(per_class[part])
         check(found == expected, path, f"{found} samples of the classes, expected {expected}")
-        X = (values * np.float32(0.5) + np.float32(0.5)).reshape(n, 1, 16, 16)  # noqa: N806
+        X = (values * np.float32(0.5) + np.float32(0.5)).reshape(n, 1, 16, 16)
         write_npy(folder / f"{part}_X.npy", X.shape, np.float32, [X])
         write_npy(folder / f"{part}_y.npy", (n,), np.int32, [y])
 

@@ -42,9 +42,7 @@ class ImageArrayUInt8ToFloat32:
             got = f"dtype {arr.dtype}" if isinstance(arr, np.ndarray) else type(arr).__name__
             raise TypeError(f"arr must be a NumPy array of uint8, got {got}")
         if not (math.isfinite(val_lower) and math.isfinite(val_upper)):
-            raise ValueError(
-                f"val_lower and val_upper must be finite, got {val_lower} and {val_upper}"
-            )
+            raise ValueError(f"val_lower and val_upper must be finite, got {val_lower} and {val_upper}")
         # A plain view: indexing an np.memmap costs several times more, and gives memmaps.
         self._u8 = arr.view(np.ndarray)
         self.val_lower = float(val_lower)

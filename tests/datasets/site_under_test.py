@@ -37,9 +37,7 @@ class Site:
                 pass  # The client hung up: some tests kill it.
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(
-            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}
-        )
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
 
     def __enter__(self):
         self.thread.start()
@@ -64,9 +62,7 @@ class Site:
         return [headers.get("Range") for _, headers in self.requests]
 
 
-def whole(
-    data, *, etag='"v1"', last_modified=None, ranges=True, length=True, upto=None, hold=False
-):
+def whole(data, *, etag='"v1"', last_modified=None, ranges=True, length=True, upto=None, hold=False):
     """Answer as a good server would; or end after `upto` bytes; or then `hold` the connection."""
 
     def answer(handler, site):

@@ -186,7 +186,7 @@ def test_sheet_shows_every_image_over_its_label(monkeypatch, site, name):
     KINDS[name].install(monkeypatch, site, small)
     declared = KINDS[name].declared
     part = next(iter(small.samples))
-    X, y = small.arrays[f"{part}_X"], small.arrays[f"{part}_y"]  # noqa: N806
+    X, y = small.arrays[f"{part}_X"], small.arrays[f"{part}_y"]
     shown = np.linspace(0, len(y) - 1, 9).astype(int)
     sheet = np.asarray(contact_sheet(declared, 9))
     side = sheet.shape[1] // 3
@@ -213,12 +213,11 @@ def test_sheet_without_pillow(here, monkeypatch, capsys):
 
 @pytest.fixture
 def packaged(monkeypatch, tmp_path):
-    """A set that comes with the package, listed as the last."""
+    """A set that comes with the package, in the place of MNIST."""
     file = tmp_path / "tiny.npz"
     np.savez(file, train_X=np.full((4, 1, 8, 8), 16, np.uint8), train_y=np.arange(4))
     declared = DataSet("mnist", "Tiny", {"train": 4}, terms="", cite="", packaged=file, white=16.0)
     monkeypatch.setattr(mnist, "SET", declared)
-    monkeypatch.setattr(datasets, "SETS", {"mnist": "mnist.SET"})
     return declared
 
 

@@ -180,9 +180,7 @@ def in_small_filesystem(home, size):
 
 def read_only(folder):
     """Run what follows in a mount namespace of its own, `folder` being read-only."""
-    mount = (
-        f'mount --bind "{folder}" "{folder}" && mount -o remount,bind,ro "{folder}" && exec "$@"'
-    )
+    mount = f'mount --bind "{folder}" "{folder}" && mount -o remount,bind,ro "{folder}" && exec "$@"'
     return _unshared(mount)
 
 
@@ -190,6 +188,7 @@ def _unshared(script):
     before = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh"]
     tried = subprocess.run([*before, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
+        # What does not need them is below and above: RLIMIT_FSIZE, and that a hit writes nothing.
         pytest.skip(f"no mount namespaces for this user: {tried.stderr}")
     return before
 
@@ -289,9 +288,7 @@ def test_read_only_data_directory_without_the_set(home, site):
     home.mkdir(parents=True)
     with Process(TELL_ERROR, site.url("/a"), before=read_only(home.parent)) as process:
         told = process.finish()
-    assert told.startswith(
-        f"StorageError {home / '.work'} can't be written to: Read-only file system"
-    )
+    assert told.startswith(f"StorageError {home / '.work'} can't be written to: Read-only file system")
     assert "set BATCHUP_HOME to a directory that can" in told
 
 

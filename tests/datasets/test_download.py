@@ -51,9 +51,7 @@ def test_progress_bar_tells_name_bytes_and_rate(path, site, capsys):
 def test_no_thread_is_left(path, site):
     before = set(threading.enumerate())
     download(path, site, whole(DATA))
-    assert {
-        t for t in set(threading.enumerate()) - before if "process_request" not in t.name
-    } == set()
+    assert {t for t in set(threading.enumerate()) - before if "process_request" not in t.name} == set()
 
 
 def test_file_url(path, tmp_path):
@@ -246,9 +244,7 @@ def test_spoilt_beginning_and_spoilt_server(path, site):
     assert files_beside(path) == []
 
 
-@pytest.mark.parametrize(
-    ("expected", "asked"), [(EXPECTED, []), (HASH_ONLY, [f"bytes={len(DATA)}-"])]
-)
+@pytest.mark.parametrize(("expected", "asked"), [(EXPECTED, []), (HASH_ONLY, [f"bytes={len(DATA)}-"])])
 def test_whole_part_of_a_killed_run_is_not_got_again(path, site, expected, asked):
     path.parent.mkdir()
     path.with_name("x.bin.part").write_bytes(DATA)

@@ -60,7 +60,7 @@ def test_images_split_by_rows(install, name, n_val):
         "test": (small.arrays["test_X"], small.arrays["test_y"]),
     }
     for part, (images, labels) in parts.items():
-        u8, X, y = (getattr(ds, f"{part}_{kind}") for kind in ("X_u8", "X", "y"))  # noqa: N806
+        u8, X, y = (getattr(ds, f"{part}_{kind}") for kind in ("X_u8", "X", "y"))
         assert is_map(u8)
         assert is_map(y)
         assert same(u8, images, np.uint8)
@@ -108,7 +108,7 @@ def test_usps(install, n_val):
     small = install("usps")
     ds = usps.USPS(n_val)
     at = 13 - (n_val or 0)
-    X, y = small.arrays["train_X"], small.arrays["train_y"]  # noqa: N806
+    X, y = small.arrays["train_X"], small.arrays["train_y"]
     assert same(ds.train_X, X[:at], np.float32)
     assert same(ds.val_X, X[at:], np.float32)
     assert same(ds.test_X, small.arrays["test_X"], np.float32)
@@ -128,9 +128,7 @@ def test_usps_with_other_class_counts(install, monkeypatch, site):
     install("usps")
     real = replace(usps.SET, convert=usps.convert)
     monkeypatch.setattr(usps.USPS, "dataset", real)
-    with pytest.raises(
-        DatasetError, match=r"usps\.bz2: .* samples of the classes, expected \[1194"
-    ):
+    with pytest.raises(DatasetError, match=r"usps\.bz2: .* samples of the classes, expected \[1194"):
         usps.USPS(0)
     assert sum(usps.PER_CLASS["train"]) == 7291
     assert sum(usps.PER_CLASS["test"]) == 2007
@@ -163,12 +161,12 @@ def test_declared_class_names(install):
 @pytest.mark.parametrize("n_val_folds", [0, None, 1, 3, 10])
 def test_stl(install, n_val_folds):
     small = install("stl")
-    X, y, folds = (small.arrays[k] for k in ("train_X", "train_y", "folds"))  # noqa: N806
+    X, y, folds = (small.arrays[k] for k in ("train_X", "train_y", "folds"))
     held = set(folds[10 - (n_val_folds or 0) :].ravel().tolist())
     val, train = sorted(held), sorted(set(range(50)) - held)
     ds = stl.STL(n_val_folds, 1.0, 2.0)
     for part, rows in (("train", train), ("val", val)):
-        u8, X_, y_ = (getattr(ds, f"{part}_{kind}") for kind in ("X_u8", "X", "y"))  # noqa: N806
+        u8, X_, y_ = (getattr(ds, f"{part}_{kind}") for kind in ("X_u8", "X", "y"))
         assert same(u8, X[rows], np.uint8)
         assert same(X_, as_float(X[rows], 1.0, 2.0), np.float32)
         assert same(y_, y[rows], np.int32)
@@ -232,9 +230,7 @@ def test_damaged_cache_is_refused(install, home):
     mnist.MNIST(0)
     file = home / "mnist" / "test_X.npy"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(
-        DatasetError, match=r"test_X\.npy has .* bytes, expected .*\n.*delete mnist"
-    ):
+    with pytest.raises(DatasetError, match=r"test_X\.npy has .* bytes, expected .*\n.*delete mnist"):
         mnist.MNIST(0)
     file.unlink()
     with pytest.raises(DatasetError, match=r"test_X\.npy is missing"):

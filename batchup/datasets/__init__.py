@@ -4,6 +4,12 @@
 `cifar100.CIFAR100`, `stl.STL`, `usps.USPS`; for your own, `dataset`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchup.datasets.standard import DataSet
+
 SETS = {
     "mnist": "mnist.SET",
     "fashion_mnist": "fashion_mnist.SET",
@@ -15,3 +21,14 @@ SETS = {
     "usps": "usps.SET",
 }
 """The name of each set on the command line, and where in this package it is declared."""
+
+
+def load(name: str) -> "DataSet":
+    """The declaration of the set called `name` in `SETS`; a `KeyError` if there is none.
+
+    >>> load("usps").title
+    'USPS, handwritten digits 16x16'
+    """
+    module, attribute = SETS[name].split(".")
+    found: DataSet = getattr(import_module(f"batchup.datasets.{module}"), attribute)
+    return found

@@ -7,11 +7,10 @@ a command that makes no sense; 130 if interrupted.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 
 from batchup.config import ConfigError
-from batchup.datasets import SETS, cache
+from batchup.datasets import SETS, cache, load
 from batchup.datasets.errors import DatasetError
 from batchup.datasets.standard import DataSet
 
@@ -27,13 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted: what was downloaded is kept, run again to go on")
         return 130
-
-
-def load(name: str) -> DataSet:
-    """The declaration of the set called `name`."""
-    module, attribute = SETS[name].split(".")
-    found: DataSet = getattr(import_module(f".{module}", __package__), attribute)
-    return found
 
 
 def list_sets() -> bool:

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -156,10 +155,8 @@ def test_file_size_limit_in_a_download(home, site):
     """EFBIG, which needs no rights to bring about, is told and handled as a full disk is."""
     site.pages["/a"] = [whole(DATA)]
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(DATA) // 2, len(DATA) // 2))
-
-    with Process(TELL_ERROR, site.url("/a"), preexec_fn=limit) as process:
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({len(DATA) // 2},) * 2)"
+    with Process(limit + TELL_ERROR, site.url("/a")) as process:
         told = process.finish()
     assert told.startswith("StorageError ")
     assert "File too large; make room and run again, the download then goes on" in told

@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from batchup.datasets import SETS, cifar100, mnist, stl, svhn, usps
-from batchup.datasets.__main__ import load
+from batchup.datasets import SETS, cifar100, load, mnist, stl, svhn, usps
 from batchup.datasets.errors import DatasetError
 from batchup.image.utils import ImageArrayUInt8ToFloat32
 from tests.datasets.small_sets import KINDS, Small, marked, small_usps

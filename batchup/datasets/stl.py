@@ -18,12 +18,15 @@ from batchup.image.utils import ImageArrayUInt8ToFloat32
 
 FOLDER = "stl10_binary"
 FOLDS = 10
+DEFAULT_FOLDS = 1
 IMAGE = 3 * 96 * 96
 ROWS_AT_ONCE = 256
 
 
 def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, int]) -> None:
-    """Write the arrays of train, test and unlabeled, and `folds` (10, a fifth of train)."""
+    """Write the arrays of train, test and unlabeled, `folds` (10, a fifth of train), and
+    `split_train_X` and `split_val_X`, the rows of `train_X` as they are split by default.
+    """
     (path,) = source_paths
     images = {f"{FOLDER}/{part}_X.bin": part for part in samples}
     labels = {f"{FOLDER}/{part}_y.bin": part for part in ("train", "test")}
@@ -43,6 +46,21 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
         else:
             folds = _read_folds(read(), samples["train"], path)
             write_npy(folder / "folds.npy", folds.shape, np.int32, [folds])
+    # The split that is the default is stored too, for no slice of train_X is it.
+    X, is_val = np.load(folder / "train_X.npy", mmap_mode="r"), in_last_folds(folds, DEFAULT_FOLDS)
+    for part, rows in (("train", X[~is_val]), ("val", X[is_val])):
+        write_npy(folder / f"split_{part}_X.npy", rows.shape, np.uint8, [rows])
+
+
+def in_last_folds(folds: np.ndarray, count: int) -> np.ndarray:
+    """Which training rows are in any of the last `count` folds, each of which has a fifth.
+
+    >>> in_last_folds(np.array([[0, 1], [1, 2], [4, 2]]), 2).tolist()
+    [False, True, True, False, True, False, False, False, False, False]
+    """
+    mask = np.zeros(5 * folds.shape[1], dtype=bool)
+    mask[folds[len(folds) - count :].ravel()] = True
+    return mask
 
 
 def _read_images(read: Read, n: int) -> Iterator[np.ndarray]:
@@ -107,8 +125,8 @@ class STL:
     as row numbers of the 5000; and `class_names`.
 
     Validation is the rows that are in any of the last `n_val_folds` folds, and training those
-    in none of them, both in the order of the file (0 or None: no validation). Being no slices
-    of the file, these two are then read into memory: 138 MB.
+    in none of them, both in the order of the file (0 or None: no validation). With 2 folds or
+    more these are no memory maps, being no slices of a file, but read into memory: 138 MB.
 
     Raises `ValueError` if there are not `n_val_folds`, `DatasetError` if it can't be had.
     """
@@ -116,16 +134,17 @@ class STL:
     dataset = SET
 
     def __init__(
-        self, n_val_folds: int | None = 1, val_lower: float = 0.0, val_upper: float = 1.0
+        self, n_val_folds: int | None = DEFAULT_FOLDS, val_lower: float = 0.0, val_upper: float = 1.0
     ) -> None:
         last = fold_count(n_val_folds)  # Before any download.
         arrays = self.dataset.arrays()
         self.tr_folds = arrays["folds"]
         self.class_names = self.dataset.names()
-        X, y = arrays["train_X"], arrays["train_y"]
-        is_val = np.zeros(len(y), dtype=bool)
-        is_val[self.tr_folds[FOLDS - last :].ravel()] = True
-        self.train_X_u8, self.val_X_u8 = _rows(X, ~is_val), _rows(X, is_val)
+        X, y, is_val = arrays["train_X"], arrays["train_y"], in_last_folds(self.tr_folds, last)
+        if last == DEFAULT_FOLDS:
+            self.train_X_u8, self.val_X_u8 = arrays["split_train_X"], arrays["split_val_X"]
+        else:
+            self.train_X_u8, self.val_X_u8 = _rows(X, ~is_val), _rows(X, is_val)
         self.train_y, self.val_y = _rows(y, ~is_val), _rows(y, is_val)
         self.test_X_u8, self.test_y = arrays["test_X"], arrays["test_y"]
         self.unl_X_u8 = arrays["unlabeled_X"]

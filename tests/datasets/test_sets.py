@@ -1,6 +1,7 @@
 """Every standard set, read from small files in its real format: each value is what was written."""
 
 import importlib.util
+import pickle
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -184,6 +185,8 @@ def test_stl_default_is_the_last_fold(install):
     rows = sorted(small.arrays["folds"][-1].tolist())
     assert same(stl.STL().val_y, small.arrays["train_y"][rows], np.int32)
     assert same(stl.STL().val_X_u8, small.arrays["train_X"][rows], np.uint8)
+    assert all(map(is_map, (stl.STL().val_X_u8, stl.STL().train_X_u8)))
+    assert len(pickle.dumps(stl.STL().train_X)) < 500
 
 
 def test_stl_with_too_many_folds(install, site):

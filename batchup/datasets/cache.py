@@ -1,0 +1,145 @@
+"""Converted data sets on disk: made aside, sealed, appearing by one rename.
+
+```
+<data>/mnist/            a set: .npy files and, written last, meta.json
+<data>/downloads/mnist/  files that somebody put there by hand; only ever read
+<data>/.work/mnist/      of a run under way: fetched/ and converting/
+<data>/.work/mnist.lock  held by that run
+```
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from batchup.datasets.errors import DatasetError, full_disk_told
+from batchup.datasets.files import compute_sha256, remove
+from batchup.datasets.locks import locked
+
+META = "meta.json"
+WORK = ".work"
+LAYOUT = 1
+"""Counts the changes to what is in a set's directory that older code could not read."""
+
+
+def is_complete(target: Path) -> bool:
+    """Whether the set at `target` is there; makes and locks nothing.
+
+    Raises `DatasetError` if what is there was not made here.
+    """
+    if not target.is_dir():
+        return target.exists()
+    if (target / META).is_file():
+        return True
+    raise DatasetError(
+        f"{target} has no {META}, so it is not a data set that was converted here: move it away"
+    )
+
+
+@contextmanager
+def workshop(data_dir: Path, name: str) -> Iterator[Path]:
+    """The folder in which the set `name` is made, by one process at a time; removed if it was.
+
+    After an error what was downloaded stays, for the next run.
+    """
+    work = data_dir / WORK
+    with locked(work / f"{name}.lock"):
+        folder = work / name
+        yield folder
+        remove(folder)
+
+
+@contextmanager
+def converting(target: Path) -> Iterator[None]:
+    """Write a set at `target`: the folder around it begins empty and does not outlive an error."""
+    folder = target.parent
+    try:
+        remove(folder)  # Of a run that was killed.
+        with full_disk_told(f"{target.name} could not be converted in {folder}"):
+            folder.mkdir(parents=True)
+            yield
+    finally:
+        remove(folder)
+
+
+def seal(target: Path, sources: Sequence[tuple[str, str]]) -> None:
+    """Bring what was written at `target` to disk; to a directory, add its record.
+
+    `sources` are the names and hashes of the files of which it was made.
+    """
+    if target.is_file():
+        _sync(target)
+        return
+    record: dict[str, Any] = {
+        "layout": LAYOUT,
+        "sources": [{"name": name, "sha256": sha256} for name, sha256 in sources],
+        "files": {},
+    }
+    if (target / META).exists():
+        raise DatasetError(f"{META} is kept for the record of a set: use another name")
+    for path in sorted(target.rglob("*")):
+        if path.is_file():
+            _sync(path)
+            record["files"][path.relative_to(target).as_posix()] = {
+                "size": path.stat().st_size,
+                "sha256": compute_sha256(path),
+            }
+    (target / META).write_text(json.dumps(record, indent=1))
+    _sync(target / META)
+
+
+def files_in(target: Path) -> dict[str, dict[str, Any]]:
+    """The name, `size` and `sha256` of every file that was sealed in the directory `target`.
+
+    Raises `DatasetError` if the record can't be read, or was written by other code.
+    """
+    try:
+        record = json.loads((target / META).read_text())
+        layout, files = record["layout"], record["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{target / META} can't be read ({error}): {remedy(target)}") from error
+    if layout != LAYOUT:
+        raise DatasetError(f"{target} has layout {layout}, expected {LAYOUT}: {remedy(target)}")
+    return dict(files)
+
+
+def damages(target: Path, *, hashes: bool) -> list[str]:
+    """What is wrong with the files in `target`: a line each. Sizes alone are soon looked at."""
+    found = []
+    for name, sealed in files_in(target).items():
+        path = target / name
+        if not path.is_file():
+            found.append(f"{path} is missing")
+        elif path.stat().st_size != sealed["size"]:
+            found.append(f"{path} has {path.stat().st_size} bytes, expected {sealed['size']}")
+        elif hashes and (sha256 := compute_sha256(path)) != sealed["sha256"]:
+            found.append(f"{path} has SHA-256 {sha256}, expected {sealed['sha256']}")
+    return found
+
+
+def delete(data_dir: Path, name: str) -> bool:
+    """Delete the set `name` and what is kept of its downloads; whether there was anything."""
+    target, folder = data_dir / name, data_dir / WORK / name
+    if not target.exists() and not folder.exists():
+        return False
+    with workshop(data_dir, name):
+        if target.exists():
+            # First out of sight: half of a set must never look like one.
+            folder.mkdir(parents=True, exist_ok=True)
+            remove(folder / "deleted")
+            target.rename(folder / "deleted")
+    return True
+
+
+def remedy(target: Path) -> str:
+    """What to do about a damaged set."""
+    return f"delete it with `python -m batchup.datasets delete {target.name}` and fetch it again"
+
+
+def _sync(path: Path) -> None:
+    # A rename may reach the disk before the data does, were the power to fail in between.
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())

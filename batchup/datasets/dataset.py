@@ -1,0 +1,272 @@
+"""A data set of your own: name its files, write one function that converts them.
+
+```python
+@fetch_and_convert_dataset([DownloadSourceFile("x.csv", base_url=URL, sha256=HASH)], "x.npy")
+def fetch_x(source_paths, target_path):
+    np.save(target_path, np.loadtxt(source_paths[0], delimiter=","))
+    return target_path
+
+x = np.load(fetch_x(), mmap_mode="r")
+```
+
+The first call gets the files and converts them, the others only return the path. The data
+sets of this package are made the same way.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from batchup import config
+from batchup.datasets import cache
+from batchup.datasets.errors import DatasetError, FetchError
+from batchup.datasets.files import Expected, PathLike, checked_filename, compute_sha256, copy
+
+__all__ = [
+    "CopySourceFile",
+    "DownloadSourceFile",
+    "ExistingSourceFile",
+    "delete_dataset_cache",
+    "fetch_and_convert_dataset",
+]
+
+Convert = Callable[[Sequence[Path], Path], PathLike]
+
+
+@dataclass(frozen=True)
+class DownloadSourceFile:
+    """A file to be downloaded.
+
+    Give `url`, the whole address, or `base_url`, to which `filename` is added; each may be
+    one or several, tried in this order. Before them come the mirrors of `BATCHUP_MIRROR`, if
+    `sha256` is given; and before all, the file `<data>/downloads/<set>/<filename>`, if
+    somebody put it there. `sha256` is 64 hexadecimal digits and `size` a number of bytes; None
+    where not known. Raises `ValueError` if it is made of something else.
+
+    >>> DownloadSourceFile("a.gz", base_url="https://a.example/sets").urls
+    ('https://a.example/sets/a.gz',)
+    """
+
+    filename: str
+    url: str | Sequence[str] | None = None
+    base_url: str | Sequence[str] | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        checked_filename(self.filename, "filename")
+        if (self.url is None) == (self.base_url is None):
+            raise ValueError(
+                f"{self.filename}: give either url or base_url, got url={self.url!r}, "
+                f"base_url={self.base_url!r}"
+            )
+        if not self.urls or not all("://" in url for url in self.urls):
+            raise ValueError(f"{self.filename}: needs URLs to be downloaded from, got {self.urls}")
+        _ = self.expected
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every address of the file, in the order to try."""
+        if self.url is not None:
+            return (self.url,) if isinstance(self.url, str) else tuple(self.url)
+        bases = (self.base_url,) if isinstance(self.base_url, str) else self.base_url or ()
+        return tuple(_joined(base, self.filename) for base in bases)
+
+    @property
+    def expected(self) -> Expected:
+        """What the whole file must be."""
+        return Expected(self.sha256, self.size)
+
+    def urls_for(self, set_name: str, mirrors: Sequence[str]) -> tuple[str, ...]:
+        """Every address to try for the set `set_name`, the mirrors' first.
+
+        >>> source = DownloadSourceFile("a.gz", "https://a.example/a.gz", sha256="0" * 64)
+        >>> source.urls_for("mine", ["https://mirror.example"])
+        ('https://mirror.example/mine/a.gz', 'https://a.example/a.gz')
+        """
+        # Without a hash nothing would tell a mirror's file from the true one.
+        trusted = mirrors if self.sha256 else ()
+        return (*(_joined(base, set_name, self.filename) for base in trusted), *self.urls)
+
+    def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
+        """The path of the file: put in place by hand, else downloaded to `folder`."""
+        from batchup.datasets.download import download_from
+
+        by_hand = config.find_data_dir() / "downloads" / set_name / self.filename
+        problem = self.expected.problem(by_hand) if by_hand.exists() else None
+        if by_hand.exists() and problem is None:
+            return by_hand
+        path = folder / self.filename
+        if path.exists():  # From a run that was killed later on.
+            if self.expected.problem(path) is None:
+                return path
+            path.unlink()
+        try:
+            return download_from(self.urls_for(set_name, config.mirrors()), path, self.expected)
+        except FetchError as error:
+            hint = f"{by_hand}: {problem}" if problem else f"or put the file at {by_hand}"
+            raise FetchError(f"{error}\n  {hint}") from error
+
+
+@dataclass(frozen=True)
+class CopySourceFile:
+    """A file to be copied before it is converted, so that it can't change meanwhile.
+
+    It is at `source_path`, or at the path that is passed to the decorated function as the
+    keyword argument `arg_name`; the latter, if given, goes before. One of the two at least
+    must be named. Raises `ValueError` if it is made of something else.
+    """
+
+    filename: str
+    source_path: PathLike | None = None
+    arg_name: str | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        checked_filename(self.filename, "filename")
+        if self.source_path is None and self.arg_name is None:
+            raise ValueError(f"{self.filename}: give source_path or arg_name, got neither")
+        _ = self.expected
+
+    @property
+    def expected(self) -> Expected:
+        """What the whole file must be."""
+        return Expected(self.sha256)
+
+    def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
+        """Copy the file to `folder`; its path there."""
+        source_path = given.get(self.arg_name or "", self.source_path)
+        if source_path is None:
+            raise TypeError(
+                f"{set_name} is not here yet: pass {self.arg_name}=, the path of {self.filename}"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        return copy(folder / self.filename, Path(source_path), self.expected)
+
+
+@dataclass(frozen=True)
+class ExistingSourceFile:
+    """A file that is on this machine, read where it is.
+
+    Raises `ValueError` if `sha256` is not 64 hexadecimal digits.
+    """
+
+    path: PathLike
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.expected
+
+    @property
+    def expected(self) -> Expected:
+        """What the whole file must be."""
+        return Expected(self.sha256)
+
+    def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
+        """Its path, after a look at it."""
+        path = Path(self.path)
+        if not path.is_file():
+            raise FetchError(f"{path}: no such file; {set_name} is made of it")
+        if problem := self.expected.problem(path):
+            raise FetchError(f"{path}: {problem}")
+        return path
+
+
+SourceFile = DownloadSourceFile | CopySourceFile | ExistingSourceFile
+
+
+def fetch_and_convert_dataset(
+    source_files: Sequence[SourceFile], target_filename: str
+) -> Callable[[Convert], Callable[..., Path]]:
+    """Make of `fn(source_paths, target_path) -> target_path` a function that fetches once.
+
+    `fn` gets the paths of the source files, in their order, and writes a file or a directory
+    at `target_path`. The function made takes the `arg_name`s of the source files as keyword
+    arguments and returns the path of `target_filename` in the data directory. If it is there
+    already that is all. Otherwise one process at a time gets the files, converts aside, and
+    renames what came of it: it appears whole or not at all. Downloads are deleted then.
+
+    A directory also gets `meta.json`, the hashes of what it was made of and of what is in it.
+
+    Raises `ValueError` here if the names are no plain file names or one stands twice; the
+    function made raises `FetchError` if a file can't be had, `StorageError` if the disk is
+    full, `TypeError` for an argument that no source file has, and what `fn` raises.
+
+    >>> import os, tempfile
+    >>> from unittest.mock import patch
+    >>> with tempfile.TemporaryDirectory() as home, patch.dict(os.environ, BATCHUP_HOME=home):
+    ...     _ = (Path(home) / "numbers.csv").write_text("1,2,3")
+    ...     @fetch_and_convert_dataset([ExistingSourceFile(Path(home) / "numbers.csv")], "sum.txt")
+    ...     def fetch_sum(source_paths, target_path):
+    ...         numbers = map(int, source_paths[0].read_text().split(","))
+    ...         target_path.write_text(str(sum(numbers)))
+    ...         return target_path
+    ...     fetch_sum().read_text()
+    '6'
+    """
+    name = checked_filename(target_filename, "target_filename")
+    if name == "downloads":
+        raise ValueError("target_filename can't be 'downloads': files put in place are there")
+    sources = tuple(source_files)
+    names = [source.filename for source in sources if not isinstance(source, ExistingSourceFile)]
+    if twice := {each for each in names if names.count(each) > 1}:
+        raise ValueError(f"{name}: two source files are called {', '.join(sorted(twice))}")
+    arguments = {s.arg_name for s in sources if isinstance(s, CopySourceFile) and s.arg_name}
+
+    def decorate(convert: Convert) -> Callable[..., Path]:
+        @functools.wraps(convert)
+        def fetch(**given: PathLike) -> Path:
+            if unknown := set(given) - arguments:
+                raise TypeError(
+                    f"{name} takes {', '.join(sorted(arguments)) or 'no arguments'}, "
+                    f"got {', '.join(sorted(unknown))}"
+                )
+            return _fetched(name, sources, convert, given)
+
+        return fetch
+
+    return decorate
+
+
+def delete_dataset_cache(*filenames: str) -> None:
+    """Delete converted data sets, and downloads under way, from the data directory.
+
+    What was put into `<data>/downloads` by hand stays. A name that is not there is no error.
+    """
+    for filename in filenames:
+        cache.delete(config.find_data_dir(), checked_filename(filename, "filename"))
+
+
+def _joined(base: str, *parts: str) -> str:
+    return "/".join([base.rstrip("/"), *map(quote, parts)])
+
+
+def _fetched(
+    name: str, sources: Sequence[SourceFile], convert: Convert, given: Mapping[str, PathLike]
+) -> Path:
+    data_dir = config.find_data_dir()
+    target = data_dir / name
+    if cache.is_complete(target):
+        return target
+    with cache.workshop(data_dir, name) as folder:
+        # Look again: another process may have made it while this one waited.
+        if cache.is_complete(target):
+            return target
+        paths = [source.acquire(name, folder / "fetched", given) for source in sources]
+        made = folder / "converting" / name
+        with cache.converting(made):
+            returned = convert(paths, made)
+            if not made.exists():
+                raise DatasetError(
+                    f"{name}: the converting function must write to target_path, {made}; "
+                    f"nothing is there, and it returned {returned!r}"
+                )
+            made_of = [
+                (path.name, source.sha256 or compute_sha256(path))
+                for source, path in zip(sources, paths, strict=True)
+            ]
+            cache.seal(made, made_of)
+            made.rename(target)
+    return target

@@ -1,0 +1,136 @@
+"""Images kept as bytes and read as floats."""
+
+import math
+import mmap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+
+class ImageArrayUInt8ToFloat32:
+    """An array of uint8 that reads as float32: 0 as `val_lower`, 255 as `val_upper`.
+
+    What is read is `u8.astype(float32) * float32((val_upper - val_lower) / 255) +
+    float32(val_lower)`, computed when it is indexed, so that the whole costs its bytes and no
+    more. `shape`, `ndim`, `len`, iteration and every kind of index are those of `arr`;
+    `np.asarray` converts all of it. What is read is new: writable, and never a view of `arr`.
+
+    Parameters:
+        arr: uint8 array of any shape, in memory or memory-mapped.
+        val_lower, val_upper: finite floats.
+
+    It pickles by the path of the file, and where in it, if `arr` is or is a view of an
+    `np.memmap`: the file must then be there for whoever unpickles it.
+
+    Raises `TypeError` if `arr` is not an array of uint8, `ValueError` for values not finite.
+
+    >>> images = ImageArrayUInt8ToFloat32(np.array([[0, 255, 0], [0, 0, 255]], dtype=np.uint8))
+    >>> images
+    ImageArrayUInt8ToFloat32(shape=(2, 3), dtype=float32, values 0.0 to 1.0 from uint8)
+    >>> images[0]
+    array([0., 1., 0.], dtype=float32)
+    >>> images[:, [2, 1]]
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, arr: np.ndarray, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
+        if not isinstance(arr, np.ndarray) or arr.dtype != np.uint8:
+            got = f"dtype {arr.dtype}" if isinstance(arr, np.ndarray) else type(arr).__name__
+            raise TypeError(f"arr must be a NumPy array of uint8, got {got}")
+        if not (math.isfinite(val_lower) and math.isfinite(val_upper)):
+            raise ValueError(f"val_lower and val_upper must be finite, got {val_lower} and {val_upper}")
+        # A plain view: indexing an np.memmap costs several times more, and gives memmaps.
+        self._u8 = arr.view(np.ndarray)
+        self.val_lower = float(val_lower)
+        self.val_upper = float(val_upper)
+        self._scale = np.float32((self.val_upper - self.val_lower) / 255)
+        self._offset = np.float32(self.val_lower)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape: tuple[int, ...] = self._u8.shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        return self._u8.ndim
+
+    @property
+    def size(self) -> int:
+        return self._u8.size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it would take as float32; it takes a quarter."""
+        return self._u8.size * 4
+
+    def __len__(self) -> int:
+        return len(self._u8)
+
+    def __getitem__(self, index: Any) -> Any:
+        is_rows = isinstance(index, np.ndarray) and index.dtype.kind == "i"
+        if is_rows and self._u8.flags.c_contiguous:
+            # Faster than indexing; on another layout it would first copy the whole array.
+            return self._converted(self._u8.take(index, axis=0))
+        return self._converted(self._u8[index])
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._converted, self._u8)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("float32 can't be read from uint8 without a copy: leave copy out")
+        whole: np.ndarray = self[...]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype}, "
+            f"values {self.val_lower} to {self.val_upper} from uint8)"
+        )
+
+    def __reduce__(self) -> "tuple[Callable[..., ImageArrayUInt8ToFloat32], tuple[Any, ...]]":
+        place = _place_in_file(self._u8)
+        if place is None:
+            return type(self), (self._u8, self.val_lower, self.val_upper)
+        return _from_file, (type(self), place, self.val_lower, self.val_upper)
+
+    def _converted(self, u8: Any) -> Any:
+        if not isinstance(u8, np.ndarray):
+            return np.float32(u8) * self._scale + self._offset
+        out = u8.astype(np.float32, order="C")
+        out *= self._scale
+        out += self._offset
+        return out
+
+
+_Place = tuple[str, int, tuple[int, ...], tuple[int, ...]]
+
+
+def _place_in_file(view: np.ndarray) -> _Place | None:
+    """The path, offset, shape and strides of a view of a memory map; None if it is not one."""
+    root: Any = view
+    while isinstance(root, np.ndarray) and not isinstance(root.base, mmap.mmap):
+        root = root.base
+    # A copy-on-write map may hold what its file does not, and a map may have no file.
+    if not isinstance(root, np.memmap) or root.mode == "c" or root.filename is None:
+        return None
+    start = root.offset + _address(view) - _address(root)
+    return str(root.filename), start, view.shape, view.strides
+
+
+def _address(array: np.ndarray) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def _from_file(
+    cls: type[ImageArrayUInt8ToFloat32], place: _Place, val_lower: float, val_upper: float
+) -> ImageArrayUInt8ToFloat32:
+    path, start, shape, strides = place
+    whole = np.memmap(path, np.uint8, "r")
+    return cls(np.ndarray(shape, np.uint8, whole, start, strides), val_lower, val_upper)

@@ -1,0 +1,42 @@
+"""The benchmark runs, and leaves nobody out. What it measures is no matter for tests."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOOPS = {"take loop", "fancy-index loop", "BatchUp"}
+
+
+def run(*arguments, tmp_path):
+    path = tmp_path / "results.json"
+    script = ROOT / "benchmarks" / "arrays.py"
+    command = [sys.executable, "-W", "error", script, "--quick", "--json", path, *arguments]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, json.loads(path.read_text())
+
+
+def test_every_case_has_every_contender(tmp_path):
+    shown, results = run(tmp_path=tmp_path)
+    measured = {}
+    for row in results["rows"]:
+        assert row["us_a_batch"] > 0
+        assert row["contender"] in shown
+        measured.setdefault((row["case"], row["order"]), set()).add(row["contender"])
+    for case in ("rows", "mnist", "images", "small", "composite"):
+        for order in ("shuffled", "in order"):
+            assert measured[case, order] >= LOOPS
+    assert "its parts" in measured["composite", "shuffled"]
+    assert measured["weighted", "shuffled"] >= {"BatchUp", "choice(p=weights) loop"}
+    assert len(measured) == len(results["targets"]) == 11
+    assert all(isinstance(target["holds"], bool) for target in results["targets"])
+    assert {"cpu", "cores", "numpy"} <= set(results["machine"])
+
+
+def test_only_the_cases_asked_for(tmp_path):
+    _, results = run("--cases", "small", tmp_path=tmp_path)
+    assert {row["case"] for row in results["rows"]} == {"small"}

@@ -6,7 +6,9 @@ Prints a table of microseconds a batch, and for each target whether it holds. Ev
 The contenders take turns, in rounds, so that whatever else the machine does meanwhile falls on all of
 them; times are medians over the rounds, ratios and differences are medians of those within each round.
 PyTorch's DataLoader takes part where torch is installed. Where an epoch of it would take long, the time
-is of part of an epoch, from its second batch on, so that it isn't charged for drawing the order.
+is of part of an epoch, from its second batch on, so that it isn't charged for drawing the order. All
+run in one thread: copies this small gain nothing by a second one, and where the machine has other work
+the threads of PyTorch wait for each other, milliseconds a batch.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from batchup.sampling import WeightedSampler
 try:
     import torch
     from torch.utils import data as torch_data
+
+    torch.set_num_threads(1)
 except ImportError:
     torch = None
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 # No deadlines: how long an example takes says more of the machine than of the code.
 settings.register_profile("batchup", deadline=None, max_examples=150)
 settings.load_profile("batchup")
 
-pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser()], patterns=["README.md"]).pytest()
+pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md"]).pytest()
 
 
 @pytest.fixture(autouse=True)

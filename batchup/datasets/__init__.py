@@ -1,7 +1,7 @@
 """Standard data sets, and the means to make your own.
 
 `mnist.MNIST`, `fashion_mnist.FashionMNIST`, `svhn.SVHN`, `svhn.SVHNExtra`, `cifar10.CIFAR10`,
-`cifar100.CIFAR100`, `stl.STL`, `usps.USPS`; for your own, `dataset`.
+`cifar100.CIFAR100`, `stl.STL`, `usps.USPS`, `digits.Digits`; for your own, `dataset`.
 """
 
 from importlib import import_module
@@ -19,6 +19,7 @@ SETS = {
     "cifar100": "cifar100.SET",
     "stl": "stl.SET",
     "usps": "usps.SET",
+    "digits": "digits.SET",
 }
 """The name of each set on the command line, and where in this package it is declared."""
 

@@ -10,18 +10,28 @@ citation and how `digits.npz` was made.
 from __future__ import annotations
 
 import math
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from batchup.datasets.standard import DataSet
 from batchup.ops.checks import describe, whole_number
 
 __all__ = ["Digits"]
 
-_N_TEST = 360
 _MAX_PIXEL = 16
+
+SET = DataSet(
+    "digits",
+    "Digits, handwritten digits 8x8",
+    samples={"train": 1437, "test": 360},
+    terms="CC BY 4.0",
+    cite="Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, doi 10.24432/C50P49",
+    white=float(_MAX_PIXEL),
+    packaged=Path(__file__).with_name("digits.npz"),
+)
 
 
 class Digits:
@@ -63,14 +73,14 @@ class Digits:
         n_val = 0 if n_val is None else whole_number(n_val, "Digits: n_val")
         lower = _finite(val_lower, "Digits: val_lower")
         upper = _finite(val_upper, "Digits: val_upper")
-        with resources.files(__package__).joinpath("digits.npz").open("rb") as file:
-            stored = np.load(file)
-            images, labels = stored["images"], stored["labels"].astype(np.int32)
-        n_others = len(images) - _N_TEST
+        stored = SET.arrays()
+        images = np.concatenate([stored["train_X"], stored["test_X"]])
+        labels = np.concatenate([stored["train_y"], stored["test_y"]]).astype(np.int32)
+        n_others = len(stored["train_X"])
         if n_val > n_others:
             raise ValueError(
                 f"Digits: n_val: expected at most {n_others}, as many images as there are beside the "
-                f"{_N_TEST} of the test set; got {n_val}"
+                f"{len(stored['test_X'])} of the test set; got {n_val}"
             )
         pixels = images.astype(np.float32)
         pixels *= np.float32((upper - lower) / _MAX_PIXEL)

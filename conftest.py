@@ -10,7 +10,9 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 settings.register_profile("batchup", deadline=None, max_examples=150)
 settings.load_profile("batchup")
 
-pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md"]).pytest()
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md"]
+).pytest()
 
 
 @pytest.fixture(autouse=True)

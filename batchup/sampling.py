@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.ops.checks import as_block, block_array, describe, whole_number
+from batchup.ops.checks import as_block, as_labels, block_array, describe, whole_number
 from batchup.ops.draws import cumulative_weights
 from batchup.ops.plan import Count
 from batchup.ops.randomness import Shuffle, as_rng, generator_of
@@ -25,7 +25,9 @@ from batchup.ops.sources import stream_of_call
 __all__ = [
     "AbstractSampler",
     "StandardSampler",
+    "StratifiedSampler",
     "SubsetSampler",
+    "WeightedPermutationSampler",
     "WeightedSampler",
     "WeightedSubsetSampler",
     "num_batches",
@@ -171,6 +173,75 @@ class SubsetSampler(_EpochSampler):
         return f"SubsetSampler({describe(self.indices)}, repeats={self.repeats})"
 
 
+class WeightedPermutationSampler(_StreamSampler):
+    """Passes over all samples in weighted random orders: likely ones come early, each comes once.
+
+    `sample(weights, rng, indices, replace=False) | repeat(repeats) | chunk`. `weights` is (n,) numbers
+    >= 0; `indices`, (n,) integers, the samples that they are of, by default 0 to n-1.
+
+    >>> sampler = WeightedPermutationSampler([1.0, 1.0, 1000.0, 1.0])
+    >>> next(sampler.shuffled_indices_batch_iterator(4, 5))
+    array([2, 3, 0, 1])
+    """
+
+    def __init__(self, weights: ArrayLike, indices: ArrayLike | None = None, repeats: int = 1):
+        self.repeats = whole_number(repeats, "WeightedPermutationSampler: repeats", least=1, also=-1)
+        self.weights = np.array(weights, dtype=np.float64)
+        self.indices = None if indices is None else np.array(indices)
+        self._passes = self._orders(0)  # checks them
+
+    def _orders(self, rng: Shuffle) -> ops.Stream:
+        return ops.sample(self.weights, rng, self.indices, replace=False) | ops.repeat(self.repeats)
+
+    def num_indices_generated(self) -> Count:
+        return self._passes.num_samples
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The sample indices at these places."""
+        return indices if self.indices is None else self.indices[indices]
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        return self._orders(_drawn(shuffle, self)) | ops.chunk(batch_size)
+
+    def __repr__(self) -> str:
+        return f"WeightedPermutationSampler({describe(self.weights)}, repeats={self.repeats})"
+
+
+class StratifiedSampler(_StreamSampler):
+    """Endless batches with the same, or the given, shares of each class: `stratify(y, rng) | chunk`.
+
+    `y` is (n,) labels from 0, `proportions` (classes,) numbers >= 0; see `ops.stratify`.
+
+    >>> y = np.array([0, 0, 0, 0, 1, 2])
+    >>> sampler = StratifiedSampler(y)
+    >>> np.bincount(y[next(sampler.shuffled_indices_batch_iterator(6, 5))])
+    array([2, 2, 2])
+    """
+
+    def __init__(self, y: ArrayLike, proportions: ArrayLike | None = None):
+        self.y = as_labels(y, "StratifiedSampler: y")
+        self.proportions = None if proportions is None else np.array(proportions)
+        ops.stratify(self.y, 0, self.proportions)  # checks them
+
+    def num_indices_generated(self) -> float:
+        return np.inf
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        return ops.stratify(self.y, _drawn(shuffle, self), self.proportions) | ops.chunk(batch_size)
+
+    def __repr__(self) -> str:
+        return f"StratifiedSampler({describe(self.y)})"
+
+
+def _drawn(shuffle: Shuffle, sampler: AbstractSampler) -> Shuffle:
+    """`shuffle`, for what has no order without it."""
+    if as_rng(shuffle, "shuffle") is None:
+        raise NotImplementedError(
+            f"{sampler!r} draws at random and has no order; give shuffle= a seed or a generator"
+        )
+    return shuffle
+
+
 class _EndlessSampler(_StreamSampler):
     """Weighted draws: `sample(weights, rng, indices) | chunk`."""
 
@@ -183,11 +254,7 @@ class _EndlessSampler(_StreamSampler):
         return np.inf
 
     def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        if as_rng(shuffle, "shuffle") is None:
-            raise NotImplementedError(
-                f"{self!r} draws at random and has no order; give shuffle= a seed or a generator"
-            )
-        return ops.sample(self._weights, shuffle, self._indices) | ops.chunk(batch_size)
+        return ops.sample(self._weights, _drawn(shuffle, self), self._indices) | ops.chunk(batch_size)
 
     def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
         """Raises NotImplementedError: weighted draws have no order."""
@@ -221,7 +288,7 @@ class WeightedSampler(_EndlessSampler):
         >>> WeightedSampler.class_balancing_sample_weights([0, 0, 2, 2, 2, 2])
         array([0.25 , 0.25 , 0.125, 0.125, 0.125, 0.125])
         """
-        labels = _labels(y, "class_balancing_sample_weights: y")
+        labels = as_labels(y, "class_balancing_sample_weights: y")
         if not len(labels):
             raise ValueError("class_balancing_sample_weights: expected labels; got none")
         if n_classes is not None:
@@ -242,17 +309,6 @@ class WeightedSampler(_EndlessSampler):
 
     def __repr__(self) -> str:
         return f"WeightedSampler({describe(self.weights)})"
-
-
-def _labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
-    labels = np.asarray(y)
-    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iub"):
-        raise TypeError(
-            f"{where}: expected labels, a 1-D array of integers >= 0; got {describe(labels)}"
-        )
-    if labels.size and labels.min() < 0:
-        raise ValueError(f"{where}: expected labels >= 0; sample {labels.argmin()} has {labels.min()}")
-    return labels.astype(np.intp)
 
 
 class WeightedSubsetSampler(_EndlessSampler):
@@ -283,7 +339,7 @@ class WeightedSubsetSampler(_EndlessSampler):
         `y` has the labels of all samples, (n,) integers.
         """
         subset = block_array(as_block(indices, "class_balancing_sampler: indices"))
-        labels = _labels(y, "class_balancing_sampler: y")
+        labels = as_labels(y, "class_balancing_sampler: y")
         if len(subset) and subset.max() >= len(labels):
             raise ValueError(
                 f"class_balancing_sampler: expected indices below {len(labels)}, the number of labels; "

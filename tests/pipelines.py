@@ -25,6 +25,10 @@ def double(*batch):
     return tuple(part * 2 for part in batch)
 
 
+def noise(*batch, rng):
+    return (*batch, rng.integers(1000, size=3))
+
+
 # --- how a stage is built: from streams, its arguments, and the generator that all stages share
 
 BUILD = {
@@ -33,6 +37,10 @@ BUILD = {
     "blocks": lambda streams, rng, *blocks: [np.array(b, int) for b in blocks] | ops.skip(0),
     "sample": lambda streams, rng, weights, seed: ops.sample(weights, seed),
     "drawn": lambda streams, rng, weights: ops.sample(weights, rng),
+    "orders": lambda streams, rng, weights, seed: ops.sample(
+        weights, rng if seed == "stateful" else seed, replace=False
+    ),
+    "stratify": lambda streams, rng, y, seed: ops.stratify(y, rng if seed == "stateful" else seed),
     "shuffle": lambda streams, rng, seed: streams[0] | ops.shuffle(seed),
     "stateful": lambda streams, rng: streams[0] | ops.shuffle(rng),
     "permute": lambda streams, rng, seed: streams[0] | ops.permute(seed),
@@ -44,6 +52,7 @@ BUILD = {
     "gather": lambda streams, rng: streams[0] | ops.gather(X, Y),
     "named": lambda streams, rng: streams[0] | ops.gather(x=X, y=Y, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
+    "random": lambda streams, rng, seed: streams[0] | ops.map(noise, rng=seed),
     "zip": lambda streams, rng, flatten, trim: ops.zip(*streams, flatten=flatten, trim=trim),
     "choose": lambda streams, rng, seed, stratified: ops.choose(
         *streams, rng=rng if seed == "stateful" else seed, stratified=stratified
@@ -195,12 +204,20 @@ STAGES = {
     **BY_POSITION,
 }
 WORK = {"gather": st.just(()), "named": st.just(()), "map": st.just(())}
+NOISE = {"random": st.tuples(seeds)}  # not in the model
 JOINS = {
     "zip": st.tuples(st.booleans(), st.booleans()),
     "choose": st.tuples(st.none() | seeds, st.booleans()),
 }
 # What draws from the generator that all stages share, and what never ends.
-DRAWS = {"drawn": st.tuples(weight_lists), "sample": st.tuples(weight_lists, seeds)}
+DRAWS = {
+    "drawn": st.tuples(weight_lists),
+    "sample": st.tuples(weight_lists, seeds),
+    "orders": st.tuples(weight_lists, st.just("stateful") | seeds),
+    "stratify": st.tuples(
+        st.lists(st.integers(0, 3), min_size=1, max_size=9), st.just("stateful") | seeds
+    ),
+}
 
 
 def _rows(table):
@@ -254,12 +271,16 @@ _wild_sources = st.one_of(
         seeds,
     ),
 )
-_wild_members = _lead_to(_wild_sources, STAGES, WORK, BY_POSITION)
+# (Parts of endless small blocks may all be empty.)
+_unsharded = {stage: args for stage, args in STAGES.items() if stage != "shard"}
+_wild_members = _lead_to(_wild_sources, _unsharded, WORK, BY_POSITION)
 
 # What draws from a generator, or never ends, or both.
 wild_recipes = st.one_of(
     _wild_members,
     _lead_to(_joined(_wild_members | _members, _WILD_JOINS), BY_POSITION),
+    _lead_to(_members, NOISE, BY_POSITION, NOISE),
+    _lead_to(_joined(_lead_to(_members, NOISE)), NOISE, BY_POSITION),
 )
 
 

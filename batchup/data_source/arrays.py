@@ -89,11 +89,24 @@ class RandomAccessDataSource(StreamDataSource):
         places = block_array(as_block(indices, "samples_by_indices"))
         return self._batch(self.sampler.map_indices(places))
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:  # type: ignore[override]
-        return self.sampler.stream(batch_size, shuffle) | self._reading()
+    def stream(  # type: ignore[override]
+        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+    ) -> ops.Stream:
+        """The `Stream` behind `batch_iterator`, to be continued with `|`.
 
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        return self.sampler.stream(batch_size, shuffle) | ops.map(block_array)
+        `shard=(i, n)` is part i of n of every batch, for data-parallel training; `batch_size` is then the
+        global one, of all parts together. See `ops.shard`; `shard=()` asks the environment.
+        """
+        return self._blocks(batch_size, shuffle, shard) | self._reading()
+
+    def index_stream(
+        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+    ) -> ops.Stream:
+        return self._blocks(batch_size, shuffle, shard) | ops.map(block_array)
+
+    def _blocks(self, batch_size: int, shuffle: Shuffle, shard: tuple[int, int] | None) -> ops.Stream:
+        blocks = self.sampler.stream(batch_size, shuffle)
+        return blocks if shard is None else blocks | ops.shard(*shard)
 
     def _reading(self) -> ops.Stage:
         """The stage that makes batches of index blocks."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
+import numpy as np
+
 from batchup import ops
 from batchup.data_source import results
 from batchup.ops.checks import describe, describe_callable
@@ -55,9 +57,12 @@ class AbstractDataSource(ABC):
         make = partial(self.batch_iterator, batch_size, **given(shuffle, kwargs))
         return stream_of_call(make, repr(self), samples=self.num_samples(**kwargs))
 
-    def map(self, fn: Callable[..., Any]) -> MapDataSource:
-        """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn)`."""
-        return MapDataSource(self, fn)
+    def map(self, fn: Callable[..., Any], rng: int | tuple[int, ...] | None = None) -> MapDataSource:
+        """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn, rng)`.
+
+        With `rng`, a seed, it is `fn(*batch, rng=generator)`; see `ops.map`.
+        """
+        return MapDataSource(self, fn, rng)
 
     def batch_map_concat(
         self,
@@ -180,9 +185,11 @@ class StreamDataSource(AbstractDataSource):
 
 
 class MapDataSource(StreamDataSource):
-    """The batches of another data source, each given to a function: `source.stream(...) | map(fn)`.
+    """The batches of another data source, each given to a function: `source.stream(...) | map(fn, rng)`.
 
-    `fn(*batch)` returns the new batch. Raises TypeError for a function that can't be called.
+    `fn(*batch)` returns the new batch; with `rng`, a seed, `fn(*batch, rng=generator)`, see `ops.map`.
+    (The batches of `samples_by_indices` have no place in a stream; theirs is keyed by their indices.)
+    Raises TypeError for a function that can't be called.
 
     >>> from batchup.data_source import ArrayDataSource
     >>> ds = MapDataSource(ArrayDataSource([np.arange(3)]), lambda x: (x, x * x))
@@ -190,11 +197,17 @@ class MapDataSource(StreamDataSource):
     [(array([0, 1]), array([0, 1])), (array([2]), array([4]))]
     """
 
-    def __init__(self, source: AbstractDataSource, fn: Callable[..., Any]):
+    def __init__(
+        self,
+        source: AbstractDataSource,
+        fn: Callable[..., Any],
+        rng: int | tuple[int, ...] | None = None,
+    ):
         check_sources([source], "MapDataSource")
         self.source = source
         self.fn = fn
-        self._stage = ops.map(fn)
+        self.rng = rng
+        self._stage = ops.map(fn, rng)
 
     @property
     def is_random_access(self) -> bool:
@@ -212,14 +225,29 @@ class MapDataSource(StreamDataSource):
 
     def samples_by_indices(self, indices: Any) -> Any:
         """`fn` of the batch of the samples at these places."""
-        return Map(self.fn).run(self.source.samples_by_indices(indices))
+        return self._mapped(self.source.samples_by_indices(indices), indices)
 
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
         """As `samples_by_indices`, but past the subset, if there is one."""
-        return Map(self.fn).run(batch_of(self.source, indices))
+        return self._mapped(batch_of(self.source, indices), indices)
+
+    def _mapped(self, batch: Any, indices: Any) -> Any:
+        fn = self.fn
+        if self.rng is not None:
+            key = tuple(int(i) for part in _flat(indices) for i in np.ravel(part))
+            fn = partial(fn, rng=np.random.default_rng(np.random.SeedSequence(self.rng, spawn_key=key)))
+        return Map(fn).run(batch)
 
     def __repr__(self) -> str:
         return f"{self.source!r}.map({describe_callable(self.fn)})"
+
+
+def _flat(indices: Any) -> Iterator[Any]:
+    for part in indices if isinstance(indices, tuple) else (indices,):
+        if isinstance(part, tuple):
+            yield from _flat(part)
+        else:
+            yield part
 
 
 def index_stream(source: AbstractDataSource, batch_size: int, shuffle: Shuffle) -> ops.Stream:

@@ -16,6 +16,7 @@ from batchup.ops.joins import choose, zip
 from batchup.ops.orders import permute, repeat, shuffle
 from batchup.ops.shards import shard
 from batchup.ops.sources import indices
+from batchup.ops.strata import stratify
 from batchup.ops.stream import Stage, Stream
 
 __all__ = [
@@ -28,10 +29,11 @@ __all__ = [
     "map",  # call a function with each item
     "permute",  # as shuffle, in constant memory
     "repeat",  # several passes, or endless ones
-    "sample",  # a source: endless weighted draws
+    "sample",  # a source: weighted draws
     "shard",  # one part of every block, for data-parallel training
     "shuffle",  # permute within each block
     "skip",  # start at an item further on
+    "stratify",  # a source: batches with given shares of each class
     "take",  # end after so many items
     "zip",  # one item of each of several streams
 ]

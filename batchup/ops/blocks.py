@@ -40,6 +40,10 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     return replace(stream, plan=plan.cut(size) or Chunked(plan, size, drop_last))
 
 
+# So many blocks without samples of a stream without end: shards of blocks that are too small, say.
+_EMPTY = 10_000
+
+
 @record
 class Chunked(DerivedPlan):
     size: int
@@ -76,8 +80,13 @@ class Chunked(DerivedPlan):
         at, i = self.up.seek(k * size) if k else (0, 0)
         pieces: list[Block] = []  # of the block that goes across a seam
         missing = size
+        empty = 0
         for block in self.up.start(pass_, at):
             n = len(block)
+            if n == 0:
+                empty += 1
+                if empty > _EMPTY and self.up.length == math.inf:
+                    raise ValueError(f"chunk: {_EMPTY} blocks of {self.up.length} have no samples")
             if pieces:
                 pieces.append(block[i : i + missing])
                 i += missing

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Block",
     "LazyBlock",
     "PlainBlock",
     "as_block",
+    "as_labels",
     "block_array",
     "describe",
     "describe_callable",
@@ -87,6 +88,18 @@ def block_array(block: Block) -> NDArray[np.intp]:
     if isinstance(block, range):
         return np.arange(block.start, block.stop, dtype=np.intp)
     return block[:] if isinstance(block, LazyBlock) else block
+
+
+def as_labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
+    """`y` as the labels of samples, (n,) integers >= 0."""
+    labels = np.asarray(y)
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iub"):
+        raise TypeError(
+            f"{where}: expected labels, a 1-D array of integers >= 0; got {describe(labels)}"
+        )
+    if labels.size and labels.min() < 0:
+        raise ValueError(f"{where}: expected labels >= 0; sample {labels.argmin()} has {labels.min()}")
+    return labels.astype(np.intp)
 
 
 def describe(value: Any) -> str:

@@ -1,10 +1,11 @@
-"""Endless draws: `sample` by weight, `stratify` by class."""
+"""Weighted draws: `sample`."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,13 +18,21 @@ from batchup.ops.stream import Stream
 __all__ = ["cumulative_weights", "sample"]
 
 
-def sample(weights: ArrayLike, rng: Shuffle, indices: ArrayLike | None = None) -> Stream:
-    """Endless weighted draws, with replacement: index i comes with probability w[i] / sum(w).
+def sample(
+    weights: ArrayLike, rng: Shuffle, indices: ArrayLike | None = None, replace: bool = True
+) -> Stream:
+    """Endless weighted draws: index i comes with probability w[i] / sum(w).
 
     `weights` is a 1-D float array, >= 0, not all 0, of any sum; `rng` is as for `shuffle`, but not
     None. With `indices` (1-D, as long as `weights`) weight i is that of the sample `indices[i]`.
     `chunk` right after it draws just the samples of each batch; on its own, a block is n draws. From
     a RandomState or Generator the draws are those of its `choice(n, size, p=weights)`, bit for bit.
+
+    With `replace=False` it is not endless: one block, a whole pass, is a permutation of all samples, in
+    the order of weighted draws without replacement; samples of weight 0 come last. `repeat` goes on with
+    further passes. Sample i is due at a random time, exponentially distributed with rate w[i]
+    (Efraimidis and Spirakis, Information Processing Letters 97(5), 2006).
+
     Raises TypeError or ValueError for weights that are no such array, and for no `rng`.
 
     A draw is a binary search for a uniform number in the cumulative weights (inverse transform
@@ -48,7 +57,10 @@ def sample(weights: ArrayLike, rng: Shuffle, indices: ArrayLike | None = None) -
                 f"{len(subset)} indices"
             )
         text += f", {describe(subset)}"
-    return Stream(Draws(cumulative, draws, subset, len(cumulative)), text=text + ")")
+    if replace:
+        return Stream(Draws(cumulative, draws, subset, len(cumulative)), text=text + ")")
+    plan = WeightedOrders(np.array(weights, dtype=np.float64), draws, subset)
+    return Stream(plan, text=text + ", replace=False)")
 
 
 def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:
@@ -85,7 +97,7 @@ class Draws(Plan):
 
     @property
     def traits(self) -> Traits:
-        return Traits(pure=self.rng.pure, jumps=self.rng.jumps, fresh=self.rng.fresh)
+        return Traits(pure=self.rng.pure, jumps=self.rng.jumps)
 
     @property
     def length(self) -> float:
@@ -100,8 +112,10 @@ class Draws(Plan):
         return len(self.cumulative) if self.subset is None else int(self.subset.max()) + 1
 
     def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
+        if k and not self.rng.began(pass_):
+            yield from islice(self.items(pass_, 0), k, None)  # without end
         find, subset = self.cumulative.searchsorted, self.subset
-        for uniforms in self.rng.uniforms((pass_,), k, self.size):
+        for uniforms in self.rng.uniforms(pass_, k, self.size):
             drawn = find(uniforms, side="right")
             yield drawn if subset is None else subset.take(drawn)
 
@@ -112,4 +126,45 @@ class Draws(Plan):
         return divmod(offset, self.size)
 
     def cut(self, size: int) -> Draws:
-        return replace(self, size=size)
+        return dataclasses.replace(self, size=size)
+
+
+@record
+class WeightedOrders(Plan):
+    """One block a pass, all samples in a weighted random order."""
+
+    weights: NDArray[np.float64]
+    rng: Rng
+    subset: NDArray[np.intp] | None
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(pure=self.rng.pure, jumps=self.rng.jumps)
+
+    @property
+    def length(self) -> int:
+        return 1
+
+    @property
+    def samples(self) -> int:
+        return len(self.weights)
+
+    @property
+    def bound(self) -> int:
+        return len(self.weights) if self.subset is None else int(self.subset.max()) + 1
+
+    def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
+        if k == 0 or not self.rng.began(pass_):
+            uniforms = next(self.rng.uniforms(pass_, 0, len(self.weights)))
+            waits = -np.log1p(-uniforms)
+            with np.errstate(divide="ignore", over="ignore"):
+                due = waits / self.weights  # for ever, where the weight is 0: by `waits` then
+            order = np.lexsort((waits, due))
+            if k == 0:
+                yield order if self.subset is None else self.subset.take(order)
+
+    def before(self, k: int) -> int:
+        return len(self.weights) * min(k, 1)
+
+    def seek(self, offset: int) -> tuple[int, int]:
+        return divmod(offset, len(self.weights))

@@ -152,10 +152,10 @@ class StreamIterator(Iterator[Any]):
 
         So it is only where passes of a length that nobody knows are repeated.
         """
-        from batchup.ops.tapes import SOMETHING, Recording
+        from batchup.ops.tapes import NOTHING, Recording
 
         stages = len(self._recording.stages) if self._recording else 0
-        return not Recording(self._stream.plan, [SOMETHING] * stages).plan.traits.jumps
+        return not Recording(self._stream.plan, [NOTHING] * stages).plan.traits.jumps
 
     def _check_it_can_go_on(self) -> None:
         if self._stream.plan.traits.foreign:

@@ -61,7 +61,6 @@ def _joint_traits(plans: tuple[Plan, ...], rng: Rng | None = None) -> Traits:
     return Traits(
         pure=(rng is None or rng.pure) and all(traits.pure for traits in each),
         jumps=(rng is None or rng.jumps) and all(traits.jumps for traits in each),
-        fresh=any(traits.fresh for traits in each),
         foreign=any(traits.foreign for traits in each),
         sized=False,
         blocks=False,
@@ -218,10 +217,7 @@ class Chosen(Plan):
 
     @property
     def traits(self) -> Traits:
-        traits = _joint_traits(self.plans, self.rng)
-        # A member that has not had its first turn is started at its beginning, so it need not jump.
-        reached = all(plan.traits.jumps or plan.traits.fresh for plan in self.plans)
-        return replace(traits, jumps=reached and (self.rng is None or self.rng.jumps))
+        return _joint_traits(self.plans, self.rng)
 
     @property
     def length(self) -> Count:
@@ -244,6 +240,9 @@ class Chosen(Plan):
         return None if None in counts else sum(count for count in counts if count is not None)
 
     def items(self, pass_: int, k: int) -> Iterator[Choice]:
+        if k and self.rng is not None and not self.rng.began(pass_):
+            yield from islice(self.items(pass_, 0), k, None)
+            return
         given, turns = self._in_proportion(pass_, k) if self.stratified else self._in_rounds(pass_, k)
         members = []
         for plan, n in builtins.zip(self.plans, given, strict=True):
@@ -266,7 +265,11 @@ class Chosen(Plan):
 
         def order(number: int) -> list[int]:
             rng = self.rng
-            return list(members) if rng is None else rng.permutation((pass_, number), members).tolist()
+            return (
+                list(members)
+                if rng is None
+                else rng.permutation(pass_, (pass_, number), members).tolist()
+            )
 
         def turns() -> Iterator[int]:
             yield from order(first)[into:]
@@ -282,7 +285,7 @@ class Chosen(Plan):
         lengths = [n for plan in self.plans if isinstance(n := plan.length, int)]
         if self.rng is None:
             return _evenly(lengths, k)
-        turns = self.rng.permutation((pass_, 0), np.repeat(np.arange(len(lengths)), lengths))
+        turns = self.rng.permutation(pass_, (pass_, 0), np.repeat(np.arange(len(lengths)), lengths))
         return np.bincount(turns[:k], minlength=len(lengths)).tolist(), iter(turns[k:])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -61,15 +61,17 @@ class Shuffled(DerivedPlan):
             up,
             pure=up.pure and rng.pure,
             jumps=up.jumps and rng.jumps,
-            fresh=up.fresh or rng.fresh,
             lent=False,
             lazy=False,
         )
 
     def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
+        if k and not self.rng.began(pass_):
+            yield from islice(self.items(pass_, 0), k, None)
+            return
         permutation = self.rng.permutation
         for number, block in enumerate(self.up.start(pass_, k), self.number(pass_, k)):
-            yield permutation((number,), block)
+            yield permutation(pass_, (number,), block)
 
 
 def permute(seed: int | Sequence[int]) -> Stage:

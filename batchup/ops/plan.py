@@ -40,8 +40,7 @@ class Traits:
     """What can be relied on.
 
     `pure`: every iteration gives the same. `jumps`: any position is reached without going through
-    those before it. `fresh`: it draws from a generator, and had not been asked for anything when the
-    checkpoint was taken that is gone on from. `sized`: `before` and `seek` know how many samples lie where. `lent`: the items
+    those before it. `sized`: `before` and `seek` know how many samples lie where. `lent`: the items
     belong to somebody else, and are copied before anybody may write into them. `blocks`: they are
     index blocks; `lazy`: they are lazy ones, for `chunk` to cut. `foreign`: they
     come from an iterator of somebody else's, and can't be gone on with. `once`: of one that is there
@@ -51,7 +50,6 @@ class Traits:
 
     pure: bool = True
     jumps: bool = True
-    fresh: bool = False
     sized: bool = True
     lent: bool = False
     blocks: bool = True

@@ -45,15 +45,18 @@ class Keyed:
     seed: int | tuple[int, ...]
     pure: ClassVar[bool] = True
     jumps: ClassVar[bool] = True
-    fresh: ClassVar[bool] = False
 
-    def permutation(self, key: tuple[int, ...], block: Block) -> NDArray[np.intp]:
+    def began(self, pass_: int) -> bool:
+        """Whether one may go on in this pass without what was drawn before in it."""
+        return True
+
+    def permutation(self, pass_: int, key: tuple[int, ...], block: Block) -> NDArray[np.intp]:
         """The indices of `block`, permuted."""
         return _permutation(_frozen_generator(self.seed, key).permutation, block)
 
-    def uniforms(self, key: tuple[int, ...], k: int, size: int) -> Iterator[NDArray[np.float64]]:
-        """Endless blocks of `size` uniform numbers of that key, from block `k` on."""
-        generator = _frozen_generator(self.seed, key, advance=k * size)
+    def uniforms(self, pass_: int, k: int, size: int) -> Iterator[NDArray[np.float64]]:
+        """Endless blocks of `size` uniform numbers of a pass, from block `k` on."""
+        generator = _frozen_generator(self.seed, (pass_,), advance=k * size)
         return _blocks_of(generator, size)
 
 
@@ -64,16 +67,18 @@ class Stateful:
     generator: RandomState | Generator | None
     pure: ClassVar[bool] = False
     jumps: ClassVar[bool] = False
-    fresh: ClassVar[bool] = False
 
     def source(self) -> Any:
         """The generator itself."""
         return np.random.mtrand._rand if self.generator is None else self.generator
 
-    def permutation(self, key: tuple[int, ...], block: Block) -> NDArray[np.intp]:
+    def began(self, pass_: int) -> bool:
+        return False
+
+    def permutation(self, pass_: int, key: tuple[int, ...], block: Block) -> NDArray[np.intp]:
         return _permutation(self.source().permutation, block)
 
-    def uniforms(self, key: tuple[int, ...], k: int, size: int) -> Iterator[NDArray[np.float64]]:
+    def uniforms(self, pass_: int, k: int, size: int) -> Iterator[NDArray[np.float64]]:
         return _blocks_of(self.source(), size)
 
 

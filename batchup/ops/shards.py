@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count, islice
 
 from batchup.ops.checks import Block, whole_number
 from batchup.ops.plan import Count, DerivedPlan, Traits, record
@@ -77,16 +78,41 @@ class Sharded(DerivedPlan):
     @property
     def traits(self) -> Traits:
         up = self.up.traits
-        return replace(up, sized=False, part=up.part * self.count + self.index)
+        return replace(up, part=up.part * self.count + self.index)
 
     @property
     def samples(self) -> Count:
-        """Known where all blocks but the last are of one size, as after `chunk`."""
-        samples, size = self.up.samples, self.up.block_size
-        if not isinstance(samples, int) or size is None:
-            return None if isinstance(samples, int) else samples
-        blocks, rest = divmod(samples, size)
-        return blocks * len(self.part(range(size))) + len(self.part(range(rest)))
+        length = self.up.length
+        if not self.up.traits.sized:
+            return None
+        return self.before(length) if isinstance(length, int) else length
+
+    def before(self, k: int) -> int:
+        size, end = self.up.block_size, self.up.before(k)
+        if size is None:
+            return sum(islice(self._sizes(), k))
+        blocks, rest = divmod(end, size)
+        return blocks * self._size(size) + self._size(rest)
+
+    def seek(self, offset: int) -> tuple[int, int]:
+        size = self._size(self.up.block_size or 0)
+        if size:
+            return divmod(offset, size)
+        k = 0
+        for k, n in enumerate(self._sizes()):
+            if offset < n:
+                return k, offset
+            offset -= n
+        return k + 1, offset
+
+    def _sizes(self) -> Iterator[int]:
+        """The sizes of the parts, one block after another: only needed where they are not all alike."""
+        length = self.up.length
+        for k in range(length) if isinstance(length, int) else count():
+            yield self._size(self.up.before(k + 1) - self.up.before(k))
+
+    def _size(self, n: int) -> int:
+        return len(self.part(range(n)))
 
     def part(self, block: Block) -> Block:
         size, more = divmod(len(block), self.count)  # the first parts have one more

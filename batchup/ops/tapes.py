@@ -21,14 +21,13 @@ from batchup.ops.checks import Block
 from batchup.ops.plan import DerivedPlan, Plan, record
 from batchup.ops.randomness import Stateful, copy_with_state, get_state, set_state
 
-__all__ = ["SOMETHING", "Recording"]
+__all__ = ["NOTHING", "Recording"]
 
 _EVERY = 32  # draws between two snapshots, which cost 32 us for a RandomState
 _LARGE = 256  # indices; to make a permutation of more again costs more than a snapshot
 
 Key = tuple[int, ...]
 NOTHING: tuple[Key, Any] = ((), None)  # has been drawn yet
-SOMETHING: tuple[Key, Any] = ((-1,), None)
 Draw = Callable[[Any], Any]  # of a generator
 
 
@@ -88,26 +87,29 @@ class Recorded:
     def __init__(self, tape: Tape, received: Received, loaded: tuple[Key, Any] | None):
         self.tape = tape
         tape.stages.append(self)
-        self.jumps = loaded is not None and loaded != NOTHING
-        self.fresh = loaded == NOTHING
+        self.jumps = loaded is not None
         self._received = received
         self._loaded = loaded
         self._again: Any = None
         self._history: deque[tuple[int, Key]] = deque()
 
-    def permutation(self, key: Key, block: Block) -> NDArray[np.intp]:
-        def make(generator: Any) -> NDArray[np.intp]:
-            return Stateful(generator).permutation(key, block)
+    def began(self, pass_: int) -> bool:
+        """Whether the pass of the checkpoint: what was drawn in it before is behind us."""
+        return self._loaded is not None and self._loaded[0][:1] == (pass_,)
 
-        order: NDArray[np.intp] = self._draw(key, make, large=len(block) > _LARGE)
+    def permutation(self, pass_: int, key: Key, block: Block) -> NDArray[np.intp]:
+        def make(generator: Any) -> NDArray[np.intp]:
+            return Stateful(generator).permutation(pass_, key, block)
+
+        order: NDArray[np.intp] = self._draw((pass_, *key), make, large=len(block) > _LARGE)
         return order
 
-    def uniforms(self, key: Key, k: int, size: int) -> Iterator[NDArray[np.float64]]:
+    def uniforms(self, pass_: int, k: int, size: int) -> Iterator[NDArray[np.float64]]:
         def make(generator: Any) -> NDArray[np.float64]:
-            return next(Stateful(generator).uniforms(key, k, size))
+            return next(Stateful(generator).uniforms(pass_, k, size))
 
         for n in count(k):
-            yield self._draw((*key, n), make, large=False)
+            yield self._draw((pass_, n), make, large=size > _LARGE * 16)
 
     def _draw(self, key: Key, make: Draw, large: bool) -> Any:
         if self._loaded is not None and key == self._loaded[0]:

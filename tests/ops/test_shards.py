@@ -41,7 +41,11 @@ def test_numbers_of_samples():
     endless = ops.indices(10) | ops.repeat(-1) | ops.chunk(6) | ops.shard(1, 2)
     assert endless.num_samples == np.inf
     assert (ops.indices(10) | ops.chunk(6) | ops.take(1) | ops.shard(0, 2)).num_samples == 3
-    assert (ops.indices(10) | ops.shard(0, 2)).num_samples is None
+    assert (ops.indices(10) | ops.shard(0, 2)).num_samples == 5
+    irregular = [range(3), range(8), range(1)] | ops.shard(0, 2)
+    assert irregular.num_samples == 2 + 4 + 1
+    assert [list(block) for block in irregular | ops.chunk(4)] == [[0, 1, 0, 1], [2, 3, 0]]
+    assert list((irregular | ops.chunk(4))[1]) == [2, 3, 0]
 
 
 ENVIRONMENTS = [

@@ -1,0 +1,160 @@
+"""Batches with given shares of each class: `stratify`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup.ops.checks import as_labels, describe
+from batchup.ops.orders import Repeated, Shuffled
+from batchup.ops.plan import Plan, Traits, record
+from batchup.ops.randomness import Shuffle, as_rng, member_shuffle, shuffle_text
+from batchup.ops.sources import Blocks
+from batchup.ops.stream import Stream
+
+__all__ = ["stratify"]
+
+_CYCLE = 1024  # batches after which the same classes have one sample more again
+_GOLDEN = 633  # coprime to it, near 1024 / 1.618: the steps between are spread evenly
+
+
+def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -> Stream:
+    """Endless batches in which each class has its share, as nearly as their size allows.
+
+    `y` has the labels, (n,) integers >= 0. `proportions`, (max(y) + 1,) numbers >= 0 of any sum, are the
+    shares of the classes; None is the same for each that has samples. `rng` is as for `shuffle`, but
+    not None. `chunk(size)` comes next: each block then has `size * share` samples of each class, rounded
+    down or up; which class has one more changes from batch to batch, so that the shares hold in the
+    long run, to 1/1024 of a sample a batch. Each class goes through all of its samples, in a random
+    order, before any comes again. Within a block the classes are spread evenly, so that the parts of
+    `shard` are stratified too.
+    Raises TypeError or ValueError for labels or proportions that are none, for a share of a class
+    without samples, and for no `rng`.
+
+    >>> from batchup import ops
+    >>> y = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1])
+    >>> [np.bincount(y[block]).tolist() for block in stratify(y, 7) | ops.chunk(5) | ops.take(4)]
+    [[2, 3], [3, 2], [2, 3], [3, 2]]
+    """
+    labels = as_labels(y, "stratify: y")
+    if as_rng(rng, "stratify") is None:
+        raise ValueError("stratify: expected rng=, a seed or a generator")
+    counts = np.bincount(labels)
+    shares = _shares(proportions, counts)
+    plans = []
+    for member in np.flatnonzero(shares):
+        own = as_rng(member_shuffle(rng, int(member), "stratify"), "stratify")
+        assert own is not None
+        plans.append(Repeated(Shuffled(Blocks((np.flatnonzero(labels == member),)), own), -1))
+    text = f"stratify({describe(labels)}, {shuffle_text(rng)}"
+    text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
+    return Stream(Strata(tuple(plans), shares[shares > 0], len(labels)), text=text)
+
+
+def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[np.float64]:
+    if not len(counts):
+        raise ValueError("stratify: expected labels; got none")
+    given = counts > 0 if proportions is None else proportions
+    wanted = f"stratify: proportions: expected {len(counts)} numbers >= 0, one a class, not all 0"
+    try:
+        shares = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{wanted}; got {describe(given)}") from None
+    if shares.shape != counts.shape:
+        raise ValueError(f"{wanted}; got {describe(shares)}")
+    if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
+        raise ValueError(f"{wanted}; got {shares.tolist()[:10]}")
+    if (empty := np.flatnonzero((shares > 0) & (counts == 0))).size:
+        raise ValueError(f"{wanted}; class {empty[0]} has a share, but no samples")
+    shares /= shares.sum()
+    return shares
+
+
+@record
+class Strata(Plan):
+    """Blocks of `size` with the given shares of the samples of each plan."""
+
+    plans: tuple[Plan, ...]
+    shares: NDArray[np.float64]
+    size: int
+
+    @property
+    def traits(self) -> Traits:
+        each = [plan.traits for plan in self.plans]
+        return Traits(
+            pure=all(traits.pure for traits in each),
+            jumps=all(traits.jumps for traits in each),
+        )
+
+    @property
+    def length(self) -> float:
+        return math.inf
+
+    @property
+    def samples(self) -> float:
+        return math.inf
+
+    @property
+    def bound(self) -> int:
+        return max(plan.bound or 0 for plan in self.plans)
+
+    def cut(self, size: int) -> Strata:
+        return replace(self, size=size)
+
+    def before(self, k: int) -> int:
+        return k * self.size
+
+    def seek(self, offset: int) -> tuple[int, int]:
+        return divmod(offset, self.size)
+
+    def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
+        counts = self._counts()
+        cycles, rest = divmod(k, _CYCLE)
+        used = cycles * counts.sum(axis=0) + counts[:rest].sum(axis=0)
+        taps = [_Tap(plan, pass_, int(n)) for plan, n in zip(self.plans, used, strict=True)]
+        while True:
+            drawn = counts[k % _CYCLE].tolist()
+            parts = [tap.take(n) for tap, n in zip(taps, drawn, strict=True) if n]
+            places = np.concatenate([(np.arange(n) + 0.5) / n for n in drawn if n])
+            yield np.concatenate(parts)[places.argsort(kind="stable")]
+            k += 1
+
+    def _counts(self) -> NDArray[np.int64]:
+        """How many samples of each class a block has, (_CYCLE, classes): the whole of its share, and of
+        what the fractions add up to, each class at most one, by systematic sampling (Madow 1949)."""
+        exact = self.shares * self.size
+        whole = np.floor(exact + 1e-9)
+        ends = np.cumsum(exact - whole)
+        ends[-1] = self.size - whole.sum()
+        starts = (np.arange(_CYCLE) * _GOLDEN % _CYCLE)[:, None] / _CYCLE
+        steps = np.floor(starts + np.concatenate([[0.0], ends]) + 1e-9)
+        counts: NDArray[np.int64] = (whole + np.diff(steps)).astype(np.int64)
+        return counts
+
+
+class _Tap:
+    """The samples of a plan from number `offset` on, as many at a time as are wanted."""
+
+    def __init__(self, plan: Plan, pass_: int, offset: int):
+        k, self._at = plan.seek(offset)
+        self._blocks = plan.start(pass_, k)
+        self._block = np.empty(0, np.intp)
+        self._started = False
+
+    def take(self, n: int) -> NDArray[np.intp]:
+        parts = []
+        while n:
+            if self._at >= len(self._block) and self._started:
+                self._at -= len(self._block)
+                self._started = False
+            if not self._started:
+                self._block, self._started = next(self._blocks), True
+            part = self._block[self._at : self._at + n]
+            self._at += len(part)
+            n -= len(part)
+            parts.append(part)
+        return np.concatenate(parts)

@@ -90,7 +90,8 @@ class Zipped(Plan):
         return min((n for plan in self.plans if (n := plan.samples) is not None), default=None)
 
     def items(self, pass_: int, k: int) -> Iterator[Any]:
-        return builtins.zip(*[plan.start(pass_, k) for plan in self.plans], strict=False)
+        members = [plan.start(pass_, k) for plan in self.plans]
+        return self.to_the_end(builtins.zip(*members, strict=False), k)
 
 
 @record
@@ -239,9 +240,12 @@ class Chosen(Plan):
         counts = [plan.samples for plan in self.plans]
         return None if None in counts else sum(count for count in counts if count is not None)
 
-    def items(self, pass_: int, k: int) -> Iterator[Choice]:
+    def items(self, pass_: int, k: int) -> Iterator[Any]:
+        return self.to_the_end(self._choices(pass_, k), k)
+
+    def _choices(self, pass_: int, k: int) -> Iterator[Choice]:
         if k and self.rng is not None and not self.rng.began(pass_):
-            yield from islice(self.items(pass_, 0), k, None)
+            yield from islice(self._choices(pass_, 0), k, None)
             return
         given, turns = self._in_proportion(pass_, k) if self.stratified else self._in_rounds(pass_, k)
         members = []

@@ -90,7 +90,7 @@ def test_the_passes_before_are_not_drawn_again():
             return Counting()
 
     rng = Counting(1)
-    stream = ops.indices(10) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(5)
+    stream = ops.indices(300) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(150)
     items = iter(stream)
     some(items, 41)
     state = items.state_dict()

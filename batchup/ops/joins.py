@@ -75,6 +75,9 @@ class Zipped(Plan):
 
     plans: tuple[Plan, ...]
 
+    def here(self) -> Plan:
+        return replace(self, plans=tuple(plan.here() for plan in self.plans))
+
     @property
     def traits(self) -> Traits:
         return _joint_traits(self.plans)
@@ -214,6 +217,9 @@ class Chosen(Plan):
     plans: tuple[Plan, ...]
     rng: Rng | None
     stratified: bool
+
+    def here(self) -> Plan:
+        return replace(self, plans=tuple(plan.here() for plan in self.plans))
 
     @property
     def traits(self) -> Traits:

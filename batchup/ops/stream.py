@@ -132,7 +132,8 @@ class Stream:
         if position < 0:
             position += len(self)
         if position >= 0:
-            for item in islice(StreamIterator(self, position), 1):
+            alone = replace(self, plan=self.plan.here())
+            for item in islice(StreamIterator(alone, position), 1):
                 return item
         length = f"; it has {self.plan.length}" if is_known(self.plan.length) else ""
         raise IndexError(f"there is no item {k} in {self!r}{length}")

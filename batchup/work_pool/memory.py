@@ -7,11 +7,14 @@ matter. Where there is no `memfd_create`, an unlinked temporary file does.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
 import tempfile
+import weakref
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Slabs", "available_memory", "map_file", "new_file", "view_of"]
+
+
+_size = ctypes.c_size_t
+_FAILED = ctypes.c_void_p(-1).value
+
+# Of one worker, held by the caller at once: a process may have 65530 mappings in all.
+MOST_SLABS = 2000
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    return libc
 
 
 def available_memory() -> int:
@@ -64,9 +81,21 @@ def new_file(size: int) -> int:
     return file
 
 
-def map_file(file: int, size: int) -> mmap.mmap:
-    """The file as memory that all see; mapped at once, as page faults would cost more than the copy."""
-    return mmap.mmap(file, max(size, 1), flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0))
+def map_file(file: int, size: int) -> Any:
+    """The file as memory that all see, a buffer; unmapped when nothing has a view of it any more.
+
+    `mmap.mmap` would keep the file open, and of open files a process may have few. It is mapped at
+    once, as page faults would cost more than the copy.
+    """
+    libc = _libc()
+    size = max(size, 1)
+    flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+    address = libc.mmap(None, _size(size), mmap.PROT_READ | mmap.PROT_WRITE, flags, file, _size(0))
+    if address == _FAILED:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    memory = (ctypes.c_ubyte * size).from_address(address)
+    weakref.finalize(memory, libc.munmap, ctypes.c_void_p(address), _size(size)).atexit = False
+    return memory
 
 
 class Slabs:
@@ -111,18 +140,19 @@ class Slabs:
             number = self._free.pop(0)
             del self._slabs[number]
             self._forget(number)
-        if self._used() + size > self.limit:
+        if self._used() + size > self.limit or len(self._slabs) >= MOST_SLABS:
             return None
         try:
             file = new_file(size)
         except OSError:
             return None
-        self._made = number = self._made + 1
         try:
-            self._slabs[number] = np.frombuffer(map_file(file, size), np.uint8)
+            slab = np.frombuffer(map_file(file, size), np.uint8)
+            self._made = number = self._made + 1
             self._announce(number, size, file)
         finally:
             os.close(file)
+        self._slabs[number] = slab
         return number
 
     def _used(self) -> int:
@@ -140,24 +170,26 @@ class _Lease:
 
 
 class _Held(np.ndarray[Any, Any]):
+    """The array that all views of a batch end at, as the one that it is a view of is no array."""
+
     lease: _Lease
 
 
 def views_of(
-    slab: mmap.mmap, places: list[tuple[int, int]], release: Callable[[], Any]
+    slab: Any, places: list[tuple[int, int]], release: Callable[[], Any]
 ) -> list[NDArray[Any]]:
     """Parts of a slab as writable buffers; calls `release` when the last view of them is gone."""
     lease = _Lease(release)
     views: list[NDArray[Any]] = []
     for start, length in places:
-        view = view_of(slab, (length,), np.dtype(np.uint8), start).view(_Held)
+        view = _Held((length,), np.uint8, slab, start)
         view.lease = lease
         views.append(view)
     return views
 
 
 def view_of(
-    memory: mmap.mmap,
+    memory: Any,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     offset: int,

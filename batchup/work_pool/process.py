@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import select
 import signal
@@ -36,7 +35,7 @@ class Process:
         self.tasks: deque[Any] = deque()  # in its hand, in order; it is at work on the first
         self.bytes_in_hand = 0
         self.known: set[int] = set()  # keys of works and segments that it has been sent
-        self.slabs: dict[int, mmap.mmap] = {}
+        self.slabs: dict[int, Any] = {}
         self._released: deque[int] = deque()
 
     def send_segments(self, segments: list[Segment]) -> None:

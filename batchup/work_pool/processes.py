@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from batchup.work_pool.foreman import Assignment, Foreman, Line
-    from batchup.work_pool.sharing import Kept
+    from batchup.work_pool.packing import Kept
 
 __all__ = ["WorkerProcessPool"]
 
@@ -64,13 +64,14 @@ class WorkerProcessPool(WorkerPool):
         self._close = weakref.finalize(self, self._foreman.close)
 
     def employ(self, work: Work, where: str) -> Crew:
-        from batchup.work_pool.sharing import Kept
+        from batchup.work_pool.packing import Kept
 
         return self._employ(work, where, Kept())
 
     def _employ(self, work: Any, where: str, kept: Kept) -> Crew:
         from batchup.work_pool.foreman import Assignment
-        from batchup.work_pool.sharing import Packer, Segment, next_key
+        from batchup.work_pool.packing import Packer
+        from batchup.work_pool.sharing import Segment, next_key
         from batchup.work_pool.shipping import pack_work
 
         segments: list[Segment] = []
@@ -80,7 +81,7 @@ class WorkerProcessPool(WorkerPool):
         return _Crew(self, self._foreman, assignment)
 
     def keeping(self, value: Any, where: str) -> Pool:
-        from batchup.work_pool.sharing import Kept
+        from batchup.work_pool.packing import Kept
 
         kept = Kept()
         self._employ(value, where, kept)

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from batchup.work_pool.memory import Slabs
-from batchup.work_pool.sharing import segments_here
+from batchup.work_pool.packing import segments_here
 from batchup.work_pool.shipping import outcome_of
 from batchup.work_pool.wire import Wire
 

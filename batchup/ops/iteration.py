@@ -71,7 +71,8 @@ class StreamIterator(Iterator[Any]):
         except StopIteration:
             raise
         except Exception as error:
-            note(error, lambda: f"while item {self._position} of {self._stream!r} was planned")
+            if not was_noted(error):  # by a pool
+                note(error, lambda: f"while item {self._position} of {self._stream!r} was planned")
             raise
         try:
             batch = self._run(item)
@@ -170,6 +171,11 @@ def note(error: Exception, text: Callable[[], str]) -> None:
     """Add a note to a user's exception, which must arrive as it was raised whatever it is."""
     with contextlib.suppress(Exception):
         error.add_note(text())
+
+
+def was_noted(error: Exception) -> bool:
+    """Whether a note says at which item it was."""
+    return any(str(text).startswith("at item ") for text in getattr(error, "__notes__", ()))
 
 
 def where(stream: str, pure: bool, position: int, item: Any) -> str:

@@ -162,11 +162,8 @@ class Parallel(Worked):
                 except Exception as error:
                     if isinstance(error, TimeoutError) and not pending.done():
                         stuck = pending
-                        error = TimeoutError(
-                            f"no batch after {self.timeout} s, the timeout of parallel"
-                        )
-                    note(error, lambda k=k, item=item: where(self.text, self.traits.pure, k, item))
-                    raise error from error.__cause__
+                        error = TimeoutError(f"no batch after {self.timeout} s, its timeout")
+                    self._fail(error, k, item)
                 waiting.popleft()
                 del item, pending  # else they would be kept for as long as the caller trains
                 if ended is None:
@@ -181,3 +178,10 @@ class Parallel(Worked):
                 pending.cancel()
             waiting.clear()
             line.close(stuck)
+
+    def _fail(self, error: Exception, k: int, item: Any) -> NoReturn:
+        if isinstance(error, StopIteration):  # it would end the loop around us, silently
+            stopped, error = error, RuntimeError("a function of the stream raised StopIteration")
+            error.__cause__ = stopped
+        note(error, lambda: where(self.text, self.traits.pure, k, item))
+        raise error from error.__cause__

@@ -17,7 +17,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
@@ -117,6 +117,9 @@ class Foreman:
             return future
         self._queue.append(Task(next(self._numbers), line, assignment, packed, future))
         self._wake()
+        if self._closing:  # since it was checked; the thread may not have seen this one
+            with suppress(InvalidStateError):
+                future.set_exception(RuntimeError("the pool was closed"))
         return future
 
     def shut(self, line: Line, stuck: Future[Any] | None) -> None:
@@ -217,9 +220,8 @@ class Foreman:
                 or worker.bytes_in_hand + size > BYTES_IN_HAND
             ):
                 break
-            queue.popleft()
-            # One that a dead worker had in hand, but had not begun, is running already.
-            if not task.future.running() and not task.future.set_running_or_notify_cancel():
+            if not _begin(task.future):
+                queue.popleft()
                 continue
             messages = outgoing.setdefault(worker, [])
             if not known:
@@ -231,6 +233,7 @@ class Foreman:
                 ("do", task.number, task.assignment.key, task.packed, worker.take_released())
             )
             worker.tasks.append(task)
+            queue.popleft()
             worker.bytes_in_hand += size
             if worker.bytes_in_hand > BYTES_IN_HAND:
                 _send(worker, outgoing.pop(worker))
@@ -313,7 +316,7 @@ class Foreman:
     def _fail_queue(self, why: str) -> None:
         while self._queue:
             future = self._queue.popleft().future
-            if future.set_running_or_notify_cancel():
+            if _begin(future):
                 future.set_exception(WorkerDied(why))
 
     def _dismiss_all(self) -> None:
@@ -328,11 +331,16 @@ class Foreman:
         for worker in workers:
             worker.end(deadline)
         for task in pending:
-            if not task.future.done():
+            with suppress(InvalidStateError):  # it is done, or was cancelled
                 task.future.set_exception(RuntimeError(why))
         self._selector.close()
         self._alarm.close()
         self._woken_by.close()
+
+
+def _begin(future: Future[Any]) -> bool:
+    """Whether it is still wanted. What a dead worker had in hand was begun before, in a way."""
+    return future.running() or future.set_running_or_notify_cancel()
 
 
 def _send(worker: Process, messages: list[tuple[Any, ...]]) -> None:

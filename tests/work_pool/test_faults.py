@@ -139,10 +139,8 @@ def check(stream, position, kind, says):
     items, error = received(stream)
     assert items == [2 * n for n in range(position)]
     assert type(error) is kind, error
-    # A StopIteration, which would end loops, is the cause of what comes instead.
-    told = error if hasattr(error, "__notes__") else error.__cause__
     assert says in _text(error)
-    note = told.__notes__[-1]
+    note = error.__notes__[-1]
     assert f"at item {position} of indices" in note
     assert f"samples [{2 * position}, {2 * position + 1}]" in note
     assert f"stream[{position}] makes it again" in note
@@ -222,7 +220,8 @@ def test_sys_exit_ends_the_caller_as_it_would_without_a_pool(pools, name):
 
 
 def idle(pool):
-    return not any(worker.tasks for worker in pool._foreman._workers)
+    foreman = pool._foreman
+    return not foreman._queue and not any(worker.tasks for worker in foreman._workers)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
@@ -259,7 +258,6 @@ def test_a_worker_that_is_killed_from_outside_at_work(pools):
     stream = range(6) | ops.map(lambda n: threading.Event().wait() if n == 2 else os.getpid())
     it = iter(stream | ops.parallel(pool, 4))
     others = {next(it), next(it)}
-    at_work = [worker for worker in pool._foreman._workers if worker.tasks]
     assert eventually(lambda: sum(len(worker.tasks) for worker in pool._foreman._workers) >= 1)
     assert others <= set(pool._foreman.pids())
     at_work = [worker.pid for worker in pool._foreman._workers if worker.tasks]
@@ -286,7 +284,7 @@ def test_a_timeout_names_the_batch(pools, name, position, buffer):
     stream = blocks(position, happens) | ops.parallel(pools(name), buffer, timeout=0.3)
     assert "timeout=0.3" in repr(stream)
     try:
-        check(stream, position, TimeoutError, "no batch after 0.3 s, the timeout of parallel")
+        check(stream, position, TimeoutError, "no batch after 0.3 s, its timeout")
     finally:
         gate.set()
     check_it_goes_on(pools(name))

@@ -11,14 +11,18 @@
 """
 
 from batchup.work_pool.base import ParallelDataSource, WorkerPool, WorkStream
+from batchup.work_pool.dask import DaskPool
 from batchup.work_pool.errors import RemoteTraceback, WorkerDied, WorkError
 from batchup.work_pool.processes import WorkerProcessPool
+from batchup.work_pool.ray import RayPool
 from batchup.work_pool.sharing import share
 from batchup.work_pool.threads import ExecutorPool, WorkerThreadPool
 
 __all__ = [
+    "DaskPool",  # a Dask cluster that runs already
     "ExecutorPool",  # any concurrent.futures.Executor
     "ParallelDataSource",  # what parallel_data_source gives
+    "RayPool",  # a Ray cluster that runs already, or one on this machine
     "RemoteTraceback",  # the cause of an exception that comes from a worker: its traceback there
     "WorkError",  # in place of an exception that can't be sent
     "WorkStream",  # what work_stream gives

@@ -12,6 +12,7 @@ import traceback
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import cloudpickle
@@ -220,4 +221,5 @@ class Shipment:
         return bool(self.future.done())
 
     def cancel(self) -> Any:
-        return self.future.cancel()
+        with suppress(Exception):  # a cluster that is gone has nothing to cancel
+            return self.future.cancel()

@@ -35,7 +35,7 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
     members = _members(streams, "zip")
     step = Join(_works(members), bool(flatten), bool(trim))
     options = [f"{name}=False" for name in ("flatten", "trim") if not getattr(step, name)]
-    plan = Zipped(tuple(member.plan for member in members))
+    plan = Zipped(_plans(members))
     return Stream(plan, (step,), *_names("zip", members, options))
 
 
@@ -54,6 +54,10 @@ def _names(function: str, members: list[Stream], options: list[str]) -> tuple[st
 
 def _works(members: list[Stream]) -> tuple[Work, ...]:
     return tuple(member.work.of_member(n) for n, member in enumerate(members))
+
+
+def _plans(members: list[Stream]) -> tuple[Plan, ...]:
+    return tuple(member.plan.of_member(n) for n, member in enumerate(members))
 
 
 def _joint_traits(plans: tuple[Plan, ...], rng: Rng | None = None) -> Traits:
@@ -77,6 +81,9 @@ class Zipped(Plan):
 
     def here(self) -> Plan:
         return replace(self, plans=tuple(plan.here() for plan in self.plans))
+
+    def of_member(self, member: int) -> Plan:
+        return replace(self, plans=tuple(plan.of_member(member) for plan in self.plans))
 
     @property
     def traits(self) -> Traits:
@@ -169,7 +176,7 @@ def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stre
     """
     members = _members(streams, "choose")
     draws = as_rng(rng, "choose")
-    plans = tuple(member.plan for member in members)
+    plans = _plans(members)
     if stratified:
         for member in members:
             if not isinstance(member.plan.length, int):
@@ -220,6 +227,9 @@ class Chosen(Plan):
 
     def here(self) -> Plan:
         return replace(self, plans=tuple(plan.here() for plan in self.plans))
+
+    def of_member(self, member: int) -> Plan:
+        return replace(self, plans=tuple(plan.of_member(member) for plan in self.plans))
 
     @property
     def traits(self) -> Traits:

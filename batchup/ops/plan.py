@@ -116,6 +116,10 @@ class Plan(ABC):
         """This plan with no pool in it: what workers would do is done by whoever iterates."""
         return self
 
+    def of_member(self, member: int) -> Plan:
+        """This plan as that of one of several streams that are joined; see `Work.of_member`."""
+        return self
+
     def as_blocks(self, where: str) -> Plan:
         """This plan, or one like it with checked items; TypeError where they are no index blocks."""
         if self.traits.blocks:
@@ -157,6 +161,9 @@ class DerivedPlan(Plan):
 
     def here(self) -> Plan:
         return replace(self, up=self.up.here())
+
+    def of_member(self, member: int) -> Plan:
+        return replace(self, up=self.up.of_member(member))
 
     def as_blocks(self, where: str) -> Plan:
         return replace(self, up=self.up.as_blocks(where))

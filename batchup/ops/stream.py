@@ -44,7 +44,8 @@ class Work:
     def of_member(self, member: int) -> Work:
         """This work as that of one of several streams that are joined, whose random maps differ."""
         steps = [step.of_member(member) if hasattr(step, "of_member") else step for step in self.steps]
-        return Work(tuple(steps))
+        unchanged = all(a is b for a, b in zip(steps, self.steps, strict=True))
+        return self if unchanged else Work(tuple(steps))
 
 
 @record

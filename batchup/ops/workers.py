@@ -10,8 +10,9 @@ from typing import Any, ClassVar, NoReturn, Protocol
 
 from batchup.ops.checks import describe, whole_number
 from batchup.ops.iteration import note, where
-from batchup.ops.plan import DerivedPlan, Plan, Traits, record
+from batchup.ops.plan import Plan, record
 from batchup.ops.stream import Stage, Stream, Work
+from batchup.ops.worked import Worked
 
 __all__ = ["Crew", "Line", "Pending", "Pool", "parallel"]
 
@@ -89,27 +90,7 @@ def _parallel(stream: Stream, pool: Pool, buffer: int, timeout: float | None, te
     text = f"{stream!r} | {text}"
     work = stream.work
     crew = pool.employ(work, text)
-    return Stream(Parallel(stream.plan, work, crew, buffer, timeout, text), text=text)
-
-
-@record
-class Worked(DerivedPlan):
-    """Items that the plan itself has made: of a plan and the work."""
-
-    work: Work
-
-    @property
-    def traits(self) -> Traits:
-        return replace(self.up.traits, lent=False, lazy=False, blocks=False, sized=False)
-
-    def as_blocks(self, where: str) -> NoReturn:
-        raise TypeError(
-            f"{where}: expected a stream of index blocks; got one whose work a pool has done. "
-            "Put parallel last"
-        )
-
-    def items(self, pass_: int, k: int) -> Iterator[Any]:
-        return map(self.work.run, self.up.start(pass_, k))
+    return Stream(Parallel(stream.plan, work, pool, crew, buffer, timeout, text), text=text)
 
 
 @record
@@ -118,6 +99,7 @@ class Parallel(Worked):
 
     ahead: ClassVar[bool] = True
 
+    pool: Pool
     crew: Crew
     buffer: int
     timeout: float | None
@@ -125,6 +107,11 @@ class Parallel(Worked):
 
     def here(self) -> Plan:
         return Worked(self.up.here(), self.work)
+
+    def of_member(self, member: int) -> Plan:
+        up, work = self.up.of_member(member), self.work.of_member(member)
+        crew = self.crew if work is self.work else self.pool.employ(work, self.text)
+        return replace(self, up=up, work=work, crew=crew)
 
     def items(self, pass_: int, k: int) -> Iterator[Any]:
         items = self._ahead(pass_, k)

@@ -103,3 +103,27 @@ def test_a_generator_that_the_plan_draws_from_stays_with_the_caller(pool):
         again = ops.indices(20) | ops.shuffle(parallel) | ops.chunk(6) | ops.parallel(pool)
         assert some(batches) == some(again), epoch
     assert serial.randint(1000) == parallel.randint(1000)
+
+
+def test_random_maps_on_both_sides_of_parallel(pool):
+    """They are told apart as they are without it: by how many came before, and by the member."""
+
+    def noise(*batch, rng):
+        return (*batch, rng.integers(1000, size=3))
+
+    def stream(*stage):
+        def noisy(source):
+            for one in (ops.map(noise, rng=1), *stage, ops.skip(1), ops.map(noise, rng=1)):
+                source = source | one
+            return source
+
+        member = noisy(ops.indices(30) | ops.shuffle(2) | ops.chunk(4) | ops.gather(np.arange(30)))
+        inner = ops.zip(member, ops.choose(member, member), flatten=False, trim=False)
+        return noisy(ops.zip(inner, member, flatten=False, trim=False))
+
+    def text(stream):
+        return [repr(item) for item in stream]
+
+    parallel = stream(ops.parallel(pool, 3))
+    assert text(parallel) == text(stream())
+    assert repr(parallel[1]) == text(stream())[1]

@@ -154,10 +154,23 @@ def memory(quick: bool) -> Iterator[dict[str, Epoch]]:
     n = 256 if quick else 4000
     X = np.full((n, 3, 224, 224), 7, np.uint8)
     serial = ops.indices(n) | ops.shuffle(0) | ops.chunk(64) | ops.gather(X)
-    with work_pool.WorkerThreadPool(WORKERS) as pool:
+    blocks = list(ops.indices(n) | ops.shuffle(0) | ops.chunk(64))
+    own = [np.empty((64, *X.shape[1:]), X.dtype) for _ in range(WORKERS)]
+
+    def copy(worker: int) -> list[Any]:
+        for block in blocks[worker::WORKERS]:
+            X.take(block, axis=0, out=own[worker][: len(block)], mode="clip")
+        return blocks[worker::WORKERS]
+
+    def bare() -> list[Any]:
+        """What the memory of the machine has to give: copies to the same place again and again."""
+        return [block for copied in executor.map(copy, range(WORKERS)) for block in copied]
+
+    with work_pool.WorkerThreadPool(WORKERS) as pool, ThreadPoolExecutor(WORKERS) as executor:
         yield {
             "BatchUp, threads": (serial | ops.parallel(pool)).__iter__,
             "BatchUp, serial": serial.__iter__,
+            "two threads, bare copies": bare,
         }
 
 

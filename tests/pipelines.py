@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.random import PCG64, RandomState, SeedSequence
 
-from batchup import ops
+from batchup import ops, work_pool
 from batchup.ops.feistel import permuted, round_keys
 
 X = np.arange(200).reshape(100, 2) * 10
@@ -53,6 +53,9 @@ BUILD = {
     "named": lambda streams, rng: streams[0] | ops.gather(x=X, y=Y, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
     "random": lambda streams, rng, seed: streams[0] | ops.map(noise, rng=seed),
+    "parallel": lambda streams, rng, buffer: (
+        streams[0] | ops.parallel(work_pool.WorkerThreadPool(2), buffer)
+    ),
     "zip": lambda streams, rng, flatten, trim: ops.zip(*streams, flatten=flatten, trim=trim),
     "choose": lambda streams, rng, seed, stratified: ops.choose(
         *streams, rng=rng if seed == "stateful" else seed, stratified=stratified
@@ -169,6 +172,7 @@ MODEL = {
         {"indices": block, "x": _gathered(block)[0], "y": _gathered(block)[1]}
         for block in model(before[0], p)
     ],
+    "parallel": lambda before, p, buffer: model(before[0], p),
     "map": lambda before, p: [
         tuple((2 * np.array(part)).tolist() for part in item) for item in model(before[0], p)
     ],
@@ -205,6 +209,8 @@ STAGES = {
 }
 WORK = {"gather": st.just(()), "named": st.just(()), "map": st.just(())}
 NOISE = {"random": st.tuples(seeds)}  # not in the model
+# What the stream may end in; nothing but stages by position can follow it.
+WORKERS = {"parallel": st.tuples(sizes)}
 JOINS = {
     "zip": st.tuples(st.booleans(), st.booleans()),
     "choose": st.tuples(st.none() | seeds, st.booleans()),
@@ -235,7 +241,8 @@ def _chain(source, stages):
 
 def _lead_to(sources, *tables):
     """Recipes that start at one of `sources` and go on by rows of each of the tables."""
-    tails = [st.lists(_rows(table), max_size=1 if table is WORK else 3) for table in tables]
+    most = [1 if table is WORK or table is WORKERS else 3 for table in tables]
+    tails = [st.lists(_rows(t), max_size=n) for t, n in zip(tables, most, strict=True)]
     return st.builds(lambda source, *rows: _chain(source, chain(*rows)), sources, *tails)
 
 
@@ -252,12 +259,12 @@ def _buildable(recipe):
 
 
 _sources = _rows(SOURCES).map(lambda row: (row[0], (), row[1]))
-_members = _lead_to(_sources, STAGES, WORK, BY_POSITION)
+_members = _lead_to(_sources, STAGES, WORK, WORKERS, BY_POSITION)
 
 # Pure and finite, of every stage.
 recipes = st.one_of(
     _members,
-    _lead_to(_joined(_members), BY_POSITION),
+    _lead_to(_joined(_members), WORKERS, BY_POSITION),
     _joined(_lead_to(_joined(_members), BY_POSITION)),
 )
 
@@ -273,15 +280,23 @@ _wild_sources = st.one_of(
 )
 # (Parts of endless small blocks may all be empty.)
 _unsharded = {stage: args for stage, args in STAGES.items() if stage != "shard"}
+# Never parallel inside of a join: there, when its plan draws from a generator, nobody else must.
+_serial_members = _lead_to(_sources, STAGES, WORK, BY_POSITION)
 _wild_members = _lead_to(_wild_sources, _unsharded, WORK, BY_POSITION)
 
 # What draws from a generator, or never ends, or both.
 wild_recipes = st.one_of(
-    _wild_members,
-    _lead_to(_joined(_wild_members | _members, _WILD_JOINS), BY_POSITION),
-    _lead_to(_members, NOISE, BY_POSITION, NOISE),
-    _lead_to(_joined(_lead_to(_members, NOISE)), NOISE, BY_POSITION),
+    _lead_to(_wild_sources, _unsharded, WORK, WORKERS, BY_POSITION),
+    _lead_to(_joined(_wild_members | _serial_members, _WILD_JOINS), WORKERS, BY_POSITION),
+    _lead_to(_serial_members, NOISE, BY_POSITION, NOISE, WORKERS),
+    _lead_to(_joined(_lead_to(_serial_members, NOISE)), NOISE, BY_POSITION, WORKERS),
 )
+
+
+def has_pool(recipe):
+    """Whether there is a pool in it, which can't be pickled."""
+    stage, before, _ = recipe
+    return stage == "parallel" or any(map(has_pool, before))
 
 
 # --- comparing

@@ -18,6 +18,7 @@ from batchup.ops.shards import shard
 from batchup.ops.sources import indices
 from batchup.ops.strata import stratify
 from batchup.ops.stream import Stage, Stream
+from batchup.ops.workers import parallel
 
 __all__ = [
     "Stage",  # a pure function from stream to stream
@@ -27,6 +28,7 @@ __all__ = [
     "gather",  # read the samples of a block
     "indices",  # a source: the indices 0..n-1, or a subset, as one block
     "map",  # call a function with each item
+    "parallel",  # have a pool do the work, some items ahead
     "permute",  # as shuffle, in constant memory
     "repeat",  # several passes, or endless ones
     "sample",  # a source: weighted draws

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.ops.checks import describe, describe_callable
-from batchup.ops.plan import DerivedPlan, Traits, record
+from batchup.ops.plan import DerivedPlan, Plan, Traits, record
 from batchup.ops.randomness import as_seed
 from batchup.ops.stream import Stage, Step, Stream, Work
+from batchup.ops.worked import Worked
 
 __all__ = ["Map", "map"]
 
@@ -67,9 +68,18 @@ class Map:
 def _random_map(stream: Stream, fn: Callable[..., Any], seed: int | tuple[int, ...]) -> Stream:
     work = stream.work
     # Of several maps in one stream, each has another number of them before it.
-    before = sum(1 for step in _steps(work) if isinstance(step, RandomMap))
+    works = [work, *_worked(stream.plan)]
+    before = sum(isinstance(step, RandomMap) for work in works for step in _steps(work))
     step = RandomMap(work, fn, seed, part=stream.plan.traits.part, path=(before,))
     return replace(stream, plan=Numbered(stream.plan), steps=(step,))
+
+
+def _worked(plan: Plan) -> Iterator[Work]:
+    """The work that the plan has had done, by a pool."""
+    while isinstance(plan, DerivedPlan):
+        if isinstance(plan, Worked):
+            yield plan.work
+        plan = plan.up
 
 
 def _steps(work: Work) -> Iterator[Step]:

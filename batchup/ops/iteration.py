@@ -71,7 +71,8 @@ class StreamIterator(Iterator[Any]):
         except StopIteration:
             raise
         except Exception as error:
-            note(error, lambda: f"while item {self._position} of {self._stream!r} was planned")
+            if not was_noted(error):  # by a pool
+                note(error, lambda: f"while item {self._position} of {self._stream!r} was planned")
             raise
         try:
             batch = self._run(item)
@@ -85,7 +86,7 @@ class StreamIterator(Iterator[Any]):
     def _failed(self, error: Exception, item: Any) -> NoReturn:
         if self._single is not None:
             note(error, lambda: f"in the stage {self._single}")
-        note(error, lambda: where(self._stream, self._position, item))
+        note(error, lambda: where(repr(self._stream), self._stream.pure, self._position, item))
         self.close()
         if isinstance(error, StopIteration):
             # It would end the loop around us, silently.
@@ -97,7 +98,8 @@ class StreamIterator(Iterator[Any]):
         close = getattr(self._items, "close", None)
         if close is not None:
             close()
-        self._next = iter(()).__next__
+        self._items = iter(())  # nothing must keep the old one alive
+        self._next = self._items.__next__
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration is, as of the last item received.
@@ -171,10 +173,15 @@ def note(error: Exception, text: Callable[[], str]) -> None:
         error.add_note(text())
 
 
-def where(stream: Stream, position: int, item: Any) -> str:
+def was_noted(error: Exception) -> bool:
+    """Whether a note says at which item it was."""
+    return any(str(text).startswith("at item ") for text in getattr(error, "__notes__", ()))
+
+
+def where(stream: str, pure: bool, position: int, item: Any) -> str:
     """The note that says at which item of a stream something happened."""
-    again = f"; stream[{position}] makes it again" if stream.pure else ""
-    return f"at item {position} of {stream!r}, made of {_glance(item)}{again}"
+    again = f"; stream[{position}] makes it again" if pure else ""
+    return f"at item {position} of {stream}, made of {_glance(item)}{again}"
 
 
 def _glance(item: Any) -> str:

@@ -35,7 +35,7 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
     members = _members(streams, "zip")
     step = Join(_works(members), bool(flatten), bool(trim))
     options = [f"{name}=False" for name in ("flatten", "trim") if not getattr(step, name)]
-    plan = Zipped(tuple(member.plan for member in members))
+    plan = Zipped(_plans(members))
     return Stream(plan, (step,), *_names("zip", members, options))
 
 
@@ -56,6 +56,10 @@ def _works(members: list[Stream]) -> tuple[Work, ...]:
     return tuple(member.work.of_member(n) for n, member in enumerate(members))
 
 
+def _plans(members: list[Stream]) -> tuple[Plan, ...]:
+    return tuple(member.plan.of_member(n) for n, member in enumerate(members))
+
+
 def _joint_traits(plans: tuple[Plan, ...], rng: Rng | None = None) -> Traits:
     each = [plan.traits for plan in plans]
     return Traits(
@@ -74,6 +78,12 @@ class Zipped(Plan):
     """Tuples of one item of each plan."""
 
     plans: tuple[Plan, ...]
+
+    def here(self) -> Plan:
+        return replace(self, plans=tuple(plan.here() for plan in self.plans))
+
+    def of_member(self, member: int) -> Plan:
+        return replace(self, plans=tuple(plan.of_member(member) for plan in self.plans))
 
     @property
     def traits(self) -> Traits:
@@ -167,7 +177,7 @@ def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stre
     """
     members = _members(streams, "choose")
     draws = as_rng(rng, "choose")
-    plans = tuple(member.plan for member in members)
+    plans = _plans(members)
     if stratified:
         for member in members:
             if not isinstance(member.plan.length, int):
@@ -215,6 +225,12 @@ class Chosen(Plan):
     plans: tuple[Plan, ...]
     rng: Rng | None
     stratified: bool
+
+    def here(self) -> Plan:
+        return replace(self, plans=tuple(plan.here() for plan in self.plans))
+
+    def of_member(self, member: int) -> Plan:
+        return replace(self, plans=tuple(plan.of_member(member) for plan in self.plans))
 
     @property
     def traits(self) -> Traits:

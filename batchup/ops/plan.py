@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 __all__ = ["ENDLESS", "Count", "DerivedPlan", "Plan", "Traits", "is_known", "record"]
 
@@ -121,6 +121,14 @@ class Plan(ABC):
         """The position of the block with sample `offset` of a pass, and its place in that block."""
         raise NotImplementedError
 
+    def here(self) -> Plan:
+        """This plan with no pool in it: what workers would do is done by whoever iterates."""
+        return self
+
+    def of_member(self, member: int) -> Plan:
+        """This plan as that of one of several streams that are joined; see `Work.of_member`."""
+        return self
+
     def as_blocks(self, where: str) -> Plan:
         """This plan, or one like it with checked items; TypeError where they are no index blocks."""
         if self.traits.blocks:
@@ -160,5 +168,11 @@ class DerivedPlan(Plan):
     def seek(self, offset: int) -> tuple[int, int]:
         return self.up.seek(offset)
 
-    def as_blocks(self, where: str) -> Self:
+    def here(self) -> Plan:
+        return replace(self, up=self.up.here())
+
+    def of_member(self, member: int) -> Plan:
+        return replace(self, up=self.up.of_member(member))
+
+    def as_blocks(self, where: str) -> Plan:
         return replace(self, up=self.up.as_blocks(where))

@@ -44,7 +44,8 @@ class Work:
     def of_member(self, member: int) -> Work:
         """This work as that of one of several streams that are joined, whose random maps differ."""
         steps = [step.of_member(member) if hasattr(step, "of_member") else step for step in self.steps]
-        return Work(tuple(steps))
+        unchanged = all(a is b for a, b in zip(steps, self.steps, strict=True))
+        return self if unchanged else Work(tuple(steps))
 
 
 @record
@@ -132,7 +133,8 @@ class Stream:
         if position < 0:
             position += len(self)
         if position >= 0:
-            for item in islice(StreamIterator(self, position), 1):
+            alone = replace(self, plan=self.plan.here())
+            for item in islice(StreamIterator(alone, position), 1):
                 return item
         length = f"; it has {self.plan.length}" if is_known(self.plan.length) else ""
         raise IndexError(f"there is no item {k} in {self!r}{length}")

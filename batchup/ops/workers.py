@@ -1,0 +1,174 @@
+"""Who does the work: `parallel` hands it to a pool, some items ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any, ClassVar, NoReturn, Protocol
+
+from batchup.ops.checks import describe, whole_number
+from batchup.ops.iteration import note, where
+from batchup.ops.plan import Plan, record
+from batchup.ops.stream import Stage, Stream, Work
+from batchup.ops.worked import Worked
+
+__all__ = ["Crew", "Line", "Pending", "Pool", "parallel"]
+
+
+class Pending(Protocol):
+    """An item that is being made somewhere; a `concurrent.futures.Future` is one."""
+
+    def result(self, timeout: float | None = None) -> Any: ...
+
+    def done(self) -> bool: ...
+
+    def cancel(self) -> Any: ...
+
+
+class Line(Protocol):
+    """What one iteration has in a pool."""
+
+    def submit(self, item: Any) -> Pending:
+        """Have the item made. What goes wrong with it, at whatever time, is raised by its result."""
+
+    def close(self, stuck: Pending | None) -> None:
+        """No more is wanted. What is `stuck` is ended by force, where the pool is able to."""
+
+
+class Crew(Protocol):
+    """Workers that know the work; one crew serves any number of iterations."""
+
+    def line(self) -> Line: ...
+
+
+class Pool(Protocol):
+    """All that `parallel` knows of a pool."""
+
+    def employ(self, work: Work, where: str) -> Crew:
+        """Tell the workers of the work, once; TypeError, naming the stage, if it can't reach them."""
+
+
+def parallel(pool: Pool, buffer: int = 32, timeout: float | None = None) -> Stage:
+    """Have a pool do the work of the stages before it, on at most `buffer` items ahead of the caller.
+
+    The items are those of the stream before it, in order, bit for bit, for every pool and number of
+    workers; the plan, and every draw from a generator, stays in the caller's thread. The first items
+    are under way from `iter()` on. What follows `parallel` runs in the caller, and so does
+    `stream[k]`, which needs no worker. `timeout` is how many seconds to wait for one item at most,
+    None for as long as it takes. See `batchup.work_pool` for the pools.
+
+    An exception in the work is raised at its item, after those before it, with notes that say in which
+    stage and at which item it was. Raises TypeError for what is no pool and, at once, for work
+    that can't be sent to it, ValueError for a buffer below 1; while iterating, TimeoutError after
+    `timeout`, and `WorkerDied` where a worker process came to its end.
+
+    >>> from batchup import ops, work_pool
+    >>> pool = work_pool.WorkerThreadPool(processes=2)
+    >>> squares = ops.indices(5) | ops.chunk(2) | ops.gather(np.arange(5) ** 2)
+    >>> squares | parallel(pool, buffer=4)
+    indices(5) | chunk(2) | gather(<5 int64>) | parallel(WorkerThreadPool(processes=2), buffer=4)
+    >>> list(squares | parallel(pool, buffer=4))
+    [(array([0, 1]),), (array([4, 9]),), (array([16]),)]
+    >>> pool.close()
+    """
+    if not callable(getattr(pool, "employ", None)):
+        raise TypeError(
+            f"parallel(pool): expected a pool of batchup.work_pool; got {describe(pool)}. "
+            "For a concurrent.futures executor write ExecutorPool(executor)"
+        )
+    buffer = whole_number(buffer, "parallel: buffer", least=1)
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"parallel: timeout: expected seconds > 0, or None; got {timeout!r}")
+    options = f"buffer={buffer}" if timeout is None else f"buffer={buffer}, timeout={timeout}"
+    text = f"parallel({pool!r}, {options})"
+    return Stage(_parallel, pool, buffer, timeout, text, text=text, identity="")
+
+
+def _parallel(stream: Stream, pool: Pool, buffer: int, timeout: float | None, text: str) -> Stream:
+    text = f"{stream!r} | {text}"
+    work = stream.work
+    crew = pool.employ(work, text)
+    return Stream(Parallel(stream.plan, work, pool, crew, buffer, timeout, text), text=text)
+
+
+@record
+class Parallel(Worked):
+    """Items that a pool makes, some ahead."""
+
+    ahead: ClassVar[bool] = True
+
+    pool: Pool
+    crew: Crew
+    buffer: int
+    timeout: float | None
+    text: str
+
+    def here(self) -> Plan:
+        return Worked(self.up.here(), self.work)
+
+    def of_member(self, member: int) -> Plan:
+        up, work = self.up.of_member(member), self.work.of_member(member)
+        crew = self.crew if work is self.work else self.pool.employ(work, self.text)
+        return replace(self, up=up, work=work, crew=crew)
+
+    def items(self, pass_: int, k: int) -> Iterator[Any]:
+        items = self._ahead(pass_, k)
+        next(items)  # fills the buffer
+        return items
+
+    def _ahead(self, pass_: int, k: int) -> Iterator[Any]:
+        """The items from position `k` on; but first None, once the buffer is full.
+
+        That first None is why the buffer fills at `iter()`, and why the `finally` below runs even
+        where the iterator is dropped without having been asked for an item.
+        """
+        line = self.crew.line()
+        waiting: deque[tuple[Any, Pending]] = deque()
+        stuck: Pending | None = None
+        ended: Exception | None = None
+        try:
+            plan = self.up.start(pass_, k)
+
+            def fill() -> Exception | None:
+                """The items of the plan, handed over until the buffer is full; why it ended, if so."""
+                try:
+                    for item in islice(plan, self.buffer - len(waiting)):
+                        waiting.append((item, line.submit(item)))
+                except Exception as error:  # to be raised at its place, after the items before it
+                    return error
+                return None
+
+            ended = fill()
+            yield None
+            while waiting:
+                item, pending = waiting[0]
+                try:
+                    batch = pending.result(self.timeout)
+                except Exception as error:
+                    if isinstance(error, TimeoutError) and not pending.done():
+                        stuck = pending
+                        error = TimeoutError(f"no batch after {self.timeout} s, its timeout")
+                    self._fail(error, k, item)
+                waiting.popleft()
+                del item, pending  # else they would be kept for as long as the caller trains
+                if ended is None:
+                    ended = fill()
+                yield batch
+                del batch
+                k += 1
+            if ended is not None:
+                raise ended
+        finally:
+            for _, pending in waiting:
+                pending.cancel()
+            waiting.clear()
+            line.close(stuck)
+
+    def _fail(self, error: Exception, k: int, item: Any) -> NoReturn:
+        if isinstance(error, StopIteration):  # it would end the loop around us, silently
+            stopped, error = error, RuntimeError("a function of the stream raised StopIteration")
+            error.__cause__ = stopped
+        note(error, lambda: where(self.text, self.traits.pure, k, item))
+        raise error from error.__cause__

@@ -1,0 +1,34 @@
+"""Pools of workers for `ops.parallel`: threads, processes, any executor, a Dask or a Ray cluster.
+
+>>> from batchup import data_source, work_pool
+>>> ds = data_source.ArrayDataSource([np.arange(5), np.arange(5) ** 2])
+>>> with work_pool.WorkerThreadPool(processes=2) as pool:
+...     par_ds = pool.parallel_data_source(ds, batch_buffer_size=32)
+...     for batch_X, batch_y in par_ds.batch_iterator(batch_size=3, shuffle=np.random.RandomState(1)):
+...         print(batch_X, batch_y)
+[2 1 4] [ 4  1 16]
+[0 3] [0 9]
+"""
+
+from batchup.work_pool.base import ParallelDataSource, WorkerPool, WorkStream
+from batchup.work_pool.dask import DaskPool
+from batchup.work_pool.errors import RemoteTraceback, WorkerDied, WorkError
+from batchup.work_pool.processes import WorkerProcessPool
+from batchup.work_pool.ray import RayPool
+from batchup.work_pool.sharing import share
+from batchup.work_pool.threads import ExecutorPool, WorkerThreadPool
+
+__all__ = [
+    "DaskPool",  # a Dask cluster that runs already
+    "ExecutorPool",  # any concurrent.futures.Executor
+    "ParallelDataSource",  # what parallel_data_source gives
+    "RayPool",  # a Ray cluster that runs already, or one on this machine
+    "RemoteTraceback",  # the cause of an exception that comes from a worker: its traceback there
+    "WorkError",  # in place of an exception that can't be sent
+    "WorkStream",  # what work_stream gives
+    "WorkerDied",  # a worker process came to its end
+    "WorkerPool",  # what all pools have in common
+    "WorkerProcessPool",  # processes on this machine, and shared memory
+    "WorkerThreadPool",  # threads
+    "share",  # an array in shared memory, which pools need not copy
+]

@@ -1,0 +1,82 @@
+"""After every test: no process, thread, shared memory or open file of ours is left."""
+
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+DEADLINE = 5.0  # seconds, as promised
+
+
+def eventually(condition, seconds=DEADLINE):
+    """Whether the condition holds before the time is over; looks again and again."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def children(pid="self"):
+    """The process ids of the children, those apart that Python itself keeps to the end."""
+    found = set()
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found |= {int(child) for child in file.read_text().split()}
+        except OSError:  # a thread that has ended meanwhile
+            continue
+    return {child for child in found if b"resource_tracker" not in _command(child)}
+
+
+def _command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _open_files():
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+        except OSError:  # that of the listing itself
+            continue
+    return found
+
+
+def traces():
+    """What a pool has, by kind: how many, or the names."""
+    maps = Path("/proc/self/maps").read_text()
+    return {
+        "children": len(children()),
+        "threads": sum(thread.name.startswith("batchup") for thread in threading.enumerate()),
+        "shared memory": frozenset(os.listdir("/dev/shm")),
+        "open files": len(_open_files()),
+        "mapped": maps.count("memfd:batchup") if not children() else 0,
+    }
+
+
+def more(after, before):
+    """What there is now that was not there before."""
+    return {
+        kind: (before[kind], after[kind])
+        for kind in after
+        if (after[kind] - before[kind] if kind == "shared memory" else after[kind] > before[kind])
+    }
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(request):
+    if not Path("/proc/self/fd").exists():
+        yield
+        return
+    before = traces()
+    yield
+    if more(traces(), before):  # an exception that is in a cycle with its frame, or what needs a moment
+        gc.collect()
+        assert eventually(lambda: not more(traces(), before)), more(traces(), before)

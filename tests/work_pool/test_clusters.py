@@ -1,0 +1,193 @@
+"""Dask and Ray: a real cluster of worker processes on this machine."""
+
+import os
+import signal
+import threading
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchup import data_source, ops, work_pool
+from tests.conftest import eventually, traces
+from tests.pipelines import build, recipes
+from tests.work_pool.scripts import ROOT
+from tests.work_pool.test_faults import ERRORS, UNREBUILDABLE, UNSENDABLE, at, blocks, check, received
+from tests.work_pool.test_law_4 import some
+
+X = np.arange(120_000, dtype=np.float32).reshape(300, 400)
+
+
+@contextmanager
+def _importable():
+    """Workers import the tests, as those of a user import his modules."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        yield
+
+
+@pytest.fixture(scope="module")
+def dask_pool():
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    import dask
+
+    with (
+        _importable(),
+        warnings.catch_warnings(),
+        dask.config.set({"distributed.scheduler.allowed-failures": 3}),
+    ):
+        warnings.simplefilter("ignore")  # of Dask's own
+        with (
+            distributed.LocalCluster(
+                n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield work_pool.DaskPool(client)
+
+
+@pytest.fixture(scope="module")
+def ray_pool():
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with _importable(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Ray's own
+        with work_pool.RayPool(
+            num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False
+        ) as pool:
+            list(range(4) | ops.map(abs) | ops.parallel(pool))
+            yield pool
+
+
+@pytest.fixture(scope="module", params=["dask_pool", "ray_pool"])
+def pool(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left():
+    """Of ours. The cluster, which is not, opens and closes connections and processes as it likes."""
+    before = traces()["threads"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+    assert traces()["threads"] == before
+
+
+@settings(max_examples=8)
+@given(recipe=recipes, buffer=st.integers(1, 40))
+def test_law_4(pool, recipe, buffer):
+    assert some(build(recipe) | ops.parallel(pool, buffer)) == some(build(recipe))
+
+
+def test_batches_are_writable_and_ones_own(pool):
+    stream = ops.indices(300) | ops.shuffle(1) | ops.chunk(64) | ops.gather(X)
+    kept = []
+    for (a,), (b,) in zip(stream, stream | ops.parallel(pool, 3), strict=True):
+        np.testing.assert_array_equal(a, b)
+        b[...] = -1
+        kept.append(b)
+    assert all((b == -1).all() for b in kept)
+    assert X.min() == 0
+
+
+def test_parallel_data_source(pool):
+    par = pool.parallel_data_source(data_source.ArrayDataSource([X]).map(np.negative), 4)
+    [found] = par.batch_map_concat(lambda x: x, batch_size=64)
+    np.testing.assert_array_equal(found, -X)
+
+
+def test_work_stream(pool):
+    assert list(pool.work_stream((pow, (n, 2)) for n in range(6)).retrieve_iter()) == [
+        0,
+        1,
+        4,
+        9,
+        16,
+        25,
+    ]
+
+
+@pytest.mark.parametrize("fault", ERRORS)
+def test_an_exception_comes_at_its_batch(pool, fault):
+    happens, kind, says = ERRORS[fault]
+    if fault in UNREBUILDABLE:
+        kind, says = work_pool.WorkError, UNREBUILDABLE[fault]
+    check(blocks(4, happens) | ops.parallel(pool, 3), 4, kind, says.lstrip("^"))
+
+
+@pytest.mark.parametrize("fault", UNSENDABLE)
+def test_a_result_that_cannot_be_pickled_is_named(pool, fault):
+    happens, says = UNSENDABLE[fault]
+    check(blocks(4, happens) | ops.parallel(pool, 3), 4, TypeError, says)
+
+
+def test_work_that_cannot_be_pickled_is_named_at_once(pool):
+    lock = threading.Lock()
+    with pytest.raises(TypeError, match=r"the stage map\(<lambda>\) can't be: "):
+        ops.indices(4) | ops.chunk(2) | ops.map(lambda b: lock) | ops.parallel(pool)
+
+
+@pytest.mark.parametrize("buffer", [1, 4])
+def test_a_worker_that_is_killed_loses_and_repeats_nothing(pool, buffer, tmp_path):
+    def dies_once(block):
+        if block[0] == 10 and not (tmp_path / "died").exists():
+            (tmp_path / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block[0]
+
+    stream = ops.indices(40) | ops.chunk(2) | ops.map(dies_once) | ops.parallel(pool, buffer)
+    assert list(stream) == list(range(0, 40, 2))
+    assert (tmp_path / "died").exists()
+
+
+def test_a_timeout_names_the_batch(pool, tmp_path):
+    def waits():
+        while not (tmp_path / "go on").exists():
+            threading.Event().wait(0.01)
+
+    stream = blocks(2, waits) | ops.parallel(pool, 1, timeout=5)
+    assert next(iter(stream)) == 0
+    impatient = blocks(2, waits) | ops.skip(2) | ops.parallel(pool, 1, timeout=0.5)
+    items, error = received(impatient)
+    (tmp_path / "go on").touch()
+    assert items == []
+    assert type(error) is TimeoutError
+    assert "at item 0 of " in error.__notes__[0]
+
+
+def test_break_cancels_what_was_not_begun(pool, tmp_path):
+    def note(block):
+        (tmp_path / str(block[0])).touch()
+        while not (tmp_path / "go on").exists():
+            threading.Event().wait(0.01)
+
+    it = iter(ops.indices(40) | ops.chunk(2) | ops.map(note) | ops.parallel(pool, 15))
+    assert eventually(lambda: os.listdir(tmp_path))
+    it.close()
+    (tmp_path / "go on").touch()
+    assert list(blocks(-1, None) | ops.map(int) | ops.parallel(pool)) == [2 * n for n in range(9)]
+    assert len(os.listdir(tmp_path)) < 15
+
+
+def test_they_read_as_they_are_written(pool):
+    assert repr(pool) in ("DaskPool(<Client>)", "RayPool()")
+    assert at(1, None)([0]) == 0
+
+
+def test_what_is_no_cluster(request):
+    with pytest.raises(TypeError, match=r"DaskPool: expected a distributed.Client; got 3"):
+        work_pool.DaskPool(3)
+
+
+def test_ray_that_runs_already_takes_no_options_and_goes_on(ray_pool):
+    import ray
+
+    with pytest.raises(ValueError, match="RayPool: expected no options"):
+        work_pool.RayPool(num_cpus=1)
+    with work_pool.RayPool() as other:
+        assert list(range(3) | ops.map(abs) | ops.parallel(other)) == [0, 1, 2]
+    assert ray.is_initialized()

@@ -1,0 +1,129 @@
+"""Law 4: `s | parallel(pool)` is `s`, for every pool, any number of workers, any buffer."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchup import ops, work_pool
+from tests.pipelines import arrays_in, build, plain, recipes, wild_recipes
+
+SOME = 25
+
+
+def _spawned():
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+POOLS = {
+    "1 thread": lambda: work_pool.WorkerThreadPool(1),
+    "2 threads": lambda: work_pool.WorkerThreadPool(2),
+    "5 threads": lambda: work_pool.WorkerThreadPool(5),
+    "1 process": lambda: work_pool.WorkerProcessPool(1),
+    "2 processes": lambda: work_pool.WorkerProcessPool(2),
+    "3 processes": lambda: work_pool.WorkerProcessPool(3),
+    "2 processes, no shared memory": lambda: work_pool.WorkerProcessPool(2, max_bytes=0),
+    "executor of threads": lambda: work_pool.ExecutorPool(ThreadPoolExecutor(2)),
+    "executor of processes": lambda: work_pool.ExecutorPool(_spawned()),
+}
+
+
+@pytest.fixture(scope="module", params=POOLS)
+def pool(request):
+    with POOLS[request.param]() as pool:
+        list([1, 2, 3] * 5 | ops.map(abs) | ops.parallel(pool))  # some start when there is work
+        yield pool
+        if isinstance(pool, work_pool.ExecutorPool):
+            pool.executor.shutdown()
+
+
+def some(stream):
+    return [plain(item) for item in islice(stream, SOME)]
+
+
+@settings(max_examples=60)
+@given(recipe=recipes | wild_recipes, buffer=st.integers(1, 40))
+def test_law_4(pool, recipe, buffer):
+    assert some(build(recipe) | ops.parallel(pool, buffer)) == some(build(recipe))
+
+
+@settings(max_examples=30)
+@given(recipe=recipes | wild_recipes, buffer=st.integers(1, 9), k=st.integers(0, 12))
+def test_law_4_with_stages_by_position_after_it(pool, recipe, buffer, k):
+    stream = build(recipe)
+    if stream.pure:
+        parallel = stream | ops.parallel(pool, buffer)
+        assert some(parallel | ops.skip(k)) == some(stream | ops.skip(k))
+        assert some(parallel | ops.repeat(2)) == some(stream | ops.repeat(2))
+        assert some(ops.zip(parallel, parallel)) == some(ops.zip(stream, stream))
+
+
+@settings(max_examples=30)
+@given(recipe=recipes, buffer=st.integers(1, 9))
+def test_law_8_writing_into_a_batch_changes_nothing_else(pool, recipe, buffer):
+    stream = build(recipe) | ops.parallel(pool, buffer)
+    untouched = some(stream)
+    seen = []
+    for item in stream:
+        seen.append(plain(item))
+        for array in arrays_in(item):
+            assert array.flags.writeable
+            array[...] = -1
+    assert seen[:SOME] == untouched
+    assert some(stream) == untouched
+
+
+def test_a_batch_by_its_number_is_made_here(pool):
+    import os
+
+    stream = list(range(5)) | ops.map(lambda n: (n, os.getpid())) | ops.parallel(pool)
+    assert stream[3] == (3, os.getpid())
+    assert (stream | ops.skip(1))[1] == (2, os.getpid())
+    assert ops.zip(stream, [7])[0][1] == os.getpid()
+    assert ops.choose(stream, stream)[1] == (0, os.getpid())
+
+
+def test_two_streams_at_once_and_the_same_stream_twice(pool):
+    X = np.arange(90).reshape(30, 3)
+    stream = ops.indices(30) | ops.shuffle(1) | ops.chunk(4) | ops.gather(X) | ops.parallel(pool, 3)
+    other = stream | ops.skip(2)
+    pairs = list(zip(stream, stream, other, strict=False))
+    assert [plain(a) for a, _, _ in pairs] == [plain(b) for _, b, _ in pairs] == some(stream)[:6]
+    assert [plain(c) for _, _, c in pairs] == some(stream)[2:]
+
+
+def test_a_generator_that_the_plan_draws_from_stays_with_the_caller(pool):
+    serial, parallel = np.random.RandomState(3), np.random.RandomState(3)
+    for epoch in range(3):
+        batches = ops.indices(20) | ops.shuffle(serial) | ops.chunk(6)
+        again = ops.indices(20) | ops.shuffle(parallel) | ops.chunk(6) | ops.parallel(pool)
+        assert some(batches) == some(again), epoch
+    assert serial.randint(1000) == parallel.randint(1000)
+
+
+def test_random_maps_on_both_sides_of_parallel(pool):
+    """They are told apart as they are without it: by how many came before, and by the member."""
+
+    def noise(*batch, rng):
+        return (*batch, rng.integers(1000, size=3))
+
+    def stream(*stage):
+        def noisy(source):
+            for one in (ops.map(noise, rng=1), *stage, ops.skip(1), ops.map(noise, rng=1)):
+                source = source | one
+            return source
+
+        member = noisy(ops.indices(30) | ops.shuffle(2) | ops.chunk(4) | ops.gather(np.arange(30)))
+        inner = ops.zip(member, ops.choose(member, member), flatten=False, trim=False)
+        return noisy(ops.zip(inner, member, flatten=False, trim=False))
+
+    def text(stream):
+        return [repr(item) for item in stream]
+
+    parallel = stream(ops.parallel(pool, 3))
+    assert text(parallel) == text(stream())
+    assert repr(parallel[1]) == text(stream())[1]

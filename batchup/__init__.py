@@ -1,9 +1,10 @@
 """Mini-batches for training neural networks, as a toolkit of iterator combinators.
 
 `batchup.ops` is the algebra: sources and stages, composed with `|`. `batchup.data_source` and
-`batchup.sampling` have names for the usual compositions; `batchup.datasets` has data.
+`batchup.sampling` have names for the usual compositions, `batchup.work_pool` has pools that do the work,
+`batchup.datasets` has data.
 """
 
-from batchup import data_source, ops, sampling
+from batchup import data_source, ops, sampling, work_pool
 
-__all__ = ["data_source", "ops", "sampling"]
+__all__ = ["data_source", "ops", "sampling", "work_pool"]

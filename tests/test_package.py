@@ -6,6 +6,7 @@ import sys
 import pytest
 
 LATER = ["tqdm", "toolz", "more_itertools", "numpy.random", "multiprocessing", "urllib.request", "h5py"]
+LATER += ["concurrent.futures", "ctypes", "loky", "cloudpickle", "dask", "distributed", "ray"]
 
 
 @pytest.mark.parametrize("name", LATER)
@@ -23,6 +24,7 @@ def test_the_rooms_are_there_after_one_import():
     assert batchup.ops.indices(3).num_samples == 3
     assert batchup.data_source.ArrayDataSource
     assert batchup.sampling.StandardSampler
+    assert batchup.work_pool.WorkerThreadPool
 
 
 def test_ops_imports_no_preset():

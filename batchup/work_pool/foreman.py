@@ -21,55 +21,17 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
-from batchup.ops.plan import record
 from batchup.work_pool.errors import WorkerDied, end_of
 from batchup.work_pool.process import Process
 from batchup.work_pool.sharing import Segment
+from batchup.work_pool.tasks import Assignment, Line, Task
 
-__all__ = ["Assignment", "Foreman", "Line", "Task"]
+__all__ = ["Foreman"]
 
-# How much work a worker has in hand: so that it does not wait for the next batch, nor, where batches
-# are small, for each of them.
-SECONDS_IN_HAND = 0.005
-TASKS_IN_HAND = 64
 # A worker that is busy reads nothing. This much fits into its socket, so that sending never waits.
 BYTES_IN_HAND = 64 * 1024
 
 GRACE = 1.0  # seconds for idle workers to end by themselves
-
-
-class Assignment:
-    """The work of one stream, as it is sent to each worker once."""
-
-    def __init__(self, key: int, packed: bytes, segments: list[Segment]):
-        self.key = key
-        self.packed = packed
-        self.segments = segments
-        self.size = len(packed)
-        self.seconds = 1.0  # an item, as far as is known
-
-    def learn(self, seconds: float) -> None:
-        self.seconds = seconds if self.seconds == 1.0 else 0.8 * self.seconds + 0.2 * seconds
-
-    @property
-    def tasks_in_hand(self) -> int:
-        return max(2, min(TASKS_IN_HAND, int(SECONDS_IN_HAND / max(self.seconds, 1e-6))))
-
-
-class Line:
-    """One iteration; `broken` says which death of a worker it has to report with its next item."""
-
-    def __init__(self) -> None:
-        self.broken: str | None = None
-
-
-@record
-class Task:
-    number: int
-    line: Line
-    assignment: Assignment
-    packed: bytes
-    future: Future[Any]
 
 
 class Foreman:
@@ -84,7 +46,8 @@ class Foreman:
         self._watched: set[int] = set()
         self._stuck: deque[Future[Any]] = deque()
         self._lines: set[Line] = set()
-        self._lines_lock = threading.Lock()
+        # Reentrant, as an iteration may end wherever memory is freed: in this thread too.
+        self._lines_lock = threading.RLock()
         self._workers: list[Process] = []
         self._unable: str | None = None  # why no worker is started, until the next iteration begins
         self._closing = False
@@ -220,14 +183,13 @@ class Foreman:
                 or worker.bytes_in_hand + size > BYTES_IN_HAND
             ):
                 break
-            if not _begin(task.future):
+            if not task.begin():
                 queue.popleft()
                 continue
             messages = outgoing.setdefault(worker, [])
             if not known:
                 worker.known.add(task.assignment.key)
-                with suppress(OSError):  # its end will be seen
-                    worker.send_segments(task.assignment.segments)
+                worker.send_segments(task.assignment.segments)
                 messages.append(("work", task.assignment.key, task.assignment.packed))
             messages.append(
                 ("do", task.number, task.assignment.key, task.packed, worker.take_released())
@@ -236,9 +198,9 @@ class Foreman:
             queue.popleft()
             worker.bytes_in_hand += size
             if worker.bytes_in_hand > BYTES_IN_HAND:
-                _send(worker, outgoing.pop(worker))
+                worker.send(outgoing.pop(worker))
         for worker, messages in outgoing.items():
-            _send(worker, messages)
+            worker.send(messages)
 
     def _listen(self, worker: Process, is_end: bool) -> None:
         """Take what a worker has said; all of it, and bury the worker, where it has ended."""
@@ -285,8 +247,9 @@ class Foreman:
             self._selector.unregister(worker.pidfd)
         status = worker.end()
         said = f"the worker process {worker.pid} {end_of(status)}"
+        idle = f"{said} between two batches"
         if not worker.ready:  # the next might, too, and the next
-            self._unable = f"{said} while it started"
+            self._unable = idle = f"{said} while it started"
         tasks = worker.tasks
         at_work = tasks.popleft() if tasks else None
         if at_work is not None and not at_work.future.done():
@@ -294,8 +257,8 @@ class Foreman:
         if not worker.dismissed:
             with self._lines_lock:
                 for line in self._lines - ({at_work.line} if at_work else set()):
-                    line.broken = f"{said} between two batches"
-        self._queue.extendleft(reversed(tasks))
+                    line.broken = idle
+        self._queue.extendleft(task for task in reversed(tasks) if task.line in self._lines)
 
     def _end_stuck(self) -> None:
         while self._stuck:
@@ -311,13 +274,13 @@ class Foreman:
             for worker in self._workers:
                 if key in worker.known:
                     worker.known.discard(key)
-                    _send(worker, [("forget", key)])
+                    worker.send([("forget", key)])
 
     def _fail_queue(self, why: str) -> None:
         while self._queue:
-            future = self._queue.popleft().future
-            if _begin(future):
-                future.set_exception(WorkerDied(why))
+            task = self._queue.popleft()
+            if task.begin():
+                task.future.set_exception(WorkerDied(why))
 
     def _dismiss_all(self) -> None:
         """Close the sockets, which ends workers that are idle; and kill those that are not, soon."""
@@ -336,13 +299,3 @@ class Foreman:
         self._selector.close()
         self._alarm.close()
         self._woken_by.close()
-
-
-def _begin(future: Future[Any]) -> bool:
-    """Whether it is still wanted. What a dead worker had in hand was begun before, in a way."""
-    return future.running() or future.set_running_or_notify_cancel()
-
-
-def _send(worker: Process, messages: list[tuple[Any, ...]]) -> None:
-    with suppress(OSError):  # its end will be seen
-        worker.wire.send(*messages)

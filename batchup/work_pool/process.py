@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -38,11 +39,15 @@ class Process:
         self.slabs: dict[int, Any] = {}
         self._released: deque[int] = deque()
 
+    def send(self, messages: list[tuple[Any, ...]], files: Iterable[int] = ()) -> None:
+        with suppress(OSError):  # it has ended, which will be seen
+            self.wire.send(*messages, files=files)
+
     def send_segments(self, segments: list[Segment]) -> None:
         for segment in segments:
             if segment.key not in self.known:
                 self.known.add(segment.key)
-                self.wire.send(("segment", segment.key, segment.size), files=[segment.file])
+                self.send([("segment", segment.key, segment.size)], [segment.file])
 
     def take_slab(self, number: int, size: int) -> None:
         file = self.wire.take_file()

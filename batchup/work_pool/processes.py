@@ -16,8 +16,9 @@ from batchup.work_pool.base import WorkerPool, number_of_workers
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from batchup.work_pool.foreman import Assignment, Foreman, Line
+    from batchup.work_pool.foreman import Foreman
     from batchup.work_pool.packing import Kept
+    from batchup.work_pool.tasks import Assignment, Line
 
 __all__ = ["WorkerProcessPool"]
 
@@ -69,10 +70,10 @@ class WorkerProcessPool(WorkerPool):
         return self._employ(work, where, Kept())
 
     def _employ(self, work: Any, where: str, kept: Kept) -> Crew:
-        from batchup.work_pool.foreman import Assignment
         from batchup.work_pool.packing import Packer
         from batchup.work_pool.sharing import Segment, next_key
         from batchup.work_pool.shipping import pack_work
+        from batchup.work_pool.tasks import Assignment
 
         segments: list[Segment] = []
         packed = pack_work(work, where, partial(Packer, kept=kept, segments=segments))

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.ops.checks import describe
-from batchup.work_pool.memory import new_file, view_of
 
 __all__ = ["Segment", "SharedMap", "new_segment", "next_key", "share"]
 
@@ -22,6 +21,8 @@ class Segment:
     """Shared memory with a key, under which workers know it. Its file is closed when it is dropped."""
 
     def __init__(self, size: int):
+        from batchup.work_pool.memory import new_file
+
         self.key = next_key()
         self.size = size
         self.file = new_file(size)
@@ -54,7 +55,7 @@ def share(array: NDArray[Any]) -> NDArray[Any]:
     segment = new_segment(array.nbytes, describe(array))
     memory = SharedMap(segment.file, max(segment.size, 1))
     memory.segment = segment
-    shared = view_of(memory, array.shape, array.dtype, 0)
+    shared: NDArray[Any] = np.ndarray(array.shape, array.dtype, memory)
     shared[...] = array
     return shared
 

@@ -264,11 +264,15 @@ class Chosen(Plan):
             yield from islice(self._choices(pass_, 0), k, None)
             return
         given, turns = self._in_proportion(pass_, k) if self.stratified else self._in_rounds(pass_, k)
+        # If one had nothing left at a turn before position k, that was the end. So each is asked for its
+        # last item before k; of a checkpoint, though, we know that k was reached, and must not draw.
+        ended_before = 1 if self.traits.pure else 0
         members = []
         for plan, n in builtins.zip(self.plans, given, strict=True):
-            member = plan.start(pass_, max(0, n - 1))
-            if n and not list(islice(member, 1)):
-                return  # at some turn before position k it had nothing left, and that was the end
+            look = min(n, ended_before)
+            member = plan.start(pass_, n - look)
+            if look and next(member, _END) is _END:
+                return
             members.append(member)
         for turn in turns:
             item = next(members[turn], _END)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.ops.checks import as_labels, describe
+from batchup.ops.checks import as_labels, describe, fingerprint
 from batchup.ops.orders import Repeated, Shuffled
 from batchup.ops.plan import Plan, Traits, record
 from batchup.ops.randomness import Shuffle, as_rng, member_shuffle, shuffle_text
@@ -45,14 +45,16 @@ def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -
         raise ValueError("stratify: expected rng=, a seed or a generator")
     counts = np.bincount(labels)
     shares = _shares(proportions, counts)
+    of_class = np.split(labels.argsort(kind="stable"), counts.cumsum()[:-1])
     plans = []
     for member in np.flatnonzero(shares):
         own = as_rng(member_shuffle(rng, int(member), "stratify"), "stratify")
         assert own is not None
-        plans.append(Repeated(Shuffled(Blocks((np.flatnonzero(labels == member),)), own), -1))
+        plans.append(Repeated(Shuffled(Blocks((of_class[member],)), own), -1))
     text = f"stratify({describe(labels)}, {shuffle_text(rng)}"
     text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
-    return Stream(Strata(tuple(plans), shares[shares > 0], len(labels)), text=text)
+    plan = Strata(tuple(plans), shares[shares > 0], len(labels))
+    return Stream(plan, text=text, identity=f"{text} {fingerprint(labels, shares)}")
 
 
 def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[np.float64]:

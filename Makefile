@@ -1,5 +1,7 @@
 # Each target builds its own virtual environment: a fresh clone and python3 are all it takes.
 PYTHON ?= python3
+# Further packages for the tests, such as torch==2.13.0, whose checks are skipped without them.
+WITH ?=
 
 .PHONY: demo test clean
 
@@ -19,7 +21,7 @@ test: .venv/ready
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]' $(WITH)
 	touch $@
 
 clean:

@@ -126,12 +126,11 @@ def take_loop(case: Case, sources: Any, shuffled: bool) -> Callable[[], None]:
     def shuffled_epoch() -> None:
         for X, y in sources:
             n = len(X)
-            # As methods: the same code, without half a microsecond for the function around it.
-            take_X, take_y = X.take, y.take
+            take = np.take
             order = rng.permutation(n)
             for start in range(0, n, size):
                 block = order[start : start + size]
-                batch = take_X(block, axis=0), take_y(block, axis=0)  # noqa: F841
+                batch = take(X, block, axis=0), take(y, block, axis=0)  # noqa: F841
 
     def in_order_epoch() -> None:
         for X, y in sources:

@@ -50,13 +50,18 @@ def _open_files():
     return [name for name in found if not name.startswith("/") or name.startswith("/memfd:")]
 
 
+def _ours(name):
+    """Of the files in /dev/shm, which are everybody's on the machine, those made by this process."""
+    return "batchup" in name or f"-{os.getpid()}-" in name
+
+
 def traces():
     """What a pool has, by kind: how many, or the names."""
     maps = Path("/proc/self/maps").read_text()
     return {
         "children": len(children()),
         "threads": sum(thread.name.startswith("batchup") for thread in threading.enumerate()),
-        "shared memory": frozenset(os.listdir("/dev/shm")),
+        "shared memory": frozenset(filter(_ours, os.listdir("/dev/shm"))),
         "open files": len(_open_files()),
         "mapped": maps.count("memfd:batchup") if not children() else 0,
     }

@@ -76,6 +76,10 @@ class Chunked(DerivedPlan):
         return self.size
 
     def items(self, pass_: int, k: int) -> Iterator[Block]:
+        chunks = self._chunks(pass_, k)
+        return self.to_the_end(chunks, k) if self.drop_last else chunks
+
+    def _chunks(self, pass_: int, k: int) -> Iterator[Block]:
         size = self.size
         at, i = self.up.seek(k * size) if k else (0, 0)
         pieces: list[Block] = []  # of the block that goes across a seam

@@ -79,7 +79,7 @@ class StreamIterator(Iterator[Any]):
         except Exception as error:
             self._failed(error, item)
         self._position += 1
-        if self._recording is not None:
+        if self._recording is not None and self._recording.news:
             self._recording.receive()
         return batch
 

@@ -105,7 +105,8 @@ class Zipped(JointPlan):
         return min((n for plan in self.plans if (n := plan.samples) is not None), default=None)
 
     def items(self, pass_: int, k: int) -> Iterator[Any]:
-        return builtins.zip(*[plan.start(pass_, k) for plan in self.plans], strict=False)
+        members = [plan.start(pass_, k) for plan in self.plans]
+        return self.to_the_end(builtins.zip(*members, strict=False), k)
 
 
 @record
@@ -253,16 +254,23 @@ class Chosen(JointPlan):
         counts = [plan.samples for plan in self.plans]
         return None if None in counts else sum(count for count in counts if count is not None)
 
-    def items(self, pass_: int, k: int) -> Iterator[Choice]:
+    def items(self, pass_: int, k: int) -> Iterator[Any]:
+        return self.to_the_end(self._choices(pass_, k), k)
+
+    def _choices(self, pass_: int, k: int) -> Iterator[Choice]:
         if k and self.rng is not None and not self.rng.began(pass_):
-            yield from islice(self.items(pass_, 0), k, None)
+            yield from islice(self._choices(pass_, 0), k, None)
             return
         given, turns = self._in_proportion(pass_, k) if self.stratified else self._in_rounds(pass_, k)
+        # If one had nothing left at a turn before position k, that was the end. So each is asked for its
+        # last item before k; of a checkpoint, though, we know that k was reached, and must not draw.
+        ended_before = 1 if self.traits.pure else 0
         members = []
         for plan, n in builtins.zip(self.plans, given, strict=True):
-            member = plan.start(pass_, max(0, n - 1))
-            if n and not list(islice(member, 1)):
-                return  # at some turn before position k it had nothing left, and that was the end
+            look = min(n, ended_before)
+            member = plan.start(pass_, n - look)
+            if look and next(member, _END) is _END:
+                return
             members.append(member)
         for turn in turns:
             item = next(members[turn], _END)

@@ -99,6 +99,15 @@ class Plan(ABC):
             return self.items(pass_, k)
         return islice(self.items(pass_, 0), k, None)
 
+    def to_the_end(self, items: Iterator[Any], k: int) -> Iterator[Any]:
+        """The items from position `k` on, up to the length where it is known.
+
+        To find the end by asking for one more could draw from a generator, which going on from a
+        checkpoint at the end would not.
+        """
+        length = self.length
+        return islice(items, max(0, length - k)) if isinstance(length, int) else items
+
     def number(self, pass_: int, k: int) -> int:
         """The number of an item among those of all passes: what keyed orders are keyed by."""
         length = self.length

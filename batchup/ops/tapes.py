@@ -34,8 +34,9 @@ Draw = Callable[[Any], Any]  # of a generator
 class Tape:
     """The draws from one generator during one iteration."""
 
-    def __init__(self, generator: Any):
+    def __init__(self, generator: Any, recording: Recording):
         self.generator = generator
+        self.recording = recording
         self.drawn = 0
         self.stages: list[Recorded] = []
         self._snapshots: deque[tuple[int, Any]] = deque()  # (number of the draw, state before it)
@@ -49,6 +50,7 @@ class Tape:
             self._forget(min(stage.oldest() for stage in self.stages))
         self._after_large = large
         self._draws.append(make)
+        self.recording.news = True
         self.drawn += 1
         return make(self.generator)
 
@@ -187,6 +189,7 @@ class _Given(DerivedPlan):
     """Above a plan ahead: says when the item is given out."""
 
     received: Received
+    recording: Recording
 
     def items(self, pass_: int, k: int) -> Iterator[Any]:
         items = self.up.start(pass_, k)
@@ -195,6 +198,7 @@ class _Given(DerivedPlan):
     def _noting(self, items: Iterator[Any]) -> Iterator[Any]:
         for item in items:
             self.received.gave()
+            self.recording.news = True
             yield item
 
 
@@ -204,6 +208,8 @@ class Recording:
     def __init__(self, plan: Plan, draws: list[tuple[Key, Any]] | None = None):
         self.tapes: list[Tape] = []
         self.stages: list[Recorded] = []
+        # Whether anything was drawn, or given by a plan ahead, since the last item was received.
+        self.news = False
         self._draws = draws
         self._received = Received(self.tapes)
         self._aheads: list[Received] = []
@@ -225,14 +231,14 @@ class Recording:
                 changes[field.name] = tuple(self._recorded(part, received) for part in value)
         if plan.ahead:
             changes["up"] = _Planned(changes["up"], received)
-            return _Given(replace(plan, **changes), received)  # type: ignore[type-var]
+            return _Given(replace(plan, **changes), received, self)  # type: ignore[type-var]
         return replace(plan, **changes)  # type: ignore[type-var]
 
     def _stage(self, rng: Stateful, received: Received) -> Recorded:
         generator = rng.source()
         tape = next((tape for tape in self.tapes if tape.generator is generator), None)
         if tape is None:
-            tape = Tape(generator)
+            tape = Tape(generator, self)
             self.tapes.append(tape)
         loaded = None if self._draws is None else self._draws[len(self.stages)]
         stage = Recorded(tape, received, loaded)
@@ -241,6 +247,7 @@ class Recording:
 
     def receive(self) -> None:
         """The caller has received an item."""
+        self.news = False
         self._received.receive(ahead=False)
         for received in self._aheads:
             received.receive(ahead=True)

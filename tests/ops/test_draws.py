@@ -1,0 +1,135 @@
+"""sample without replacement, and stratify."""
+
+from collections import Counter
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+
+from batchup import ops
+
+
+def test_a_weighted_order_is_a_permutation_and_each_pass_another():
+    stream = ops.sample([1, 5, 2, 0, 3], 7, replace=False) | ops.repeat(3)
+    orders = [order.tolist() for order in stream]
+    assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
+    assert all(order[-1] == 3 for order in orders)  # weighs nothing
+    assert stream.num_samples == 15
+    assert [order.tolist() for order in stream] == orders
+    assert stream[2].tolist() == orders[2]
+    assert (
+        len({tuple(order) for order in ops.sample(np.ones(9), 7, replace=False) | ops.repeat(9)}) == 9
+    )
+
+
+def test_weighted_orders_follow_the_law_of_draws_without_replacement():
+    weights = np.array([1.0, 2.0, 3.0])
+    n = 12_000
+    found = Counter(tuple(order) for order in ops.sample(weights, 5, replace=False) | ops.repeat(n))
+    chi_square = 0.0
+    for order in permutations(range(3)):
+        left, probability = weights.sum(), 1.0
+        for i in order:
+            probability *= weights[i] / left
+            left -= weights[i]
+        chi_square += (found[order] - n * probability) ** 2 / (n * probability)
+    assert chi_square < 20.5  # 5 degrees of freedom, p = 0.001
+
+
+def test_weighted_orders_of_a_subset_and_from_a_generator():
+    subset = ops.sample([1, 2, 3], 4, indices=[30, 10, 20], replace=False)
+    assert sorted(subset[0]) == [10, 20, 30]
+    rng = np.random.RandomState(3)
+    first, second = (ops.sample(np.ones(30), rng, replace=False)[0].tolist() for _ in range(2))
+    assert first != second
+    assert repr(subset) == "sample(<3 int64>, 4, <3 int64>, replace=False)"
+
+
+def test_more_than_2_to_the_24_weights():
+    weights = np.zeros(2**24 + 5, np.float32)
+    weights[[3, 2**24 + 2]] = 1
+    drawn = (ops.sample(weights, 1) | ops.chunk(1000))[0]
+    assert set(drawn) == {3, 2**24 + 2}
+    assert set((ops.sample(weights, 1, replace=False) | ops.chunk(2))[0]) == {3, 2**24 + 2}
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7, 12])
+def test_stratified_batches_have_the_counts_that_their_size_allows(size):
+    y = np.repeat([0, 1, 2, 4], [50, 3, 11, 7])
+    for shares in (None, [0.5, 0.25, 0.125, 0, 0.125], [1, 2, 3, 0, 0]):
+        exact = np.array(
+            [0.25, 0.25, 0.25, 0, 0.25] if shares is None else np.array(shares) / np.sum(shares)
+        )
+        stream = ops.stratify(y, 7, shares) | ops.chunk(size)
+        total = np.zeros(5)
+        for block in stream | ops.take(2048):
+            counts = np.bincount(y[block], minlength=5)
+            assert len(block) == size
+            assert (np.abs(counts - size * exact) < 1).all()
+            total += counts
+        assert (np.abs(total / 2048 - size * exact) < 0.002).all()
+
+
+def test_each_class_goes_through_all_of_its_samples_before_any_comes_again():
+    y = np.repeat([0, 1, 2], [6, 4, 9])
+    drawn = np.concatenate(list(ops.stratify(y, 3) | ops.chunk(5) | ops.take(60)))
+    for label, n in enumerate([6, 4, 9]):
+        own = drawn[y[drawn] == label]
+        passes = [tuple(own[i : i + n]) for i in range(0, len(own) - n + 1, n)]
+        assert all(sorted(order) == np.flatnonzero(y == label).tolist() for order in passes)
+        assert len(set(passes)) > 1
+
+
+def test_the_parts_of_a_shard_are_stratified_too():
+    y = np.repeat([0, 1, 2, 3], 100)
+    for rank in range(2):
+        for block in ops.stratify(y, 3) | ops.chunk(32) | ops.shard(rank, 2) | ops.take(20):
+            assert (np.abs(np.bincount(y[block], minlength=4) - 4) <= 1).all()
+
+
+@pytest.mark.parametrize("k", [0, 1, 7, 1023, 1024, 5000])
+def test_stratified_batches_start_anywhere(k):
+    y = np.repeat([0, 1, 2], [6, 4, 9])
+    stream = ops.stratify(y, 3, [1, 2, 4]) | ops.chunk(5)
+    whole = [block.tolist() for block in stream | ops.take(k + 3)]
+    assert stream[k].tolist() == whole[k]
+    assert [block.tolist() for block in stream | ops.skip(k) | ops.take(3)] == whole[k : k + 3]
+
+
+def test_classes_of_one_size_have_orders_of_their_own():
+    y = np.tile([0, 1], 40)
+    block = (ops.stratify(y, 3) | ops.chunk(80))[0]
+    zero, one = (block[y[block] == label] // 2 for label in (0, 1))
+    assert zero.tolist() != one.tolist()
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "text"),
+    [
+        (([0, 1], None), ValueError, "stratify: expected rng="),
+        (([0.5, 1], 1), TypeError, "stratify: y: expected labels"),
+        (([-1, 1], 1), ValueError, "sample 0 has -1"),
+        (([], 1), ValueError, "expected labels; got none"),
+        (
+            ([0, 1], 1, [1]),
+            ValueError,
+            r"expected 2 numbers >= 0, one a class, not all 0; got <1 float64>",
+        ),
+        (([0, 1], 1, [0, 0]), ValueError, r"got \[0.0, 0.0\]"),
+        (([0, 1], 1, [1, -1]), ValueError, r"got \[1.0, -1.0\]"),
+        (([0, 2], 1, [1, 1, 1]), ValueError, "class 1 has a share, but no samples"),
+        (([0, 1], 1, ["a", "b"]), TypeError, "expected 2 numbers"),
+    ],
+)
+def test_what_can_not_be_stratified(args, error, text):
+    with pytest.raises(error, match=text):
+        ops.stratify(*args)
+
+
+def test_small_cases_exhaustively():
+    for counts in product(range(1, 4), repeat=2):
+        y = np.repeat([0, 1], counts)
+        for size in range(1, 5):
+            for block in ops.stratify(y, 1) | ops.chunk(size) | ops.take(8):
+                found = np.bincount(y[block], minlength=2)
+                assert set(found) <= {size // 2, -(-size // 2)}

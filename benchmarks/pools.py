@@ -49,7 +49,7 @@ def read_image(path: str) -> np.ndarray:
     from PIL import Image
 
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize((224, 224)))
+        return np.array(image.convert("RGB").resize((224, 224)))
 
 
 def read_images(paths: list[str], block: Any) -> np.ndarray:

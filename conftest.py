@@ -11,7 +11,7 @@ settings.register_profile("batchup", deadline=None, max_examples=150)
 settings.load_profile("batchup")
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs-parallel.md"]
+    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md"]
 ).pytest()
 
 

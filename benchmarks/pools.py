@@ -15,8 +15,6 @@ import argparse
 import gc
 import json
 import multiprocessing
-import os
-import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -29,6 +27,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from arrays import machine
 
 from batchup import ops, work_pool
 
@@ -50,7 +49,7 @@ def read_image(path: str) -> np.ndarray:
     from PIL import Image
 
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize((224, 224)))
+        return np.array(image.convert("RGB").resize((224, 224)))
 
 
 def read_images(paths: list[str], block: Any) -> np.ndarray:
@@ -269,20 +268,6 @@ def measure(epochs: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
         for name in reversed(epochs) if number % 2 else epochs:
             times[name].append(milliseconds_a_batch(epochs[name]))
     return times
-
-
-def machine() -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__ if torch else None,
-    }
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ def _command(pid):
 
 
 def _open_files():
+    """Sockets, pipes, processes, shared memory; the files of a test are its own affair."""
     found = []
     for name in os.listdir("/proc/self/fd"):
         try:

@@ -1,4 +1,4 @@
-"""The benchmark runs, and leaves nobody out. What it measures is no matter for tests."""
+"""The benchmarks run, and leave nobody out. What it measures is no matter for tests."""
 
 import json
 import os
@@ -10,9 +10,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LOOPS = {"take loop", "fancy-index loop", "BatchUp"}
 
 
-def run(*arguments, tmp_path):
+def run(*arguments, tmp_path, name="arrays.py"):
     path = tmp_path / "results.json"
-    script = ROOT / "benchmarks" / "arrays.py"
+    script = ROOT / "benchmarks" / name
     command = [sys.executable, "-W", "error", script, "--quick", "--json", path, *arguments]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240)
@@ -40,3 +40,19 @@ def test_every_case_has_every_contender(tmp_path):
 def test_only_the_cases_asked_for(tmp_path):
     _, results = run("--cases", "small", tmp_path=tmp_path)
     assert {row["case"] for row in results["rows"]} == {"small"}
+
+
+def test_pools(tmp_path):
+    shown, results = run(name="pools.py", tmp_path=tmp_path)
+    measured = {(row["case"], row["contender"]) for row in results["rows"]}
+    ours = {
+        ("jpegs", "threads"),
+        ("python", "processes"),
+        ("large", "processes"),
+        ("memory", "threads"),
+    }
+    ours |= {("small", "threads"), ("small", "processes")}
+    assert measured >= {(case, f"BatchUp, {workers}") for case, workers in ours}
+    assert all(row["ms_a_batch"] > 0 and row["contender"] in shown for row in results["rows"])
+    # The others are beside DataLoader, where there is torch.
+    assert len(results["targets"]) >= 4

@@ -74,8 +74,8 @@ def _joint_traits(plans: tuple[Plan, ...], rng: Rng | None = None) -> Traits:
 
 
 @record
-class Zipped(Plan):
-    """Tuples of one item of each plan."""
+class JointPlan(Plan):
+    """A plan over several."""
 
     plans: tuple[Plan, ...]
 
@@ -84,6 +84,11 @@ class Zipped(Plan):
 
     def of_member(self, member: int) -> Plan:
         return replace(self, plans=tuple(plan.of_member(member) for plan in self.plans))
+
+
+@record
+class Zipped(JointPlan):
+    """Tuples of one item of each plan."""
 
     @property
     def traits(self) -> Traits:
@@ -219,18 +224,11 @@ _END = object()
 
 
 @record
-class Chosen(Plan):
+class Chosen(JointPlan):
     """Items of one plan at a time, each with the number of the plan that it is from."""
 
-    plans: tuple[Plan, ...]
     rng: Rng | None
     stratified: bool
-
-    def here(self) -> Plan:
-        return replace(self, plans=tuple(plan.here() for plan in self.plans))
-
-    def of_member(self, member: int) -> Plan:
-        return replace(self, plans=tuple(plan.of_member(member) for plan in self.plans))
 
     @property
     def traits(self) -> Traits:

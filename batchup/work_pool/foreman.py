@@ -121,9 +121,7 @@ class Foreman:
 
     def _check_open(self) -> None:
         if self._closing:
-            raise RuntimeError(
-                "the pool is closed: expected one that is open, to iterate over a stream"
-            )
+            raise RuntimeError("expected an open pool to iterate; this one is closed")
 
     def _wake(self) -> None:
         with suppress(OSError):  # it has been woken often enough, or it has ended

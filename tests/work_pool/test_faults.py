@@ -152,9 +152,15 @@ def _text(error):
 
 
 def check_it_goes_on(pool):
-    assert list(ops.indices(2 * N) | ops.chunk(2) | ops.map(at(-1, None)) | ops.parallel(pool)) == [
-        2 * n for n in range(N)
-    ]
+    assert list(blocks(-1, None) | ops.parallel(pool)) == [2 * n for n in range(N)]
+    if isinstance(pool, work_pool.WorkerProcessPool):
+        assert eventually(lambda: is_complete(pool))
+
+
+def is_complete(pool):
+    """Whether it has all its workers, and they have started."""
+    workers = list(pool._foreman._workers)
+    return len(workers) == pool.processes and all(worker.ready for worker in workers)
 
 
 matrix = [(position, buffer) for position in POSITIONS for buffer in BUFFERS]
@@ -231,7 +237,7 @@ def test_a_worker_that_is_killed_between_batches(pools, name, buffer, sign):
     pool = pools(name)
     it = iter(ops.indices(40) | ops.chunk(2) | ops.map(at(-1, None)) | ops.parallel(pool, buffer))
     assert next(it) == 0
-    assert eventually(lambda: idle(pool))
+    assert eventually(lambda: is_complete(pool) and idle(pool))
     victim = pool._foreman.pids()[-1]
     os.kill(victim, sign)
     assert eventually(lambda: victim not in pool._foreman.pids())

@@ -1,5 +1,6 @@
 """Law 4: `s | parallel(pool)` is `s`, for every pool, any number of workers, any buffer."""
 
+import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import islice
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchup import ops, work_pool
-from tests.pipelines import arrays_in, build, plain, recipes, wild_recipes
+from tests.pipelines import arrays_in, build, has_pool, plain, recipes, wild_recipes
 
 SOME = 25
 
@@ -127,3 +128,25 @@ def test_random_maps_on_both_sides_of_parallel(pool):
     parallel = stream(ops.parallel(pool, 3))
     assert text(parallel) == text(stream())
     assert repr(parallel[1]) == text(stream())[1]
+
+
+@settings(max_examples=40)
+@given(recipe=recipes | wild_recipes, buffer=st.integers(1, 9), k=st.integers(0, 12))
+def test_law_7_a_checkpoint_knows_no_pool(pool, recipe, buffer, k):
+    """One of a parallel stream goes on in a serial one, and the other way round."""
+    stream = build(recipe)
+    if stream.plan.traits.foreign or has_pool(recipe):  # one pool ahead of another
+        return
+    parallel = build(recipe) | ops.parallel(pool, buffer)
+    for before, after in (
+        (parallel, stream),
+        (build(recipe), build(recipe) | ops.parallel(pool, buffer)),
+    ):
+        it = iter(before)
+        for _ in islice(it, k):
+            pass
+        state = json.loads(json.dumps(it.state_dict()))
+        rest = some(it)
+        other = iter(after)
+        other.load_state_dict(state)
+        assert some(other) == rest

@@ -47,6 +47,7 @@ def _open_files():
             found.append(os.readlink(f"/proc/self/fd/{name}"))
         except OSError:  # that of the listing itself
             continue
+    # Not files with a path: those are of arrays that a test has mapped.
     return [name for name in found if not name.startswith("/") or name.startswith("/memfd:")]
 
 

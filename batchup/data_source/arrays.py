@@ -14,7 +14,13 @@ from batchup.ops.checks import Block, as_block, block_array, describe, whole_num
 from batchup.ops.items import Gather, gathering
 from batchup.ops.plan import Count, record
 from batchup.ops.randomness import Shuffle
-from batchup.sampling import AbstractSampler, StandardSampler, SubsetSampler, WeightedSampler
+from batchup.sampling import (
+    AbstractSampler,
+    StandardSampler,
+    StratifiedSampler,
+    SubsetSampler,
+    WeightedSampler,
+)
 
 __all__ = ["ArrayDataSource", "RandomAccessDataSource"]
 
@@ -64,6 +70,10 @@ class RandomAccessDataSource(StreamDataSource):
                 f"{name}: expected a weight for each of {self.length} samples; got {sampler!r}. "
                 "For some of the samples there is WeightedSubsetSampler"
             )
+        if isinstance(sampler, StratifiedSampler) and len(sampler.y) != self.length:
+            raise ValueError(
+                f"{name}: expected a label for each of {self.length} samples; got {sampler!r}"
+            )
         # Any seed will do: the weighted samplers want one.
         bound = sampler.stream(1, shuffle=0).plan.bound
         if bound is not None and bound > self.length:
@@ -106,7 +116,14 @@ class RandomAccessDataSource(StreamDataSource):
 
     def _blocks(self, batch_size: int, shuffle: Shuffle, shard: tuple[int, int] | None) -> ops.Stream:
         blocks = self.sampler.stream(batch_size, shuffle)
-        return blocks if shard is None else blocks | ops.shard(*shard)
+        if shard is None:
+            return blocks
+        if not isinstance(shard, tuple) or len(shard) not in (0, 2):
+            raise TypeError(
+                "shard: expected (index, count), or () for those that the environment names; "
+                f"got {shard!r}"
+            )
+        return blocks | ops.shard(*shard)
 
     def _reading(self) -> ops.Stage:
         """The stage that makes batches of index blocks."""

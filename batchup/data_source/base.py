@@ -54,6 +54,9 @@ class AbstractDataSource(ABC):
 
     def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
         """The `Stream` behind `batch_iterator`, to be continued with `|`."""
+        if kwargs.get("shard") is not None:
+            raise TypeError(f"shard: the batches of {self!r} come one after another, and have no parts")
+        kwargs.pop("shard", None)
         make = partial(self.batch_iterator, batch_size, **given(shuffle, kwargs))
         return stream_of_call(make, repr(self), samples=self.num_samples(**kwargs))
 
@@ -161,11 +164,16 @@ class StreamDataSource(AbstractDataSource):
     def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream: ...
 
     @abstractmethod
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+    def index_stream(
+        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+    ) -> ops.Stream:
         """The sample indices of each batch, as a stream."""
 
     def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
-        """The batches of an epoch: `iter(self.stream(batch_size, shuffle))`."""
+        """The batches of an epoch: `iter(self.stream(batch_size, shuffle))`.
+
+        `shard=(i, n)` is part i of n of every batch of `batch_size`; see `ops.shard`.
+        """
         return iter(self.stream(batch_size, shuffle, **kwargs))
 
     def batch_indices_iterator(
@@ -173,7 +181,7 @@ class StreamDataSource(AbstractDataSource):
     ) -> Iterator[Any]:
         """The sample indices of each batch of an epoch; TypeError where there is no random access.
 
-        `samples_by_indices_nomapping` makes the batches of them.
+        `samples_by_indices_nomapping` makes the batches of them (but for the noise of a random map).
         """
         if not self.is_random_access:
             self._refuse("batch_indices_iterator")
@@ -220,8 +228,10 @@ class MapDataSource(StreamDataSource):
     def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
         return self.source.stream(batch_size, shuffle, **kwargs) | self._stage
 
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        return index_stream(self.source, batch_size, shuffle)
+    def index_stream(
+        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+    ) -> ops.Stream:
+        return index_stream(self.source, batch_size, shuffle, shard)
 
     def samples_by_indices(self, indices: Any) -> Any:
         """`fn` of the batch of the samples at these places."""
@@ -234,7 +244,11 @@ class MapDataSource(StreamDataSource):
     def _mapped(self, batch: Any, indices: Any) -> Any:
         fn = self.fn
         if self.rng is not None:
-            key = tuple(int(i) for part in _flat(indices) for i in np.ravel(part))
+            depth = 0  # two maps with one seed, one upon the other, have numbers of their own
+            source: Any = self.source
+            while isinstance(source, MapDataSource):
+                source, depth = source.source, depth + 1
+            key = (depth, *[int(i) for part in _flat(indices) for i in np.ravel(part)])
             fn = partial(fn, rng=np.random.default_rng(np.random.SeedSequence(self.rng, spawn_key=key)))
         return Map(fn).run(batch)
 
@@ -250,10 +264,15 @@ def _flat(indices: Any) -> Iterator[Any]:
             yield part
 
 
-def index_stream(source: AbstractDataSource, batch_size: int, shuffle: Shuffle) -> ops.Stream:
+def index_stream(
+    source: AbstractDataSource,
+    batch_size: int,
+    shuffle: Shuffle,
+    shard: tuple[int, int] | None = None,
+) -> ops.Stream:
     """The index batches of any random-access source as a stream, a user's own among them."""
     if isinstance(source, StreamDataSource):
-        return source.index_stream(batch_size, shuffle)
+        return source.index_stream(batch_size, shuffle, shard)
     make = partial(source.batch_indices_iterator, batch_size, **given(shuffle, {}))
     return stream_of_call(make, f"indices of {source!r}", samples=source.num_samples())
 

@@ -90,9 +90,11 @@ class IteratorDataSource(AbstractDataSource):
 
     def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
         """What the iterator gives: the batch size, the order and the rest are its own affair."""
-        return iter(self.stream(batch_size))
+        return iter(self.stream(batch_size, shuffle, **kwargs))
 
     def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Stream:
+        if kwargs.get("shard") is not None:
+            raise TypeError(f"shard: the batches of {self!r} come one after another, and have no parts")
         return stream_of_call(self._rest, repr(self), once=True, samples=self.n_samples)
 
     def _rest(self) -> Iterator[Any]:

@@ -42,17 +42,20 @@ class _JointDataSource(StreamDataSource):
 
     def _streams(self, batch_size: int, shuffle: Shuffle, kwargs: dict[str, Any]) -> list[ops.Stream]:
         # Further keyword arguments are for the members that call a user's function.
+        shard = {"shard": kwargs.pop("shard")} if "shard" in kwargs else {}
         if kwargs and self.is_random_access:
             raise TypeError(f"{self!r}: no member takes the arguments {', '.join(kwargs)}")
         streams = []
         for n, ds in enumerate(self.datasets):
-            own = {} if ds.is_random_access else kwargs
+            own = shard if ds.is_random_access else {**shard, **kwargs}
             streams.append(ds.stream(batch_size, member_shuffle(shuffle, n, "shuffle"), **own))
         return streams
 
-    def _index_streams(self, batch_size: int, shuffle: Shuffle) -> list[ops.Stream]:
+    def _index_streams(
+        self, batch_size: int, shuffle: Shuffle, shard: tuple[int, int] | None
+    ) -> list[ops.Stream]:
         return [
-            index_stream(ds, batch_size, member_shuffle(shuffle, n, "shuffle"))
+            index_stream(ds, batch_size, member_shuffle(shuffle, n, "shuffle"), shard)
             for n, ds in enumerate(self.datasets)
         ]
 
@@ -96,8 +99,10 @@ class CompositeDataSource(_JointDataSource):
         streams = self._streams(batch_size, shuffle, kwargs)
         return ops.zip(*streams, flatten=self.flatten, trim=self.trim)
 
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        return ops.zip(*self._index_streams(batch_size, shuffle), flatten=False, trim=self.trim)
+    def index_stream(
+        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+    ) -> ops.Stream:
+        return ops.zip(*self._index_streams(batch_size, shuffle, shard), flatten=False, trim=self.trim)
 
     def samples_by_indices(self, indices: Sequence[Any]) -> tuple[Any, ...]:
         """The joint batch of the samples at these places, one index array a member."""
@@ -162,8 +167,10 @@ class ChoiceDataSource(_JointDataSource):
             streams = [_counted(stream, batch_size) for stream in streams]
         return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
 
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        streams = self._index_streams(batch_size, shuffle)
+    def index_stream(
+        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+    ) -> ops.Stream:
+        streams = self._index_streams(batch_size, shuffle, shard)
         if self.stratified:
             streams = [_counted(stream, batch_size) for stream in streams]
         streams = [stream.owing(_Tag(n)) for n, stream in enumerate(streams)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = [
     "block_array",
     "describe",
     "describe_callable",
+    "fingerprint",
     "whole_number",
 ]
 
@@ -118,6 +120,14 @@ def describe(value: Any) -> str:
         return f"<{type(value).__name__} of {len(value)}>"
     except Exception:  # whatever a user's class does, it must not get into the way of an error
         return f"<{type(value).__name__}>"
+
+
+def fingerprint(*arrays: Any) -> str:
+    """A short hash of what is in some arrays, for the names of streams in checkpoints."""
+    crc = 0
+    for array in arrays:
+        crc = zlib.crc32(np.ascontiguousarray(array).tobytes(), crc)
+    return f"{crc:08x}"
 
 
 def describe_callable(fn: Any) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.ops.checks import as_block, describe
+from batchup.ops.checks import as_block, describe, fingerprint
 from batchup.ops.plan import Plan, Traits, record
 from batchup.ops.randomness import Rng, Shuffle, as_rng, shuffle_text
 from batchup.ops.stream import Stream
@@ -57,10 +57,12 @@ def sample(
                 f"{len(subset)} indices"
             )
         text += f", {describe(subset)}"
-    if replace:
-        return Stream(Draws(cumulative, draws, subset, len(cumulative)), text=text + ")")
-    plan = WeightedOrders(np.array(weights, dtype=np.float64), draws, subset)
-    return Stream(plan, text=text + ", replace=False)")
+    plan: Plan = Draws(cumulative, draws, subset, len(cumulative))
+    if not replace:
+        plan = WeightedOrders(np.array(weights, dtype=np.float64), draws, subset)
+    text += ")" if replace else ", replace=False)"
+    contents = [cumulative] if subset is None else [cumulative, subset]
+    return Stream(plan, text=text, identity=f"{text} {fingerprint(*contents)}")
 
 
 def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from batchup.ops.checks import Block, LazyBlock, block_array
 from batchup.ops.plan import record
 
-__all__ = ["LARGEST", "PermutedBlock", "permuted", "round_keys"]
+__all__ = ["LARGEST", "PermutedBlock", "enciphered", "permuted", "round_keys"]
 
 LARGEST = 2**62
+_SMALL = 1024  # so few are simply shuffled: the halves of the cipher would be too small to be random
 _ROUNDS = 8  # of 4, neighbours stay neighbours too often in small sets; 8 pass every test of ours
 
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -55,8 +56,14 @@ def round_keys(seed: int | tuple[int, ...], number: int) -> Numbers:
 
 def permuted(places: Numbers, n: int, keys: Numbers) -> Numbers:
     """Where the keyed permutation of 0..n-1 takes these places; n is at most 2**62."""
-    if n < 2:
-        return places
+    if n <= _SMALL:
+        order = np.random.RandomState(np.random.PCG64(keys.tolist())).permutation(n)
+        return order.astype(np.uint64)[places]
+    return enciphered(places, n, keys)
+
+
+def enciphered(places: Numbers, n: int, keys: Numbers) -> Numbers:
+    """The permutation of the cipher itself, for n >= 2."""
     b = math.isqrt(n - 1) + 1
     a = -(-n // b)
     numbers = _encrypted(places, a, b, keys)

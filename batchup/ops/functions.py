@@ -30,6 +30,9 @@ def map(fn: Callable[..., Any], rng: int | tuple[int, ...] | None = None) -> Sta
     `stream[k]`. Each pass, each shard, each of several maps and each member of a `zip` or `choose` has
     numbers of its own, also where the seed is the same.
 
+    A stream that is made anew for every epoch begins at the same place, so its noise is the same too:
+    have the epochs in one stream, by `repeat`, or give each its own seed, `rng=(seed, epoch)`.
+
     An exception from `fn` reaches the caller as it was raised, with a note that says at which item.
     Raises TypeError for what can't be called and for what is no seed.
 
@@ -121,7 +124,7 @@ class RandomMap:
     def _generator(self, number: int) -> np.random.Generator:
         # Philox is a cipher of a counter (Salmon et al., SC 2011): the key is that of this map, the
         # upper half of the counter the place of the batch. To make one takes 8 us, of PCG64 12 us.
-        counter = np.array([0, 0, number % 2**64, number >> 64], np.uint64)
+        counter = np.array([0, 0, number % 2**64, (number >> 64) % 2**64], np.uint64)
         return np.random.Generator(np.random.Philox(key=self._key, counter=counter))
 
     @cached_property

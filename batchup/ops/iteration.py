@@ -109,13 +109,11 @@ class StreamIterator(Iterator[Any]):
         """
         self._check_it_can_go_on()
         state = {"version": 1, "stream": _name(self._stream), "position": self._position}
-        if self._recording is not None:
-            state |= {
-                "generators": _encoded(self._recording.states()),
-                "draws": _encoded(self._recording.draws()),
-            }
-            if self._must_walk():
-                state["first"] = _encoded(self._first)
+        if self._recording is not None and self._must_walk():
+            state["first"] = _encoded(self._first)
+        elif self._recording is not None:
+            state["generators"] = _encoded(self._recording.states())
+            state["draws"] = _encoded(self._recording.draws())
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -135,27 +133,32 @@ class StreamIterator(Iterator[Any]):
                 f"  {_name(self._stream)}\ngot one of\n  {state.get('stream')}"
             )
         position = whole_number(state.get("position"), "load_state_dict: position")
-        self.close()
         if self._recording is None:
+            self.close()
             self._start(position, None)
             return
-        if self._must_walk():
-            self._recording.put_back(_decoded(state["first"]))
+        walk = self._must_walk()
+        wanted = ["first"] if walk else ["generators", "draws"]
+        if missing := [key for key in wanted if not isinstance(state.get(key), list)]:
+            raise TypeError(f"load_state_dict: expected a list under {missing[0]!r}; there is none")
+        self._recording.put_back(_decoded(state[wanted[0]]))
+        self.close()
+        if walk:
             self._start(0, None)
             for _ in islice(self._items, position):  # the plan alone: no work is done
                 self._recording.receive()
             self._position = position
+        elif position == 0:  # nothing was drawn, also not what is to be skipped
+            self._start(0, None)
         else:
-            self._recording.put_back(_decoded(state["generators"]))
             self._start(position, [(tuple(key), before) for key, before in _decoded(state["draws"])])
 
     def _must_walk(self) -> bool:
-        """Whether a position can't be reached but by drawing all again that was drawn before it.
+        """Whether a position can't be reached but by drawing all again that was drawn before it."""
+        from batchup.ops.tapes import NOTHING, Recording, one_draw_is_enough
 
-        So it is only where passes of a length that nobody knows are repeated.
-        """
-        from batchup.ops.tapes import NOTHING, Recording
-
+        if not one_draw_is_enough(self._stream.plan):
+            return True
         stages = len(self._recording.stages) if self._recording else 0
         return not Recording(self._stream.plan, [NOTHING] * stages).plan.traits.jumps
 

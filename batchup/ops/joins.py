@@ -69,7 +69,7 @@ def _joint_traits(plans: tuple[Plan, ...], rng: Rng | None = None) -> Traits:
         sized=False,
         blocks=False,
         once=any(traits.once for traits in each),
-        part=max(traits.part for traits in each),
+        part=sum(traits.part * 4099**n for n, traits in enumerate(each)),
     )
 
 

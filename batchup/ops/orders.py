@@ -89,7 +89,8 @@ def permute(seed: int | Sequence[int]) -> Stage:
     >>> batches[10**9]
     array([537597121181, 979853157255, 275176637852])
     """
-    return Stage(_permute, as_seed(seed, "permute(seed)"), text=f"permute({seed!r})")
+    seed = as_seed(seed, "permute(seed)")
+    return Stage(_permute, seed, text=f"permute({seed!r})")
 
 
 def _permute(stream: Stream, seed: int | tuple[int, ...]) -> Stream:

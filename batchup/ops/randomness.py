@@ -26,6 +26,7 @@ __all__ = [
     "Stateful",
     "as_rng",
     "as_seed",
+    "bits_of",
     "copy_with_state",
     "generator_of",
     "get_state",
@@ -154,6 +155,13 @@ def get_state(generator: RandomState | Generator) -> dict[str, Any]:
     return dict(generator.bit_generator.state)
 
 
+def bits_of(generator: RandomState | Generator) -> Any:
+    """The source of bits of a generator, which it may share with others."""
+    if isinstance(generator, np.random.RandomState):
+        return generator._bit_generator
+    return generator.bit_generator
+
+
 def set_state(generator: RandomState | Generator, state: dict[str, Any]) -> None:
     """Set a generator to a state; ValueError where it is that of another kind."""
     own = get_state(generator)
@@ -177,7 +185,8 @@ def copy_with_state(generator: RandomState | Generator, state: dict[str, Any]) -
 
 def shuffle_text(value: Any) -> str:
     """`value` as it reads in the repr of a stage."""
-    return str(tuple(value.tolist()) if isinstance(value, np.ndarray) else value)
+    rng = as_rng(value, "shuffle")
+    return str(rng.seed if isinstance(rng, Keyed) else value)
 
 
 def _frozen_generator(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from batchup.ops.checks import Block, PlainBlock, as_block, describe, whole_number
+from batchup.ops.checks import Block, PlainBlock, as_block, describe, fingerprint, whole_number
 from batchup.ops.plan import Count, DerivedPlan, Plan, Traits, record
 from batchup.ops.stream import Stream
 
@@ -35,7 +35,9 @@ def indices(which: int | ArrayLike) -> Stream:
     block = as_block(which, "indices(array)")
     if isinstance(block, np.ndarray):
         block = block.copy()
-    return Stream(Blocks((block,)), text=f"indices({describe(block)})")
+    text = f"indices({describe(block)})"
+    contents = str(block) if isinstance(block, range) else fingerprint(block)
+    return Stream(Blocks((block,)), text=text, identity=f"{text} {contents}")
 
 
 @record

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.ops.checks import as_labels, describe
+from batchup.ops.checks import as_labels, describe, fingerprint
+from batchup.ops.feistel import permuted, round_keys
 from batchup.ops.orders import Repeated, Shuffled
 from batchup.ops.plan import Plan, Traits, record
 from batchup.ops.randomness import Shuffle, as_rng, member_shuffle, shuffle_text
@@ -18,8 +20,8 @@ from batchup.ops.stream import Stream
 
 __all__ = ["stratify"]
 
-_CYCLE = 1024  # batches after which the same classes have one sample more again
-_GOLDEN = 633  # coprime to it, near 1024 / 1.618: the steps between are spread evenly
+# A cycle of blocks: so many orders of the classes, and places to start in each.
+_ORDERS, _STARTS = 32, 32
 
 
 def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -> Stream:
@@ -29,30 +31,32 @@ def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -
     shares of the classes; None is the same for each that has samples. `rng` is as for `shuffle`, but
     not None. `chunk(size)` comes next: each block then has `size * share` samples of each class, rounded
     down or up; which class has one more changes from batch to batch, so that the shares hold in the
-    long run, to 1/1024 of a sample a batch. Each class goes through all of its samples, in a random
+    long run, to a hundredth of a sample a batch. Each class goes through all of its samples, in a random
     order, before any comes again. Within a block the classes are spread evenly, so that the parts of
-    `shard` are stratified too.
+    `shard` are as nearly stratified as their own size allows.
     Raises TypeError or ValueError for labels or proportions that are none, for a share of a class
     without samples, and for no `rng`.
 
     >>> from batchup import ops
     >>> y = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1])
     >>> [np.bincount(y[block]).tolist() for block in stratify(y, 7) | ops.chunk(5) | ops.take(4)]
-    [[2, 3], [3, 2], [2, 3], [3, 2]]
+    [[3, 2], [2, 3], [3, 2], [2, 3]]
     """
     labels = as_labels(y, "stratify: y")
     if as_rng(rng, "stratify") is None:
         raise ValueError("stratify: expected rng=, a seed or a generator")
     counts = np.bincount(labels)
     shares = _shares(proportions, counts)
+    of_class = np.split(labels.argsort(kind="stable"), counts.cumsum()[:-1])
     plans = []
     for member in np.flatnonzero(shares):
         own = as_rng(member_shuffle(rng, int(member), "stratify"), "stratify")
         assert own is not None
-        plans.append(Repeated(Shuffled(Blocks((np.flatnonzero(labels == member),)), own), -1))
+        plans.append(Repeated(Shuffled(Blocks((of_class[member],)), own), -1))
     text = f"stratify({describe(labels)}, {shuffle_text(rng)}"
     text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
-    return Stream(Strata(tuple(plans), shares[shares > 0], len(labels)), text=text)
+    plan = Strata(tuple(plans), shares[shares > 0], len(labels))
+    return Stream(plan, text=text, identity=f"{text} {fingerprint(labels, shares)}")
 
 
 def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -112,28 +116,46 @@ class Strata(Plan):
         return divmod(offset, self.size)
 
     def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
-        counts = self._counts()
-        cycles, rest = divmod(k, _CYCLE)
+        counts = self._counts
+        cycles, rest = divmod(k, len(counts))
         used = cycles * counts.sum(axis=0) + counts[:rest].sum(axis=0)
         taps = [_Tap(plan, pass_, int(n)) for plan, n in zip(self.plans, used, strict=True)]
         while True:
-            drawn = counts[k % _CYCLE].tolist()
-            parts = [tap.take(n) for tap, n in zip(taps, drawn, strict=True) if n]
-            places = np.concatenate([(np.arange(n) + 0.5) / n for n in drawn if n])
-            yield np.concatenate(parts)[places.argsort(kind="stable")]
+            drawn = counts[k % len(counts)]
+            parts = [tap.take(n) for tap, n in zip(taps, drawn.tolist(), strict=True) if n]
+            yield np.concatenate(parts)[_evenly_mixed(drawn, k)]
             k += 1
 
+    @cached_property
     def _counts(self) -> NDArray[np.int64]:
-        """How many samples of each class a block has, (_CYCLE, classes): the whole of its share, and of
-        what the fractions add up to, each class at most one, by systematic sampling (Madow 1949)."""
+        """How many samples of each class a block has, (blocks of a cycle, classes).
+
+        The whole of its share, and of what the fractions add up to, each class at most one: systematic
+        sampling (Madow, Annals of Mathematical Statistics 20, 1949), of the classes in another order
+        every so many blocks, so that all classes come together with all others.
+        """
         exact = self.shares * self.size
         whole = np.floor(exact + 1e-9)
-        ends = np.cumsum(exact - whole)
-        ends[-1] = self.size - whole.sum()
-        starts = (np.arange(_CYCLE) * _GOLDEN % _CYCLE)[:, None] / _CYCLE
-        steps = np.floor(starts + np.concatenate([[0.0], ends]) + 1e-9)
-        counts: NDArray[np.int64] = (whole + np.diff(steps)).astype(np.int64)
-        return counts
+        starts = np.arange(_STARTS)[:, None] / _STARTS
+        rows = []
+        for order in range(_ORDERS):
+            classes = np.random.RandomState(order).permutation(len(exact))
+            ends = np.cumsum((exact - whole)[classes])
+            ends[-1] = self.size - whole.sum()
+            steps = np.floor(starts + np.concatenate([[0.0], ends]) + 1e-9)
+            more = np.empty((_STARTS, len(exact)))
+            more[:, classes] = np.diff(steps)
+            rows.append(whole + more)
+        counts: NDArray[np.int64] = np.concatenate(rows).astype(np.int64)
+        return counts[np.random.RandomState(0).permutation(len(counts))]
+
+
+def _evenly_mixed(drawn: NDArray[np.int64], k: int) -> NDArray[np.intp]:
+    """The order of a block's samples, which are there class by class: each class evenly spread, and
+    which comes first another one each time."""
+    first = permuted(np.arange(len(drawn), dtype=np.uint64), len(drawn), round_keys(0, k))
+    places = np.concatenate([(np.arange(n) + 0.5) / n for n in drawn.tolist() if n])
+    return np.lexsort((np.repeat(first, drawn), places))
 
 
 class _Tap:

@@ -17,11 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchup.ops.blocks import Between, Chunked
 from batchup.ops.checks import Block
+from batchup.ops.draws import Draws, WeightedOrders
+from batchup.ops.functions import Numbered
+from batchup.ops.joins import Zipped
+from batchup.ops.orders import Repeated, Shuffled
 from batchup.ops.plan import DerivedPlan, Plan, record
-from batchup.ops.randomness import Stateful, copy_with_state, get_state, set_state
+from batchup.ops.randomness import Stateful, bits_of, copy_with_state, get_state, set_state
+from batchup.ops.shards import Sharded
+from batchup.ops.worked import Worked
 
-__all__ = ["NOTHING", "Recording"]
+__all__ = ["NOTHING", "Recording", "one_draw_is_enough"]
 
 _EVERY = 32  # draws between two snapshots, which cost 32 us for a RandomState
 _LARGE = 256  # indices; to make a permutation of more again costs more than a snapshot
@@ -236,7 +243,8 @@ class Recording:
 
     def _stage(self, rng: Stateful, received: Received) -> Recorded:
         generator = rng.source()
-        tape = next((tape for tape in self.tapes if tape.generator is generator), None)
+        bits = bits_of(generator)  # two generators may draw from one source of bits
+        tape = next((tape for tape in self.tapes if bits_of(tape.generator) is bits), None)
         if tape is None:
             tape = Tape(generator, self)
             self.tapes.append(tape)
@@ -261,6 +269,33 @@ class Recording:
         return [stage.last() for stage in self.stages]
 
     def put_back(self, states: list[Any]) -> None:
-        """Set the generators to these states."""
+        """Set the generators to these states, all of them or none."""
+        if len(states) != len(self.tapes):
+            raise ValueError(
+                f"expected the states of {len(self.tapes)} generators; the checkpoint has {len(states)}"
+            )
+        for tape, state in zip(self.tapes, states, strict=True):
+            copy_with_state(tape.generator, state)  # refuses those of another kind
         for tape, state in zip(self.tapes, states, strict=True):
             set_state(tape.generator, state)
+
+
+def one_draw_is_enough(plan: Plan, cuts: int = 0) -> bool:
+    """Whether, to go on anywhere in the plan, each stage needs no more than its last draw.
+
+    So it is where what a generator orders is cut no more than once on its way, as in an epoch of an
+    array, or several side by side. Of what is cut again, or taken in turns, items may reach further
+    back; there everything is drawn anew.
+    """
+    if plan.traits.pure:
+        return True
+    if isinstance(plan, Zipped):
+        return all(one_draw_is_enough(part, cuts) for part in plan.plans)
+    if isinstance(plan, Draws | WeightedOrders):
+        return cuts <= 1
+    if isinstance(plan, Shuffled):
+        return cuts <= 1 and plan.up.traits.pure
+    if isinstance(plan, Chunked):
+        return one_draw_is_enough(plan.up, cuts + 1)
+    through = (Repeated, Between, Sharded, Numbered, Worked, _Planned, _Given)
+    return isinstance(plan, through) and one_draw_is_enough(plan.up, cuts)

@@ -110,10 +110,13 @@ class ParallelDataSource(StreamDataSource):
         if isinstance(source, StreamDataSource):
             return source.stream(batch_size, shuffle, **kwargs) | self._stage
         # Its own batch_iterator would do the work where it is iterated: in the caller.
-        return index_stream(source, batch_size, shuffle) | ops.map(_BatchOf(source)) | self._stage
+        blocks = index_stream(source, batch_size, shuffle, **kwargs)
+        return blocks | ops.map(_BatchOf(source)) | self._stage
 
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        return index_stream(self.source, batch_size, shuffle)
+    def index_stream(
+        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+    ) -> ops.Stream:
+        return index_stream(self.source, batch_size, shuffle, shard)
 
     def samples_by_indices(self, indices: Any) -> Any:
         """As its source gives them, in this process."""

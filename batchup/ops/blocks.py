@@ -75,6 +75,9 @@ class Chunked(DerivedPlan):
     def block_size(self) -> int:
         return self.size
 
+    def parts_differ(self) -> bool:
+        return self.up.traits.sharded
+
     def items(self, pass_: int, k: int) -> Iterator[Block]:
         chunks = self._chunks(pass_, k)
         return self.to_the_end(chunks, k) if self.drop_last else chunks

@@ -199,6 +199,8 @@ def _glance(item: Any) -> str:
 
 def _name(stream: Stream) -> str:
     name = stream.identity
+    if stream.plan.parts_differ():  # then each rank is a stream of its own
+        name += f", of {stream!r}"
     if len(name) <= _LONG:
         return name
     return f"{name[:_LONG]}... (SHA-256 {hashlib.sha256(name.encode()).hexdigest()})"

@@ -70,6 +70,7 @@ def _joint_traits(plans: tuple[Plan, ...], rng: Rng | None = None) -> Traits:
         blocks=False,
         once=any(traits.once for traits in each),
         part=sum(traits.part * 4099**n for n, traits in enumerate(each)),
+        sharded=any(traits.sharded for traits in each),
     )
 
 
@@ -78,6 +79,9 @@ class JointPlan(Plan):
     """A plan over several."""
 
     plans: tuple[Plan, ...]
+
+    def below(self) -> tuple[Plan, ...]:
+        return self.plans
 
     def here(self) -> Plan:
         return replace(self, plans=tuple(plan.here() for plan in self.plans))

@@ -45,7 +45,7 @@ class Traits:
     index blocks; `lazy`: they are lazy ones, for `chunk` to cut. `foreign`: they
     come from an iterator of somebody else's, and can't be gone on with. `once`: of one that is there
     only once.
-    `part`: which shard of the blocks it is.
+    `part`: which shard of the blocks it is, if it is `sharded`.
     """
 
     pure: bool = True
@@ -57,6 +57,7 @@ class Traits:
     foreign: bool = False
     once: bool = False
     part: int = 0
+    sharded: bool = False
 
 
 class Plan(ABC):
@@ -121,6 +122,14 @@ class Plan(ABC):
         """The position of the block with sample `offset` of a pass, and its place in that block."""
         raise NotImplementedError
 
+    def below(self) -> tuple[Plan, ...]:
+        """The plans that this one is over."""
+        return ()
+
+    def parts_differ(self) -> bool:
+        """Whether shards are cut anew, so that item k is not part of the same block for all ranks."""
+        return any(plan.parts_differ() for plan in self.below())
+
     def here(self) -> Plan:
         """This plan with no pool in it: what workers would do is done by whoever iterates."""
         return self
@@ -167,6 +176,9 @@ class DerivedPlan(Plan):
 
     def seek(self, offset: int) -> tuple[int, int]:
         return self.up.seek(offset)
+
+    def below(self) -> tuple[Plan, ...]:
+        return (self.up,)
 
     def here(self) -> Plan:
         return replace(self, up=self.up.here())

@@ -78,7 +78,7 @@ class Sharded(DerivedPlan):
     @property
     def traits(self) -> Traits:
         up = self.up.traits
-        return replace(up, part=up.part * self.count + self.index)
+        return replace(up, part=up.part * self.count + self.index, sharded=True)
 
     @property
     def samples(self) -> Count:

@@ -86,6 +86,9 @@ class Strata(Plan):
     shares: NDArray[np.float64]
     size: int
 
+    def below(self) -> tuple[Plan, ...]:
+        return self.plans
+
     @property
     def traits(self) -> Traits:
         each = [plan.traits for plan in self.plans]

@@ -289,6 +289,8 @@ def one_draw_is_enough(plan: Plan, cuts: int = 0) -> bool:
     """
     if plan.traits.pure:
         return True
+    if plan.ahead and any(_any_ahead(part) for part in plan.below()):
+        return False
     if isinstance(plan, Zipped):
         return all(one_draw_is_enough(part, cuts) for part in plan.plans)
     if isinstance(plan, Draws | WeightedOrders):
@@ -299,3 +301,7 @@ def one_draw_is_enough(plan: Plan, cuts: int = 0) -> bool:
         return one_draw_is_enough(plan.up, cuts + 1)
     through = (Repeated, Between, Sharded, Numbered, Worked, _Planned, _Given)
     return isinstance(plan, through) and one_draw_is_enough(plan.up, cuts)
+
+
+def _any_ahead(plan: Plan) -> bool:
+    return plan.ahead or any(map(_any_ahead, plan.below()))

@@ -233,3 +233,38 @@ def test_reprs():
         == "CompositeDataSource([ArrayDataSource([<5 int64>, <5 int64>])])"
     )
     assert repr(CompositeDataSource([OneByOne()]).stream(2)) == "zip(OneByOne)"
+
+
+@pytest.mark.parametrize("shuffle", [None, 7, "rng"])
+def test_law_6_the_shards_of_joint_sources(shuffle):
+    def sources():
+        pair = [ArrayDataSource([np.arange(48)]), ArrayDataSource([np.arange(96) + 100])]
+        yield CompositeDataSource(pair)
+        yield CompositeDataSource(pair).map(lambda a, b: (a, b))
+        yield ChoiceDataSource(pair)
+        yield ChoiceDataSource(pair, stratified=True)
+        yield CompositeDataSource([Squares(30), ArrayDataSource([np.arange(30)])])
+
+    for ds in sources():
+        whole = [plain(batch) for batch in ds.batch_iterator(12, generator(shuffle))]
+        ranks = [list(ds.batch_iterator(12, generator(shuffle), shard=(r, 3))) for r in range(3)]
+        indices = [
+            list(ds.batch_indices_iterator(12, generator(shuffle), shard=(r, 3))) for r in range(3)
+        ]
+        assert {len(rank) for rank in (*ranks, *indices)} == {len(whole)}
+        for batch, *parts in zip(whole, *ranks, strict=True):
+            together = tuple(np.concatenate(columns).tolist() for columns in zip(*parts, strict=True))
+            assert together == batch
+
+
+def test_what_comes_one_after_another_has_no_shards():
+    for ds in (
+        OneByOne(),
+        CompositeDataSource([ArrayDataSource([A]), OneByOne()]),
+        IteratorDataSource(iter([])),
+    ):
+        with pytest.raises(TypeError, match=r"one after another, and have no parts|unexpected keyword"):
+            list(ds.stream(3, shard=(0, 2)))
+    for shard in (3, (0,), (0, 2, 3), "01"):
+        with pytest.raises(TypeError, match=r"shard: expected \(index, count\), or \(\)"):
+            ArrayDataSource([A]).batch_iterator(3, shard=shard)

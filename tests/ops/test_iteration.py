@@ -143,6 +143,23 @@ def test_presets_have_checkpoints(make, rng, cut):
     assert some(again) == some(items)
 
 
+def test_streams_of_other_contents_are_refused():
+    pairs = [
+        (ops.indices([1, 2, 3]), ops.indices([3, 2, 1])),
+        (ops.sample([1, 2, 3], 1), ops.sample([3, 2, 1], 1)),
+        (ops.stratify([0, 1, 0], 1), ops.stratify([0, 0, 1], 1)),
+    ]
+    for one, other in pairs:
+        with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
+            iter(other | ops.chunk(2)).load_state_dict(iter(one | ops.chunk(2)).state_dict())
+    same = [
+        ops.indices(5) | ops.shuffle(seed)
+        for seed in ((3, 2), [3, 2], np.array([3, 2]), (np.int64(3), 2))
+    ]
+    for stream in same:
+        iter(stream).load_state_dict(iter(same[0]).state_dict())
+
+
 def test_an_epoch_may_start_where_another_was_cut():
     """The next epoch after a resumed one is that of the run that was not cut."""
     rng, beside = RandomState(1), RandomState(1)
@@ -258,6 +275,62 @@ def test_another_number_of_ranks_is_the_same_stream():
         items.load_state_dict(state)
     seen += [index for items in six for (batch,) in items for index in batch]
     assert sorted(seen) == list(range(1000))
+
+
+def test_shards_that_are_cut_anew_are_streams_of_their_own():
+    def make(rank, world):
+        return ops.indices(100) | ops.chunk(10) | ops.shard(rank, world) | ops.chunk(5)
+
+    state = iter(make(0, 2)).state_dict()
+    iter(make(0, 2)).load_state_dict(state)
+    for other in (make(1, 2), make(0, 5), ops.zip(make(0, 5))):
+        with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
+            iter(other).load_state_dict(state)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3, 4, 8, 11])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda rng: (
+            ops.indices(10)
+            | ops.shuffle(rng)
+            | ops.repeat(3)
+            | ops.chunk(8)
+            | ops.shuffle(rng)
+            | ops.chunk(2)
+        ),
+        lambda rng: (
+            ops.indices(12)
+            | ops.chunk(3)
+            | ops.shuffle(rng)
+            | ops.chunk(4)
+            | ops.shuffle(5)
+            | ops.chunk(2)
+        ),
+        lambda rng: (
+            ops.stratify(X % 3, rng) | ops.chunk(7) | ops.take(9) | ops.chunk(5) | ops.shuffle(rng)
+        ),
+        lambda rng: ops.indices(6) | ops.shuffle(rng) | ops.repeat(4) | ops.chunk(6) | ops.skip(1),
+        lambda rng: ChoiceDataSource(
+            [
+                ChoiceDataSource([ArrayDataSource([X], repeats=4), ArrayDataSource([X], repeats=4)]),
+                ArrayDataSource([X], sampler=StratifiedSampler(X % 3)),
+            ]
+        ).stream(3, rng),
+        lambda rng: ops.zip(
+            ops.indices(9)
+            | ops.shuffle(np.random.Generator(rng._bit_generator))
+            | ops.repeat(-1)
+            | ops.chunk(4),
+            ops.indices(7) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(4),
+        ),
+    ],
+)
+def test_what_reaches_further_back_than_the_last_draw(make, cut):
+    items = iter(make(RandomState(5)))
+    some(items, cut)
+    assert some(resumed(lambda: make(RandomState(6)), items)) == some(items)
 
 
 @pytest.mark.parametrize("state", [None, {}, {"version": 2}, [1]])

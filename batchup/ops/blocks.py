@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import numpy as np
 
 from batchup.ops.checks import Block, block_array, describe, whole_number
 from batchup.ops.plan import Count, DerivedPlan, Traits, record
+from batchup.ops.sources import Blocks
 from batchup.ops.stream import Stage, Stream
 
 __all__ = ["chunk", "skip", "take"]
@@ -79,6 +80,12 @@ class Chunked(DerivedPlan):
         return self.up.traits.sharded
 
     def items(self, pass_: int, k: int) -> Iterator[Block]:
+        match self.up:
+            case Blocks((range() as block,)) if not self.drop_last:
+                # An epoch in order: ranges from C alone, which no generator of ours has to hand on.
+                starts = range(block.start + k * self.size, block.stop, self.size)
+                ends = range(block.start + (k + 1) * self.size, block.stop, self.size)
+                return map(range, starts, chain(ends, (block.stop,)))
         chunks = self._chunks(pass_, k)
         return self.to_the_end(chunks, k) if self.drop_last else chunks
 

@@ -270,7 +270,7 @@ def seconds_a_batch(epoch: Callable[[], Any], part: int | None, n_batches: int) 
             return (perf_counter() - start) / n_batches
         batches = epoch()
         next(batches)
-        part = min(part, n_batches - 1)
+        part = max(1, min(part, n_batches - 1))
         start = perf_counter()
         consume(islice(batches, part))
         return (perf_counter() - start) / part

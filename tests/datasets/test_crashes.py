@@ -60,7 +60,9 @@ class Process(subprocess.Popen):
 
     def __init__(self, script, *args, before=(), **options):
         env = os.environ | {"PYTHONPATH": str(Path(batchup.__file__).parents[1])}
-        command = [*before, sys.executable, "-c", script, *map(str, args)]
+        # Where the tests run in the background of a shell, Ctrl-C is ignored, and children inherit that.
+        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        command = [*before, sys.executable, "-c", heed + script, *map(str, args)]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         super().__init__(command, env=env, text=True, **pipes, **options)
 

@@ -14,6 +14,7 @@ import numpy as np
 from batchup.ops.checks import LazyBlock, describe, whole_number
 
 if TYPE_CHECKING:
+    from batchup.ops.plan import Plan
     from batchup.ops.stream import Stream
     from batchup.ops.tapes import Recording
 
@@ -200,10 +201,20 @@ def _glance(item: Any) -> str:
 def _name(stream: Stream) -> str:
     name = stream.identity
     if stream.plan.parts_differ():  # then each rank is a stream of its own
-        name += f", of {stream!r}"
+        name += f", shards {', '.join(_shards(stream.plan))}"
     if len(name) <= _LONG:
         return name
     return f"{name[:_LONG]}... (SHA-256 {hashlib.sha256(name.encode()).hexdigest()})"
+
+
+def _shards(plan: Plan) -> Iterator[str]:
+    """Which shards are in a plan, such as `0 of 2`."""
+    from batchup.ops.shards import Sharded
+
+    if isinstance(plan, Sharded):
+        yield f"{plan.index} of {plan.count}"
+    for part in plan.below():
+        yield from _shards(part)
 
 
 def _encoded(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator
 from itertools import islice
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup.ops.checks import as_block, describe, fingerprint
-from batchup.ops.plan import Plan, Traits, record
+from batchup.ops.plan import EndlessPlan, Plan, Traits, record
 from batchup.ops.randomness import Rng, Shuffle, as_rng, shuffle_text
 from batchup.ops.stream import Stream
 
@@ -57,7 +56,7 @@ def sample(
                 f"{len(subset)} indices"
             )
         text += f", {describe(subset)}"
-    plan: Plan = Draws(cumulative, draws, subset, len(cumulative))
+    plan: Plan = Draws(len(cumulative), cumulative, draws, subset)
     if not replace:
         plan = WeightedOrders(np.array(weights, dtype=np.float64), draws, subset)
     text += ")" if replace else ", replace=False)"
@@ -89,25 +88,16 @@ def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:
 
 
 @record
-class Draws(Plan):
+class Draws(EndlessPlan):
     """Endless weighted draws in blocks of `size`."""
 
     cumulative: NDArray[np.float64]
     rng: Rng
     subset: NDArray[np.intp] | None
-    size: int
 
     @property
     def traits(self) -> Traits:
         return Traits(pure=self.rng.pure, jumps=self.rng.jumps)
-
-    @property
-    def length(self) -> float:
-        return math.inf
-
-    @property
-    def samples(self) -> float:
-        return math.inf
 
     @property
     def bound(self) -> int:
@@ -120,15 +110,6 @@ class Draws(Plan):
         for uniforms in self.rng.uniforms(pass_, k, self.size):
             drawn = find(uniforms, side="right")
             yield drawn if subset is None else subset.take(drawn)
-
-    def before(self, k: int) -> int:
-        return k * self.size
-
-    def seek(self, offset: int) -> tuple[int, int]:
-        return divmod(offset, self.size)
-
-    def cut(self, size: int) -> Draws:
-        return dataclasses.replace(self, size=size)
 
 
 @record

@@ -6,13 +6,14 @@ ones, and a shuffle gives each of them an order of its own.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
-__all__ = ["ENDLESS", "Count", "DerivedPlan", "Plan", "Traits", "is_known", "record"]
+__all__ = ["ENDLESS", "Count", "DerivedPlan", "EndlessPlan", "Plan", "Traits", "record"]
 
 T = TypeVar("T")
 
@@ -28,11 +29,6 @@ Count = int | float | None
 
 # The distance between the numbers of two passes of a plan without end: it never gets that far.
 ENDLESS = 2**64
-
-
-def is_known(count: Count) -> bool:
-    """Whether `count` is a finite number, an int."""
-    return isinstance(count, int)
 
 
 @record
@@ -188,3 +184,27 @@ class DerivedPlan(Plan):
 
     def as_blocks(self, where: str) -> Plan:
         return replace(self, up=self.up.as_blocks(where))
+
+
+@record
+class EndlessPlan(Plan):
+    """A source without end, of blocks of whatever size is asked for: subclasses have a field `size`."""
+
+    size: int
+
+    @property
+    def length(self) -> float:
+        return math.inf
+
+    @property
+    def samples(self) -> float:
+        return math.inf
+
+    def cut(self, size: int) -> Self:
+        return replace(self, size=size)
+
+    def before(self, k: int) -> int:
+        return k * self.size
+
+    def seek(self, offset: int) -> tuple[int, int]:
+        return divmod(offset, self.size)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.ops.checks import as_labels, describe, fingerprint
 from batchup.ops.feistel import permuted, round_keys
 from batchup.ops.orders import Repeated, Shuffled
-from batchup.ops.plan import Plan, Traits, record
+from batchup.ops.plan import EndlessPlan, Plan, Traits, record
 from batchup.ops.randomness import Shuffle, as_rng, member_shuffle, shuffle_text
 from batchup.ops.sources import Blocks
 from batchup.ops.stream import Stream
@@ -55,7 +53,7 @@ def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -
         plans.append(Repeated(Shuffled(Blocks((of_class[member],)), own), -1))
     text = f"stratify({describe(labels)}, {shuffle_text(rng)}"
     text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
-    plan = Strata(tuple(plans), shares[shares > 0], len(labels))
+    plan = Strata(len(labels), tuple(plans), shares[shares > 0])
     return Stream(plan, text=text, identity=f"{text} {fingerprint(labels, shares)}")
 
 
@@ -79,12 +77,11 @@ def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[
 
 
 @record
-class Strata(Plan):
+class Strata(EndlessPlan):
     """Blocks of `size` with the given shares of the samples of each plan."""
 
     plans: tuple[Plan, ...]
     shares: NDArray[np.float64]
-    size: int
 
     def below(self) -> tuple[Plan, ...]:
         return self.plans
@@ -98,25 +95,8 @@ class Strata(Plan):
         )
 
     @property
-    def length(self) -> float:
-        return math.inf
-
-    @property
-    def samples(self) -> float:
-        return math.inf
-
-    @property
     def bound(self) -> int:
         return max(plan.bound or 0 for plan in self.plans)
-
-    def cut(self, size: int) -> Strata:
-        return replace(self, size=size)
-
-    def before(self, k: int) -> int:
-        return k * self.size
-
-    def seek(self, offset: int) -> tuple[int, int]:
-        return divmod(offset, self.size)
 
     def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
         counts = self._counts

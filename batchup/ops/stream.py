@@ -13,7 +13,7 @@ import numpy as np
 
 from batchup.ops.checks import LazyBlock, block_array, describe, describe_callable
 from batchup.ops.iteration import StreamIterator, note
-from batchup.ops.plan import Count, Plan, is_known, record
+from batchup.ops.plan import Count, Plan, record
 
 __all__ = ["Stage", "Step", "Stream", "Work", "as_stream"]
 
@@ -136,7 +136,7 @@ class Stream:
             alone = replace(self, plan=self.plan.here())
             for item in islice(StreamIterator(alone, position), 1):
                 return item
-        length = f"; it has {self.plan.length}" if is_known(self.plan.length) else ""
+        length = f"; it has {self.plan.length}" if isinstance(self.plan.length, int) else ""
         raise IndexError(f"there is no item {k} in {self!r}{length}")
 
     def __or__(self, stage: Any) -> Stream:

@@ -1,28 +1,67 @@
 # Each target builds its own virtual environment: a fresh clone and python3 are all it takes.
 PYTHON ?= python3
-# Further packages for the tests, such as torch==2.13.0, whose checks are skipped without them.
+# Further packages for the tests, such as `WITH="-r requirements/torch.txt"`, whose checks are skipped without them.
 WITH ?=
+# How long `make fuzz` looks for new examples.
+MINUTES ?= 10
 
-.PHONY: demo test clean
+PIP = bin/pip --quiet --disable-pip-version-check
+
+.PHONY: demo test test-oldest test-latest fuzz lock clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/train_digits.py
 
+# What CI runs, with the packages of requirements/test.txt.
 test: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/pytest
 
+# The suite with the lowest versions that pyproject.toml admits, and with the newest that there are.
+test-oldest: .venv-oldest/ready
+	.venv-oldest/bin/pytest
+
+test-latest: .venv-latest/ready
+	.venv-latest/bin/pytest
+
+# Looks for new examples that break a law, for so many MINUTES, and says how to keep one.
+fuzz: .venv/ready
+	.venv/bin/python tests/fuzz.py $(MINUTES)
+
+# Renews what `make test` and `make test-oldest` install; CONTRIBUTING says when to.
+lock: .venv-lock/ready
+	rm -f requirements/test.txt requirements/oldest.txt
+	.venv-lock/bin/$(LOCK) -o requirements/test.txt
+	.venv-lock/bin/$(LOCK) -o requirements/oldest.txt --resolution lowest-direct
+
+LOCK = uv pip compile pyproject.toml --extra test --quiet --universal --python-version 3.11 \
+	--no-emit-index-url --custom-compile-command "make lock"
+
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/pip install --quiet --disable-pip-version-check --editable .
+	.venv-demo/$(PIP) install --editable .
 	touch $@
 
-.venv/ready: pyproject.toml
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]' $(WITH)
+.venv/ready: requirements/test.txt
+.venv-oldest/ready: requirements/oldest.txt
+.venv/ready .venv-oldest/ready: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/$(PIP) install -r $(filter %.txt,$^) $(WITH)
+	$(@D)/$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-latest/ready: pyproject.toml
+	rm -rf .venv-latest
+	$(PYTHON) -m venv .venv-latest
+	.venv-latest/$(PIP) install --editable '.[test]' $(WITH)
+	touch $@
+
+.venv-lock/ready:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/$(PIP) install uv
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo
+	rm -rf .venv .venv-demo .venv-oldest .venv-latest .venv-lock

@@ -1,18 +1,15 @@
 """For the tests, the doctests and the README's blocks alike."""
 
-import os
-
 import numpy as np
 import pytest
 from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
-# No deadlines: how long an example takes says more of the machine than of the code. In CI the same
-# examples each time, so that a run says something of the change; new ones on everybody's own machine.
-settings.register_profile(
-    "batchup", deadline=None, max_examples=150, derandomize=bool(os.environ.get("CI"))
-)
+# No deadlines: how long an example takes says more of the machine than of the code. The same examples
+# each time, so that a run says something of the change. `make fuzz` looks for new ones.
+settings.register_profile("batchup", deadline=None, max_examples=150, derandomize=True)
+settings.register_profile("fuzz", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("batchup")
 
 pytest_collect_file = Sybil(

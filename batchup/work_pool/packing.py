@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
 from batchup.ops.checks import describe
 from batchup.work_pool.memory import map_file, view_of
 from batchup.work_pool.sharing import Segment, SharedMap, new_segment
+from batchup.work_pool.tracebacks import Pickler
 
 __all__ = ["Kept", "Packer", "segments_here"]
 
@@ -42,7 +42,7 @@ class Kept:
         return self._kept[id(array)][1]
 
 
-class Packer(cloudpickle.Pickler):  # type: ignore[misc]
+class Packer(Pickler):
     """Pickles anything; of large arrays only where they are. `segments` are those the pickle needs."""
 
     def __init__(self, file: io.BytesIO, kept: Kept, segments: list[Segment]):

@@ -13,15 +13,15 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
-import cloudpickle
 import numpy as np
 
 from batchup.ops.checks import describe
 from batchup.ops.plan import record
 from batchup.ops.stream import Work
 from batchup.work_pool.errors import RemoteTraceback, WorkError
+from batchup.work_pool.tracebacks import Pickler, as_here
 
 __all__ = [
     "Outcome",
@@ -58,7 +58,9 @@ def is_plain(value: Any) -> bool:
 def dumps(value: Any, buffers: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
     if is_plain(value):
         return pickle.dumps(value, protocol=5, buffer_callback=buffers)
-    return cast(bytes, cloudpickle.dumps(value, protocol=5, buffer_callback=buffers))
+    file = io.BytesIO()
+    Pickler(file, protocol=5, buffer_callback=buffers).dump(value)
+    return file.getvalue()
 
 
 def pack_item(item: Any) -> bytes:
@@ -72,14 +74,11 @@ def pack_item(item: Any) -> bytes:
         ) from error
 
 
-Pickler = Callable[[io.BytesIO], pickle.Pickler]
-
-
-def _cloud(file: io.BytesIO) -> pickle.Pickler:
-    return cast(pickle.Pickler, cloudpickle.Pickler(file, protocol=5))
-
-
-def pack_work(work: Any, where: str, pickler: Pickler = _cloud) -> bytes:
+def pack_work(
+    work: Any,
+    where: str,
+    pickler: Callable[[io.BytesIO], pickle.Pickler] = Pickler,
+) -> bytes:
     """The work, pickled; TypeError that names the stage that can't be."""
     file = io.BytesIO()
     try:
@@ -102,7 +101,7 @@ def _culprit(work: Any) -> tuple[str, Exception] | None:
             if found := _culprit(member):
                 return found
         try:
-            cloudpickle.dumps(step)
+            dumps(step)
         except Exception as error:
             return f"the stage {step}", error
     return None
@@ -142,7 +141,7 @@ def _packed_error(error: BaseException) -> bytes:
     error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # without our own frame
     text = "".join(traceback.format_exception(error))
     try:
-        packed: bytes = cloudpickle.dumps((error, text))
+        packed = dumps((error, text))
         again, _ = pickle.loads(packed)
         if type(again) is type(error):
             return packed
@@ -168,7 +167,7 @@ def opened(outcome: Outcome) -> Any:
     if well:
         return pickle.loads(packed, buffers=buffers)
     error, text = pickle.loads(packed)
-    error.__cause__ = RemoteTraceback(text)
+    error.__cause__ = RemoteTraceback(as_here(text))
     raise error
 
 

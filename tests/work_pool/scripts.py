@@ -32,6 +32,16 @@ def run(source, *args):
     return out
 
 
+def run_stdin(source):
+    """The output of a script that comes by stdin: a text through a pipe, or an open file."""
+    through = {"input": source} if isinstance(source, str) else {"stdin": source}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-"], cwd=ROOT, capture_output=True, text=True, **through
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def is_gone(pid):
     """Whether there is no such process; one that has ended, but has not been waited for, is none."""
     try:

@@ -17,6 +17,7 @@ from tests.pipelines import build, recipes
 from tests.work_pool.scripts import ROOT
 from tests.work_pool.test_faults import ERRORS, UNREBUILDABLE, UNSENDABLE, at, blocks, check, received
 from tests.work_pool.test_law_4 import some
+from tests.work_pool.test_tracebacks import check_the_source_line
 
 X = np.arange(120_000, dtype=np.float32).reshape(300, 400)
 
@@ -117,6 +118,10 @@ def test_an_exception_comes_at_its_batch(pool, fault):
     if fault in UNREBUILDABLE:
         kind, says = work_pool.WorkError, UNREBUILDABLE[fault]
     check(blocks(4, happens) | ops.parallel(pool, 3), 4, kind, says.lstrip("^"))
+
+
+def test_the_source_comes_along_where_it_is_in_no_file(pool, tmp_path):
+    check_the_source_line(pool, tmp_path)
 
 
 @pytest.mark.parametrize("fault", UNSENDABLE)

@@ -1,0 +1,74 @@
+"""Tracebacks of workers that read as they would in the caller: file or cell, line, and source line.
+
+A function that workers can't import, of a script, a notebook or a REPL, is sent to them as code.
+cloudpickle drops the name of its file (since 3.1.3), and the worker may be unable to read the file, on
+another machine say, or because it is a cell. So both go along: the name, and the lines of the function.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
+from types import CodeType
+from typing import Any
+
+import cloudpickle
+
+__all__ = ["Pickler", "as_here"]
+
+
+def _lines_of(code: CodeType) -> list[str]:
+    """The source lines of a function, from `co_firstlineno` on; none where nobody has them."""
+    name = code.co_filename
+    linecache.checkcache(name)
+    lines = linecache.getlines(name)
+    if not lines and name == "<stdin>" and not sys.flags.interactive:
+        with suppress(
+            OSError, UnicodeDecodeError
+        ):  # `python < script.py`; a pipe is not to be read again
+            lines = os.pread(0, os.fstat(0).st_size, 0).decode().splitlines(keepends=True)
+    ends = chain.from_iterable(positions[:2] for positions in code.co_positions())
+    return lines[code.co_firstlineno - 1 : max(filter(None, ends), default=0)]
+
+
+def _reduce(code: CodeType) -> tuple[Callable[..., CodeType], tuple[Any, ...]]:
+    make, args = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return _code, (make, args, code.co_filename, code.co_firstlineno - 1, _lines_of(code))
+
+
+def _code(
+    make: Callable[..., CodeType], args: tuple[Any, ...], name: str, start: int, lines: list[str]
+) -> CodeType:
+    """The code again, and its lines where tracebacks look for them."""
+    here = linecache.getlines(name)
+    if here[start : start + len(lines)] != lines:
+        here = here + ["\n"] * (start - len(here))
+        here[start : start + len(lines)] = lines
+        # Without a time of its last change, so that it isn't looked for on disk.
+        linecache.cache[name] = (sum(map(len, here)), None, here, name)
+    return make(*args).replace(co_filename=name)
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """cloudpickle's, with functions that know where they were written."""
+
+    dispatch_table = cloudpickle.Pickler.dispatch_table.new_child({CodeType: _reduce})
+
+
+def as_here(text: str) -> str:
+    """The text of a traceback; in IPython with cells by their number, as it names them itself."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    if not shell or not hasattr(shell.compile, "format_code_name"):
+        return text
+
+    def cell(match: re.Match[str]) -> str:
+        found = shell.compile.format_code_name(match[1])
+        return match[0] if found is None else " ".join(found)
+
+    return re.sub('File "([^"]+)"(?=, line)', cell, text)

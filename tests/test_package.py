@@ -6,7 +6,7 @@ import sys
 import pytest
 
 LATER = ["tqdm", "toolz", "more_itertools", "numpy.random", "multiprocessing", "urllib.request", "h5py"]
-LATER += ["concurrent.futures", "ctypes", "loky", "cloudpickle", "dask", "distributed", "ray"]
+LATER += ["concurrent.futures", "ctypes", "cloudpickle", "dask", "distributed", "ray"]
 
 
 @pytest.mark.parametrize("name", LATER)

@@ -13,6 +13,7 @@ from batchup.data_source.arrays import ArrayDataSource, RandomAccessDataSource
 from batchup.data_source.base import AbstractDataSource, MapDataSource
 from batchup.data_source.functions import CallableDataSource, IteratorDataSource, coerce_data_source
 from batchup.data_source.joint import ChoiceBatch, ChoiceDataSource, CompositeDataSource
+from batchup.data_source.parallel import ParallelDataSource
 from batchup.data_source.results import batch_map_concat, batch_map_mean
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "CompositeDataSource",
     "IteratorDataSource",
     "MapDataSource",
+    "ParallelDataSource",
     "RandomAccessDataSource",
     "batch_map_concat",
     "batch_map_mean",

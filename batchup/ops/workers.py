@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from batchup.ops.plan import Plan, record
 from batchup.ops.stream import Stage, Stream, Work
 from batchup.ops.worked import Worked
 
-__all__ = ["Crew", "Line", "Pending", "Pool", "parallel"]
+__all__ = ["Crew", "Pending", "Pool", "Run", "parallel"]
 
 
 class Pending(Protocol):
@@ -27,7 +28,7 @@ class Pending(Protocol):
     def cancel(self) -> Any: ...
 
 
-class Line(Protocol):
+class Run(Protocol):
     """What one iteration has in a pool."""
 
     def submit(self, item: Any) -> Pending:
@@ -40,7 +41,8 @@ class Line(Protocol):
 class Crew(Protocol):
     """Workers that know the work; one crew serves any number of iterations."""
 
-    def line(self) -> Line: ...
+    def start(self, buffer: int) -> Run:
+        """Begin an iteration, which is at most `buffer` items ahead."""
 
 
 class Pool(Protocol):
@@ -124,10 +126,13 @@ class Parallel(Worked):
         That first None is why the buffer fills at `iter()`, and why the `finally` below runs even
         where the iterator is dropped without having been asked for an item.
         """
-        line = self.crew.line()
+        run = self.crew.start(self.buffer)
         waiting: deque[tuple[Any, Pending]] = deque()
         stuck: Pending | None = None
         ended: Exception | None = None
+        # There is no waiting for longer than that, some hundred years, nor is there a need to.
+        long = self.timeout is None or self.timeout > threading.TIMEOUT_MAX
+        timeout = None if long else self.timeout
         try:
             plan = self.up.start(pass_, k)
 
@@ -135,7 +140,7 @@ class Parallel(Worked):
                 """The items of the plan, handed over until the buffer is full; why it ended, if so."""
                 try:
                     for item in islice(plan, self.buffer - len(waiting)):
-                        waiting.append((item, line.submit(item)))
+                        waiting.append((item, run.submit(item)))
                 except Exception as error:  # to be raised at its place, after the items before it
                     return error
                 return None
@@ -145,7 +150,7 @@ class Parallel(Worked):
             while waiting:
                 item, pending = waiting[0]
                 try:
-                    batch = pending.result(self.timeout)
+                    batch = pending.result(timeout)
                 except Exception as error:
                     if isinstance(error, TimeoutError) and not pending.done():
                         stuck = pending
@@ -164,7 +169,7 @@ class Parallel(Worked):
             for _, pending in waiting:
                 pending.cancel()
             waiting.clear()
-            line.close(stuck)
+            run.close(stuck)
 
     def _fail(self, error: Exception, k: int, item: Any) -> NoReturn:
         if isinstance(error, StopIteration):  # it would end the loop around us, silently

@@ -10,13 +10,16 @@
 [0 3] [0 9]
 """
 
-from batchup.work_pool.base import ParallelDataSource, WorkerPool, WorkStream
+from batchup.data_source.parallel import ParallelDataSource
+from batchup.memory.shared import share
+from batchup.work_pool.base import WorkerPool
 from batchup.work_pool.dask import DaskPool
 from batchup.work_pool.errors import RemoteTraceback, WorkerDied, WorkError
-from batchup.work_pool.processes import WorkerProcessPool
+from batchup.work_pool.executors import ExecutorPool
+from batchup.work_pool.processes.pool import WorkerProcessPool
 from batchup.work_pool.ray import RayPool
-from batchup.work_pool.sharing import share
-from batchup.work_pool.threads import ExecutorPool, WorkerThreadPool
+from batchup.work_pool.tasks import WorkStream
+from batchup.work_pool.threads import WorkerThreadPool
 
 __all__ = [
     "DaskPool",  # a Dask cluster that runs already

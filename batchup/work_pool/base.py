@@ -1,28 +1,46 @@
-"""What all pools have in common, and two presets over `ops.parallel`: data sources and task streams."""
+"""What all pools have in common."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import Any, Self
 
-from batchup import ops
-from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of, index_stream
-from batchup.ops.checks import describe, describe_callable, whole_number
-from batchup.ops.plan import Count, record
-from batchup.ops.randomness import Shuffle
-from batchup.ops.sources import stream_of_call
+from batchup.data_source.base import AbstractDataSource
+from batchup.data_source.parallel import ParallelDataSource
+from batchup.memory.limits import available_cpus
+from batchup.ops.checks import whole_number
 from batchup.ops.stream import Work
 from batchup.ops.workers import Crew, Pool
+from batchup.work_pool.tasks import WorkStream
 
-__all__ = ["ParallelDataSource", "WorkStream", "WorkerPool", "number_of_workers"]
+__all__ = ["CLOSED", "WorkerPool", "number_of_workers"]
+
+CLOSED = "the pool was closed"
 
 
 class WorkerPool(ABC):
     """Workers for `ops.parallel`; a context manager. Any number of streams may use one at once."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._made_in = os.getpid()
+
+    def check(self) -> None:
+        """RuntimeError where it can't be used: it is closed, or of a process that this is a fork of."""
+        self.check_process()
+        if self.closed:
+            raise RuntimeError("expected an open pool to iterate; this one is closed")
+
+    def check_process(self) -> None:
+        """RuntimeError in a fork of the process that made it: who waits there for an item waits for ever."""
+        if os.getpid() != self._made_in:
+            raise RuntimeError(
+                f"{self!r}: expected to be used in the process that made it; this is a fork of that "
+                "process, which has no part in its workers. Make a pool here"
+            )
 
     @abstractmethod
     def employ(self, work: Work, where: str) -> Crew:
@@ -76,131 +94,10 @@ class WorkerPool(ABC):
         self.close()
 
 
-class ParallelDataSource(StreamDataSource):
-    """The batches of a random-access data source, made by a pool: `WorkerPool.parallel_data_source`.
-
-    The function of a `map` on it runs in the caller. For one that the pool runs, map the source first.
-    """
-
-    def __init__(self, source: AbstractDataSource, pool: WorkerPool, batch_buffer_size: int = 20):
-        wanted = "parallel_data_source: expected a random-access data source"
-        if not isinstance(source, AbstractDataSource):
-            raise TypeError(f"{wanted}; got {describe(source)}")
-        if not source.is_random_access:
-            raise TypeError(
-                f"{wanted}; the samples of {source!r} come only one after another, by batch_iterator"
-            )
-        self.source = source
-        self.pool = pool
-        self.buffer = whole_number(
-            batch_buffer_size, "parallel_data_source: batch_buffer_size", least=1
-        )
-        self._stage = ops.parallel(pool.keeping(source, f"{pool!r}.parallel_data_source"), self.buffer)
-
-    @property
-    def is_random_access(self) -> bool:
-        return True
-
-    def num_samples(self, **kwargs: Any) -> Count:
-        """Those of its source."""
-        return self.source.num_samples(**kwargs)
-
-    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
-        source = self.source
-        if isinstance(source, StreamDataSource):
-            return source.stream(batch_size, shuffle, **kwargs) | self._stage
-        # Its own batch_iterator would do the work where it is iterated: in the caller.
-        blocks = index_stream(source, batch_size, shuffle, **kwargs)
-        return blocks | ops.map(_BatchOf(source)) | self._stage
-
-    def index_stream(
-        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
-    ) -> ops.Stream:
-        return index_stream(self.source, batch_size, shuffle, shard)
-
-    def samples_by_indices(self, indices: Any) -> Any:
-        """As its source gives them, in this process."""
-        return self.source.samples_by_indices(indices)
-
-    def samples_by_indices_nomapping(self, indices: Any) -> Any:
-        """As `samples_by_indices`, but past the subset, if there is one."""
-        return batch_of(self.source, indices)
-
-    def __repr__(self) -> str:
-        return f"{self.pool!r}.parallel_data_source({self.source!r}, batch_buffer_size={self.buffer})"
-
-
-@record
-class _BatchOf:
-    source: AbstractDataSource
-
-    def __call__(self, indices: Any) -> Any:
-        return batch_of(self.source, indices)
-
-    @property
-    def __name__(self) -> str:
-        return f"{type(self.source).__name__}.samples_by_indices_nomapping"
-
-
-class WorkStream:
-    """The results of tasks, in order; see `WorkerPool.work_stream`.
-
-    It is `tasks | map(call) | parallel(pool)`, of which `retrieve` takes one item at a time.
-    """
-
-    def __init__(self, task_generator: Iterable[Any], pool: WorkerPool, task_buffer_size: int = 20):
-        if not isinstance(task_generator, Iterable):
-            raise TypeError(
-                "work_stream: expected an iterable of tasks (fn, args, kwargs); "
-                f"got {describe(task_generator)}"
-            )
-        buffer = whole_number(task_buffer_size, "work_stream: task_buffer_size", least=1)
-        tasks = stream_of_call(partial(_checked, iter(task_generator)), "tasks", once=True)
-        self._results = iter(tasks | ops.map(_call) | ops.parallel(pool, buffer))
-
-    def retrieve(self) -> Any:
-        """The next result, waiting for it if need be; None at the end."""
-        return next(self._results, None)
-
-    def retrieve_iter(self) -> Iterator[Any]:
-        """The results that are left."""
-        yield from self._results
-
-
-def _checked(tasks: Iterator[Any]) -> Iterator[_Task]:
-    for n, task in enumerate(tasks):
-        if not (isinstance(task, tuple | list) and 1 <= len(task) <= 3 and callable(task[0])):
-            raise TypeError(
-                "work_stream: expected tasks (fn,), (fn, args) or (fn, args, kwargs); "
-                f"task {n} is {describe(task)}"
-            )
-        yield _Task(*task)
-
-
-class _Task:
-    """Not a tuple: `map` would take it apart."""
-
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] = MappingProxyType({}),
-    ):
-        self.fn, self.args, self.kwargs = fn, tuple(args), dict(kwargs)
-
-    @property
-    def __name__(self) -> str:  # in errors
-        return describe_callable(self.fn)
-
-
-def _call(task: _Task) -> Any:
-    return task.fn(*task.args, **task.kwargs)
-
-
 def number_of_workers(processes: Any, name: str) -> int:
     """`processes` as a number of workers; None is as many as the CPUs that this process may use."""
-    if processes is not None:
-        return whole_number(processes, f"{name}: processes", least=1)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return (
+        available_cpus()
+        if processes is None
+        else whole_number(processes, f"{name}: processes", least=1)
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from batchup.ops.checks import describe
-from batchup.ops.plan import record
 from batchup.ops.stream import Work
-from batchup.ops.workers import Crew, Pending
+from batchup.ops.workers import Crew
 from batchup.work_pool.base import WorkerPool
 
 if TYPE_CHECKING:
@@ -19,12 +19,15 @@ __all__ = ["DaskPool"]
 class DaskPool(WorkerPool):
     """The workers of the Dask cluster of `client`, a `distributed.Client`; it stays yours.
 
-    The work of a stream goes to each worker once. A worker that dies is Dask's affair: it does the batch
+    The work of a stream goes to each worker once, small batches several at a time. Batches come by the
+    scheduler, as Dask has it, unless all workers are on this machine or the client was made with
+    `direct_to_workers=True`. A worker that dies is Dask's affair: it does the batch
     again elsewhere. BatchUp must be installed where the workers are: `pip install batchup[dask]`.
     Raises TypeError for what is no client, or an asynchronous one.
     """
 
     def __init__(self, client: Client):
+        super().__init__()
         wanted = "DaskPool: expected a distributed.Client"
         if not (hasattr(client, "submit") and hasattr(client, "scheduler_info")):
             raise TypeError(f"{wanted}; got {describe(client)}")
@@ -35,13 +38,21 @@ class DaskPool(WorkerPool):
     def employ(self, work: Work, where: str) -> Crew:
         import dask
 
-        from batchup.work_pool.shipping import Package, pack_work
+        from batchup.work_pool.remote import RemoteCrew, package_of, ship
 
-        package = Package(pack_work(work, where))
+        package = package_of(work, where)
         # A task, and not data that is scattered: those are lost with the workers that have them.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
             future = self.client.submit(_itself, package, pure=False)
-        return _Crew(self.client, future)
+        task = _NearTask if self._is_near() else _itself
+        return RemoteCrew(
+            self, work, lambda items: task(self.client.submit(ship, future, items, pure=False))
+        )
+
+    def _is_near(self) -> bool:
+        """Whether all workers are on this machine, so that batches needn't come by the scheduler."""
+        workers = self.client.scheduler_info()["workers"]
+        return all(re.match(r"\w+://(127\.|\[::1\])", address) for address in workers)
 
     def close(self) -> None:
         """Nothing: the cluster is the caller's."""
@@ -54,18 +65,16 @@ def _itself(package: Any) -> Any:
     return package
 
 
-@record
-class _Crew:
-    client: Client
-    package: Future[Any]
+class _NearTask:
+    """A task whose result is had from the worker itself."""
 
-    def line(self) -> _Crew:
-        return self
+    def __init__(self, future: Future[Any]):
+        self.future = future
+        self.done = future.done
+        self.cancel = future.cancel
 
-    def submit(self, item: Any) -> Pending:
-        from batchup.work_pool.shipping import Shipment, pack_item, ship
+    def result(self, timeout: float | None) -> Any:
+        from distributed import wait
 
-        return Shipment(self.client.submit(ship, self.package, pack_item(item), pure=False))
-
-    def close(self, stuck: Pending | None) -> None:
-        """What was not begun has been cancelled; a Dask worker ends what it is at."""
+        wait(self.future, timeout)  # type: ignore[no-untyped-call]
+        return self.future.client.gather(self.future, direct=True)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from batchup.ops.plan import record
 from batchup.ops.stream import Work
-from batchup.ops.workers import Crew, Pending
+from batchup.ops.workers import Crew
 from batchup.work_pool.base import WorkerPool
-
-if TYPE_CHECKING:
-    from batchup.work_pool.shipping import Shipment
 
 __all__ = ["RayPool"]
 
@@ -20,7 +16,8 @@ class RayPool(WorkerPool):
     """The workers of the Ray cluster that this process is connected to.
 
     If it is to none, `ray.init(**options)` connects it, or starts one on this machine, and `close` shuts
-    that down. The work of a stream is put into Ray's object store once. A worker that dies is Ray's
+    that down. The work of a stream is put into Ray's object store once, its arrays such that all workers of
+    a node see one copy, which is read-only. A worker that dies is Ray's
     affair: it does the batch again elsewhere. BatchUp must be installed where the workers are:
     `pip install batchup[ray]`. Raises ValueError for options where Ray runs already.
     """
@@ -28,6 +25,7 @@ class RayPool(WorkerPool):
     def __init__(self, **options: Any):
         import ray
 
+        super().__init__()
         if ray.is_initialized():
             if options:
                 raise ValueError(
@@ -42,9 +40,11 @@ class RayPool(WorkerPool):
     def employ(self, work: Work, where: str) -> Crew:
         import ray
 
-        from batchup.work_pool.shipping import Package, pack_work, ship
+        from batchup.work_pool.remote import RemoteCrew, package_of, ship
 
-        return _Crew(self, ray.put(Package(pack_work(work, where))), ray.remote(ship))
+        package = ray.put(package_of(work, where))
+        remote = ray.remote(ship)
+        return RemoteCrew(self, work, lambda items: _Task(remote.remote(package, items)), _cancel)
 
     def close(self) -> None:
         """Shut Ray down, if this pool has started it."""
@@ -54,41 +54,16 @@ class RayPool(WorkerPool):
         return "RayPool()"
 
 
-@record
-class _Crew:
-    pool: RayPool
-    package: Any
-    ship: Any
-
-    def line(self) -> _Crew:
-        return self
-
-    def submit(self, item: Any) -> Pending:
-        from batchup.work_pool.shipping import Shipment, pack_item
-
-        reference = self.ship.remote(self.package, pack_item(item))
-        return _Batch(reference, Shipment(reference.future()))
-
-    def close(self, stuck: Pending | None) -> None:
-        """The worker of a task that is stuck is ended."""
-        if isinstance(stuck, _Batch):
-            stuck.cancel(force=True)
+class _Task:
+    def __init__(self, reference: Any):
+        self.reference = reference
+        future = reference.future()
+        self.result = future.result
+        self.done = future.done
 
 
-@record
-class _Batch:
-    """A batch that is being made."""
+def _cancel(task: _Task, force: bool) -> None:
+    """With force, the worker of a task that is stuck is ended."""
+    import ray
 
-    reference: Any
-    shipment: Shipment
-
-    def result(self, timeout: float | None = None) -> Any:
-        return self.shipment.result(timeout)
-
-    def done(self) -> bool:
-        return self.shipment.done()
-
-    def cancel(self, force: bool = False) -> None:
-        import ray
-
-        ray.cancel(self.reference, force=force)
+    ray.cancel(task.reference, force=force)

@@ -1,54 +1,70 @@
-"""What a process pool is given to do: the work of streams, iterations over them, and single batches."""
+"""Tasks that are no data source: functions for the workers of a pool to call."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
-from batchup.ops.plan import record
-from batchup.work_pool.sharing import Segment
+from batchup import ops
+from batchup.ops.checks import describe, describe_callable, whole_number
+from batchup.ops.sources import stream_of_call
+from batchup.ops.workers import Pool
 
-__all__ = ["Assignment", "Line", "Task"]
-
-# How much work a worker has in hand: so that it does not wait for the next batch, nor, where batches
-# are small, for each of them.
-SECONDS_IN_HAND = 0.005
-TASKS_IN_HAND = 64
+__all__ = ["WorkStream"]
 
 
-class Assignment:
-    """The work of one stream, as it is sent to each worker once."""
+class WorkStream:
+    """The results of tasks, in order; see `WorkerPool.work_stream`.
 
-    def __init__(self, key: int, packed: bytes, segments: list[Segment]):
-        self.key = key
-        self.packed = packed
-        self.segments = segments
-        self.size = len(packed)
-        self.seconds = 1.0  # an item, as far as is known
+    It is `tasks | map(call) | parallel(pool)`, of which `retrieve` takes one item at a time.
+    """
 
-    def learn(self, seconds: float) -> None:
-        self.seconds = seconds if self.seconds == 1.0 else 0.8 * self.seconds + 0.2 * seconds
+    def __init__(self, task_generator: Iterable[Any], pool: Pool, task_buffer_size: int = 20):
+        if not isinstance(task_generator, Iterable):
+            raise TypeError(
+                "work_stream: expected an iterable of tasks (fn, args, kwargs); "
+                f"got {describe(task_generator)}"
+            )
+        buffer = whole_number(task_buffer_size, "work_stream: task_buffer_size", least=1)
+        tasks = stream_of_call(partial(_checked, iter(task_generator)), "tasks", once=True)
+        self._results = iter(tasks | ops.map(_call) | ops.parallel(pool, buffer))
+
+    def retrieve(self) -> Any:
+        """The next result, waiting for it if need be; None at the end."""
+        return next(self._results, None)
+
+    def retrieve_iter(self) -> Iterator[Any]:
+        """The results that are left."""
+        yield from self._results
+
+
+def _checked(tasks: Iterator[Any]) -> Iterator[_Task]:
+    for n, task in enumerate(tasks):
+        if not (isinstance(task, tuple | list) and 1 <= len(task) <= 3 and callable(task[0])):
+            raise TypeError(
+                "work_stream: expected tasks (fn,), (fn, args) or (fn, args, kwargs); "
+                f"task {n} is {describe(task)}"
+            )
+        yield _Task(*task)
+
+
+class _Task:
+    """Not a tuple: `map` would take it apart."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        self.fn, self.args, self.kwargs = fn, tuple(args), dict(kwargs)
 
     @property
-    def tasks_in_hand(self) -> int:
-        return max(2, min(TASKS_IN_HAND, int(SECONDS_IN_HAND / max(self.seconds, 1e-6))))
+    def __name__(self) -> str:  # in errors
+        return describe_callable(self.fn)
 
 
-class Line:
-    """One iteration; `broken` says which death of a worker it has to report with its next item."""
-
-    def __init__(self) -> None:
-        self.broken: str | None = None
-
-
-@record
-class Task:
-    number: int
-    line: Line
-    assignment: Assignment
-    packed: bytes
-    future: Future[Any]
-
-    def begin(self) -> bool:
-        """Whether it is still wanted. What a dead worker had in hand was begun before, in a way."""
-        return self.future.running() or self.future.set_running_or_notify_cancel()
+def _call(task: _Task) -> Any:
+    return task.fn(*task.args, **task.kwargs)

@@ -1,19 +1,19 @@
-"""Threads, and any `concurrent.futures.Executor`."""
+"""Threads of this process."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import threading
+import weakref
+from queue import SimpleQueue
+from typing import Any
 
-from batchup.ops.checks import describe
 from batchup.ops.plan import record
 from batchup.ops.stream import Work
-from batchup.ops.workers import Crew, Pending
-from batchup.work_pool.base import WorkerPool, number_of_workers
+from batchup.ops.workers import Crew
+from batchup.work_pool.base import CLOSED, WorkerPool, number_of_workers
+from batchup.work_pool.pending import Pending
 
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-__all__ = ["ExecutorPool", "WorkerThreadPool"]
+__all__ = ["WorkerThreadPool"]
 
 
 class WorkerThreadPool(WorkerPool):
@@ -25,92 +25,97 @@ class WorkerThreadPool(WorkerPool):
     """
 
     def __init__(self, processes: int | None = None):
-        from concurrent.futures import ThreadPoolExecutor
-
+        super().__init__()
         self.processes = number_of_workers(processes, "WorkerThreadPool")
-        self._executor = ThreadPoolExecutor(self.processes, thread_name_prefix="batchup")
+        self._queue = _Queue()
+        # Daemons, as they wait for work for as long as there is a pool, which a program may not close.
+        self._threads = [
+            threading.Thread(target=_serve, args=(self._queue,), name=f"batchup_{n}", daemon=True)
+            for n in range(self.processes)
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._end = weakref.finalize(self, self._queue.close, self.processes)
 
     def employ(self, work: Work, where: str) -> Crew:
-        return SharedCrew(self._executor, work)
+        self.check()
+        return _Crew(self, work)
 
     def close(self) -> None:
         """End the threads, once they have done what they are at."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self.closed = True
+        self._end()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
 
     def __repr__(self) -> str:
         return f"WorkerThreadPool(processes={self.processes})"
 
 
-class ExecutorPool(WorkerPool):
-    """The workers of any `concurrent.futures.Executor`, which stays yours: `close` leaves it running.
+class _Queue(SimpleQueue[Any]):
+    """Items to be made. `concurrent.futures` has a lock here, which a Ctrl-C can leave locked."""
 
-    A `ThreadPoolExecutor` shares memory with the caller. To any other executor the work is sent along
-    with each batch, pickled by cloudpickle; for large arrays `WorkerProcessPool` is better. Raises
-    TypeError for what is no executor.
+    closed = False
 
-    >>> from concurrent.futures import ThreadPoolExecutor
-    >>> from batchup import ops
-    >>> with ThreadPoolExecutor(2) as executor:
-    ...     list(ops.indices(4) | ops.chunk(2) | ops.map(sum) | ops.parallel(ExecutorPool(executor)))
-    [1, 5]
-    """
+    def close(self, threads: int) -> None:
+        self.closed = True
+        for _ in range(threads):
+            self.put(None)
 
-    def __init__(self, executor: Executor):
-        from concurrent.futures import Executor
 
-        if not isinstance(executor, Executor):
-            raise TypeError(
-                f"ExecutorPool: expected a concurrent.futures.Executor; got {describe(executor)}"
-            )
-        self.executor = executor
+def _serve(queue: _Queue) -> None:
+    """What each thread does. It keeps nothing of an item while it waits for the next."""
+    while (task := queue.get()) is not None:
+        if queue.closed:
+            task[0].fail(RuntimeError(CLOSED))
+        else:
+            _make(*task)
+        del task
 
-    def employ(self, work: Work, where: str) -> Crew:
-        from concurrent.futures import ThreadPoolExecutor
 
-        if isinstance(self.executor, ThreadPoolExecutor):
-            return SharedCrew(self.executor, work)
-        from batchup.work_pool.shipping import Package, pack_work
-
-        return RemoteCrew(self.executor, Package(pack_work(work, where)))
-
-    def close(self) -> None:
-        """Nothing: the executor is the caller's."""
-
-    def __repr__(self) -> str:
-        return f"ExecutorPool(<{type(self.executor).__name__}>)"
+def _make(pending: Pending, work: Work, item: Any) -> None:
+    if pending.begin():
+        try:
+            pending.finish(work.run(item))
+        except (
+            BaseException
+        ) as error:  # a SystemExit too is the caller's, as it would be without a pool
+            pending.fail(error)
+            del pending  # else the error would keep itself, by its traceback
 
 
 @record
-class SharedCrew:
-    """Workers that see the caller's memory; a crew and a line in one."""
+class _Crew:
+    """Workers that see the caller's memory; a crew and a run in one."""
 
-    executor: Executor
+    pool: WorkerThreadPool
     work: Work
 
-    def line(self) -> SharedCrew:
+    def start(self, buffer: int) -> _Crew:
+        self.pool.check()
         return self
 
     def submit(self, item: Any) -> Pending:
-        return self.executor.submit(self.work.run, item)
+        pool = self.pool
+        pool.check()
+        pending = _Item(pool)
+        pool._queue.put((pending, self.work, item))
+        if pool._queue.closed:  # since it was checked
+            pending.fail(RuntimeError(CLOSED))
+        return pending
 
-    def close(self, stuck: Pending | None) -> None:
+    def close(self, stuck: Any) -> None:
         """A thread can't be ended by force: it goes on with what it is at."""
 
 
-@record
-class RemoteCrew:
-    """Workers in other processes: what goes there and back is pickled here."""
+class _Item(Pending):
+    __slots__ = ("_pool",)
 
-    executor: Executor
-    package: Any
+    def __init__(self, pool: WorkerThreadPool):
+        super().__init__()
+        self._pool = pool
 
-    def line(self) -> RemoteCrew:
-        return self
-
-    def submit(self, item: Any) -> Pending:
-        from batchup.work_pool.shipping import Shipment, pack_item, ship
-
-        return Shipment(self.executor.submit(ship, self.package, pack_item(item)))
-
-    def close(self, stuck: Pending | None) -> None:
-        """What the executor is at, it goes on with."""
+    def result(self, timeout: float | None = None) -> Any:
+        self._pool.check_process()
+        return super().result(timeout)

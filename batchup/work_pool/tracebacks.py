@@ -19,7 +19,7 @@ from typing import Any
 
 import cloudpickle
 
-__all__ = ["Pickler", "as_here"]
+__all__ = ["as_here", "code_with_source"]
 
 
 def _lines_of(code: CodeType) -> list[str]:
@@ -36,7 +36,8 @@ def _lines_of(code: CodeType) -> list[str]:
     return lines[code.co_firstlineno - 1 : max(filter(None, ends), default=0)]
 
 
-def _reduce(code: CodeType) -> tuple[Callable[..., CodeType], tuple[Any, ...]]:
+def code_with_source(code: CodeType) -> tuple[Callable[..., CodeType], tuple[Any, ...]]:
+    """How to pickle the code of a function, as `__reduce__` says it."""
     make, args = cloudpickle.Pickler.dispatch_table[CodeType](code)
     return _code, (make, args, code.co_filename, code.co_firstlineno - 1, _lines_of(code))
 
@@ -52,12 +53,6 @@ def _code(
         # Without a time of its last change, so that it isn't looked for on disk.
         linecache.cache[name] = (sum(map(len, here)), None, here, name)
     return make(*args).replace(co_filename=name)
-
-
-class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """cloudpickle's, with functions that know where they were written."""
-
-    dispatch_table = cloudpickle.Pickler.dispatch_table.new_child({CodeType: _reduce})
 
 
 def as_here(text: str) -> str:

@@ -173,6 +173,8 @@ def test_break_cancels_what_was_not_begun(pool, tmp_path):
     it = iter(ops.indices(40) | ops.chunk(2) | ops.map(note) | ops.parallel(pool, 15))
     assert eventually(lambda: os.listdir(tmp_path))
     it.close()
+    if isinstance(pool, work_pool.DaskPool):  # which takes its time to tell its workers
+        assert eventually(lambda: sum(map(len, pool.client.processing().values())) <= 2)
     (tmp_path / "go on").touch()
     assert list(blocks(-1, None) | ops.map(int) | ops.parallel(pool)) == [2 * n for n in range(9)]
     assert len(os.listdir(tmp_path)) < 15

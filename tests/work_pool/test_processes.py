@@ -22,7 +22,7 @@ BATCH = 64 * X.nbytes // len(X)
 def pool():
     with work_pool.WorkerProcessPool(2) as pool:
         list(range(9) | ops.map(abs) | ops.parallel(pool))
-        assert eventually(lambda: all(worker.ready for worker in pool._foreman._workers))
+        assert eventually(lambda: all(worker.ready for worker in pool._supervisor.workers))
         yield pool
 
 
@@ -31,7 +31,9 @@ def batches():
 
 
 def slabs(pool):
-    return sum(len(slab) for worker in pool._foreman._workers for slab in worker.slabs.values())
+    return sum(
+        len(slab) for worker in pool._supervisor.workers for slab in worker.leases._slabs.values()
+    )
 
 
 # --- results
@@ -253,7 +255,7 @@ from batchup import ops, work_pool
 
 def pss():
     found = 0
-    for pid in [os.getpid(), *pool._foreman.pids()]:
+    for pid in [os.getpid(), *pool._supervisor.pids()]:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         found += int(next(l for l in rollup.splitlines() if l.startswith("Pss:")).split()[1])
     return found / 1024
@@ -293,7 +295,7 @@ def test_it_reads_as_it_is_written(pool):
 
 def test_the_next_epoch_has_the_same_workers(pool):
     stream = range(20) | ops.map(lambda n: os.getpid()) | ops.parallel(pool)
-    assert set(stream) | set(stream) <= set(pool._foreman.pids())
+    assert set(stream) | set(stream) <= set(pool._supervisor.pids())
 
 
 def test_the_buffer_fills_at_iter_and_no_further():
@@ -370,7 +372,7 @@ def test_a_stream_keeps_its_pool():
 def test_close_does_not_wait_for_work_that_is_stuck():
     pool = work_pool.WorkerProcessPool(2)
     it = iter([0] | ops.map(lambda n: threading.Event().wait()) | ops.parallel(pool))
-    assert eventually(lambda: any(worker.tasks for worker in pool._foreman._workers))
+    assert eventually(lambda: any(worker.tasks for worker in pool._supervisor.workers))
     start = time.monotonic()
     pool.close()
     assert time.monotonic() - start < 5
@@ -397,7 +399,7 @@ pool = work_pool.WorkerProcessPool(2)
 stream = range(9999) | ops.map(work) | ops.parallel(pool, 8)
 for n, _ in enumerate(stream):
     if n == 3:
-        print(*pool._foreman.pids(), flush=True)
+        print(*pool._supervisor.pids(), flush=True)
     if n == 3 and how == "is idle":
         time.sleep(60)
 """
@@ -439,7 +441,7 @@ pool = work_pool.WorkerProcessPool(2)
 it = iter(range(100) | ops.map(Doubled(2)) | ops.parallel(pool, 8))
 assert [next(it).n for _ in range(3)] == [0, 2, 4]
 assert type(next(it)) is Doubled
-print(*pool._foreman.pids())
+print(*pool._supervisor.pids())
 """
 
 
@@ -454,7 +456,7 @@ import sys
 import batchup
 from batchup import work_pool
 pool = work_pool.WorkerThreadPool(2)
-heavy = {"loky", "cloudpickle", "multiprocessing", "dask", "distributed", "ray"}
+heavy = {"cloudpickle", "multiprocessing", "dask", "distributed", "ray"}
 print(*sorted(heavy & set(sys.modules)))
 """
 
@@ -467,11 +469,11 @@ def test_a_fork_of_the_program_leaves_the_workers_alone():
     with work_pool.WorkerProcessPool(1) as pool:
         stream = range(5) | ops.map(abs) | ops.parallel(pool)
         assert list(stream) == [0, 1, 2, 3, 4]
-        assert len(pool._foreman.pids()) == 1
-        pool._foreman._owner = -1  # as it is in a fork
-        pool._foreman.close()
+        assert len(pool._supervisor.pids()) == 1
+        pool._supervisor._owner = -1  # as it is in a fork
+        pool._supervisor.close()
         assert list(stream) == [0, 1, 2, 3, 4]
-        pool._foreman._owner = os.getpid()
+        pool._supervisor._owner = os.getpid()
 
 
 # --- presets
@@ -499,19 +501,19 @@ def test_parallel_data_source_over_any_random_access_source(pool):
     par = pool.parallel_data_source(Squares(), 3)
     squares, pids = par.batch_map_concat(lambda *batch: batch, batch_size=4)
     np.testing.assert_array_equal(squares, np.arange(10) ** 2)
-    assert set(pids) <= set(pool._foreman.pids())
+    assert set(pids) <= set(pool._supervisor.pids())
 
 
 def test_the_arrays_of_a_parallel_data_source_are_put_in_shared_memory_once():
     with work_pool.WorkerProcessPool(2) as pool:
         par = pool.parallel_data_source(data_source.ArrayDataSource([X]))
-        kept = par._stage.args[0].kept._kept
-        [(array, segment)] = kept.values()
+        kept = par._stage.args[0].kept._places
+        [(array, (segment, _))] = kept.values()
         assert array is X
         for _ in range(3):
             assert par.num_samples() == len(list(par.map(lambda x: x).batch_iterator(1)))
-            assert [found for _, found in kept.values()] == [segment]
-            assert any(segment.key in worker.known for worker in pool._foreman._workers)
+            assert [place.segment for _, place in kept.values()] == [segment]
+            assert any(segment.key in worker.known for worker in pool._supervisor.workers)
         del kept, segment
         del par
-        assert eventually(lambda: not any(worker.known for worker in pool._foreman._workers))
+        assert eventually(lambda: not any(worker.known for worker in pool._supervisor.workers))

@@ -12,13 +12,11 @@ from batchup.ops.plan import record
 from batchup.ops.stream import Work
 from batchup.ops.workers import Crew, Pool
 from batchup.work_pool.base import WorkerPool, number_of_workers
+from batchup.work_pool.pending import Pending, failed
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from batchup.work_pool.foreman import Foreman
-    from batchup.work_pool.packing import Kept
-    from batchup.work_pool.tasks import Assignment, Line
+    from batchup.work_pool.processes.arrays import Kept
+    from batchup.work_pool.processes.jobs import Job, Run
 
 __all__ = ["WorkerProcessPool"]
 
@@ -29,12 +27,17 @@ class WorkerProcessPool(WorkerPool):
     Started by fork and exec, in the background; lambdas, closures and classes of a notebook or a script
     reach them by cloudpickle. The work of a stream is sent to each worker once, when `ops.parallel` or
     `parallel_data_source` is given the pool; NumPy arrays in it as they are then: a copy of each, in
-    memory that all workers share (see `work_pool.share`), or the path of a memory-mapped one.
+    memory that all workers share (see `work_pool.share`), or the path of a memory-mapped one. One that is
+    read-only, down to the array that it is a view of, is copied once for as long as it lives.
     What the work writes into them stays in that worker.
 
     Batches come back in shared memory, and a batch's memory is used again when the last of its arrays
     is gone. All that memory stays under `max_bytes`, None for a quarter of what is free; what
-    does not fit goes through a pipe, with one RuntimeWarning. Linux and macOS.
+    does not fit goes through a pipe, with one RuntimeWarning.
+
+    `threads_per_worker` is how many threads BLAS and OpenMP have in each; None for its part of the cores,
+    unless OMP_NUM_THREADS and its like say otherwise. The import path, the warnings filters and the level
+    of the root logger are those of the caller when the pool is given the work. Linux; macOS is untested.
 
     >>> from batchup import ops
     >>> with WorkerProcessPool(processes=2) as pool:
@@ -43,46 +46,61 @@ class WorkerProcessPool(WorkerPool):
     [[0, 1], [4, 9], [16]]
     """
 
-    def __init__(self, processes: int | None = None, max_bytes: int | None = None):
+    def __init__(
+        self,
+        processes: int | None = None,
+        max_bytes: int | None = None,
+        threads_per_worker: int | None = None,
+    ):
         import socket
 
         if not hasattr(socket, "AF_UNIX") or not hasattr(socket, "send_fds"):
             raise OSError(
                 "WorkerProcessPool: expected a system with Unix sockets; use WorkerThreadPool"
             )
-        from batchup.work_pool.foreman import Foreman
-        from batchup.work_pool.memory import available_memory
-        from batchup.work_pool.process import start_process
+        from batchup.memory.limits import available_memory
+        from batchup.work_pool.processes.handle import Share
+        from batchup.work_pool.processes.launch import launch, threads_in
+        from batchup.work_pool.processes.supervisor import Supervisor
 
+        super().__init__()
         self.processes = number_of_workers(processes, "WorkerProcessPool")
         if max_bytes is None:
             max_bytes = available_memory() // 4
         self.max_bytes = whole_number(max_bytes, "WorkerProcessPool: max_bytes")
+        if threads_per_worker is not None:
+            threads_per_worker = whole_number(
+                threads_per_worker, "WorkerProcessPool: threads_per_worker", least=1
+            )
         self._warned = False
-        self._foreman = Foreman(
-            self.processes, partial(start_process, self.max_bytes // self.processes)
+        self._supervisor = Supervisor(
+            [Share(self.max_bytes // self.processes) for _ in range(self.processes)],
+            partial(launch, threads=threads_in(self.processes, threads_per_worker)),
         )
-        self._close = weakref.finalize(self, self._foreman.close)
+        self._close = weakref.finalize(self, self._supervisor.close)
 
     def employ(self, work: Work, where: str) -> Crew:
-        from batchup.work_pool.packing import Kept
+        from batchup.work_pool.processes.arrays import Kept
 
         return self._employ(work, where, Kept())
 
     def _employ(self, work: Any, where: str, kept: Kept) -> Crew:
-        from batchup.work_pool.packing import Packer
-        from batchup.work_pool.sharing import Segment, next_key
-        from batchup.work_pool.shipping import pack_work
-        from batchup.work_pool.tasks import Assignment
+        from batchup.memory.shared import Segment, next_key
+        from batchup.work_pool.pickling import pack_work
+        from batchup.work_pool.processes.arrays import ArrayPickler
+        from batchup.work_pool.processes.jobs import Job
+        from batchup.work_pool.processes.settings import settings_here
 
-        segments: list[Segment] = []
-        packed = pack_work(work, where, partial(Packer, kept=kept, segments=segments))
-        assignment = Assignment(next_key(), packed, segments)
-        self._foreman.watch(assignment, *segments)
-        return _Crew(self, self._foreman, assignment)
+        self.check()
+        used: dict[int, Segment] = {}
+        packed = pack_work(work, where, partial(ArrayPickler, kept=kept, used=used))
+        segments = list(used.values())
+        job = Job(next_key(), work, packed, segments, settings_here())
+        self._supervisor.watch(job, *segments)
+        return _Crew(self, job)
 
     def keeping(self, value: Any, where: str) -> Pool:
-        from batchup.work_pool.packing import Kept
+        from batchup.work_pool.processes.arrays import Kept
 
         kept = Kept()
         self._employ(value, where, kept)
@@ -90,9 +108,11 @@ class WorkerProcessPool(WorkerPool):
 
     def close(self) -> None:
         """End the workers; those that are at work have a second to end it."""
+        self.closed = True
         self._close()
 
-    def _warn(self) -> None:
+    def warn_of_no_room(self) -> None:
+        """Once."""
         if not self._warned:
             self._warned = True
             warnings.warn(
@@ -124,54 +144,53 @@ class _Keeping:
 @record
 class _Crew:
     pool: WorkerProcessPool
-    foreman: Foreman
-    assignment: Assignment
+    job: Job
 
-    def line(self) -> _Line:
-        return _Line(self, self.foreman.open())
+    def start(self, buffer: int) -> _Run:
+        self.pool.check()
+        return _Run(self, self.pool._supervisor.open())
 
 
 @record
-class _Line:
+class _Run:
     crew: _Crew
-    line: Line
+    run: Run
 
-    def submit(self, item: Any) -> _Batch:
-        from batchup.work_pool.shipping import pack_item
+    def submit(self, item: Any) -> _Item | Pending:
+        from batchup.work_pool.pickling import pack_item
 
         crew = self.crew
+        crew.pool.check()
         try:
             packed = pack_item(item)
         except TypeError as error:
-            from concurrent.futures import Future
-
-            future: Future[Any] = Future()
-            future.set_exception(error)
-            return _Batch(crew.pool, future)
-        return _Batch(crew.pool, crew.foreman.submit(self.line, crew.assignment, packed))
+            return failed(error)
+        return _Item(crew, crew.pool._supervisor.submit(self.run, crew.job, packed))
 
     def close(self, stuck: Any) -> None:
         """A worker that is stuck is killed, and another takes its place."""
-        self.crew.foreman.shut(self.line, None if stuck is None else stuck.future)
+        pending = stuck.pending if isinstance(stuck, _Item) else None
+        self.crew.pool._supervisor.end(self.run, pending)
 
 
 @record
-class _Batch:
-    """A batch that is being made."""
+class _Item:
+    """An item that is being made."""
 
-    pool: WorkerProcessPool
-    future: Future[Any]
+    crew: _Crew
+    pending: Pending
 
     def result(self, timeout: float | None = None) -> Any:
-        from batchup.work_pool.shipping import opened
+        from batchup.work_pool.pickling import opened
 
-        well, packed, buffers, squeezed = self.future.result(timeout)
+        self.crew.pool.check_process()
+        well, packed, buffers, squeezed = self.pending.result(timeout)
         if squeezed:
-            self.pool._warn()
-        return opened((well, packed, buffers))
+            self.crew.pool.warn_of_no_room()
+        return opened((well, packed, buffers), self.crew.job.work)
 
     def done(self) -> bool:
-        return self.future.done()
+        return self.pending.done()
 
     def cancel(self) -> bool:
-        return self.future.cancel()
+        return self.pending.cancel()

@@ -9,35 +9,48 @@ from __future__ import annotations
 import io
 import pickle
 import traceback
-import uuid
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from importlib import import_module
+from types import CodeType
 from typing import Any
 
+import cloudpickle
 import numpy as np
 
 from batchup.ops.checks import describe
-from batchup.ops.plan import record
-from batchup.ops.stream import Work
 from batchup.work_pool.errors import RemoteTraceback, WorkError
-from batchup.work_pool.tracebacks import Pickler, as_here
+from batchup.work_pool.tracebacks import as_here, code_with_source
 
 __all__ = [
     "Outcome",
-    "Package",
-    "Shipment",
+    "Pickler",
+    "Unpacked",
+    "dumps",
     "opened",
     "outcome_of",
     "pack_item",
     "pack_work",
-    "ship",
 ]
 
 # Whether the work went well; then the result, or the exception, pickled; and its large buffers.
 Outcome = tuple[bool, bytes, list[Any]]
 
 _ATOMS = {range, int, float, complex, bool, str, bytes, type(None)}
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """cloudpickle's, but functions know where they were written, and NumPy's classes are NumPy's."""
+
+    dispatch_table = cloudpickle.Pickler.dispatch_table.new_child({CodeType: code_with_source})
+
+    def reducer_override(self, obj: Any) -> Any:
+        # What seems to be in no module is taken for the user's, and sent whole. NumPy has modules,
+        # such as numpy.rec, that are there before anybody has imported them.
+        if isinstance(obj, type) and obj.__module__.startswith("numpy."):
+            with suppress(ImportError):
+                import_module(obj.__module__)
+        return super().reducer_override(obj)
 
 
 def is_plain(value: Any) -> bool:
@@ -96,15 +109,20 @@ def pack_work(
 
 def _culprit(work: Any) -> tuple[str, Exception] | None:
     """The innermost stage that can't be pickled, and why."""
-    for step in getattr(work, "steps", ()):
-        for member in getattr(step, "works", ()):
-            if found := _culprit(member):
-                return found
+    for step in _steps(work):
         try:
             dumps(step)
         except Exception as error:
             return f"the stage {step}", error
     return None
+
+
+def _steps(work: Any) -> Iterator[Any]:
+    """All steps of the work; those of members before the one that joins them."""
+    for step in getattr(work, "steps", ()):
+        for member in getattr(step, "works", ()):
+            yield from _steps(member)
+        yield step
 
 
 # --- in the worker
@@ -158,67 +176,48 @@ def _packed_error(error: BaseException) -> bytes:
     return pickle.dumps((stand_in, text))
 
 
+class Unpacked:
+    """The work, unpacked when it is first run: what goes wrong is then an error of that batch."""
+
+    def __init__(self, packed: bytes, buffers: Iterable[Any] = ()):
+        self._packed = packed
+        self._buffers = buffers
+        self._work: Any = None
+
+    def run(self, item: Any) -> Any:
+        if self._work is None:
+            try:
+                self._work = pickle.loads(self._packed, buffers=self._buffers)
+            except ImportError as error:
+                error.needed_by_work = True  # type: ignore[attr-defined]
+                raise
+        return self._work.run(item)
+
+
 # --- back in the caller
 
 
-def opened(outcome: Outcome) -> Any:
+def opened(outcome: Outcome, work: Any) -> Any:
     """The batch; or raises the exception, with its traceback in the worker as the cause."""
     well, packed, buffers = outcome
     if well:
         return pickle.loads(packed, buffers=buffers)
     error, text = pickle.loads(packed)
+    if hasattr(error, "needed_by_work"):
+        error = _import_error(error, work)
     error.__cause__ = RemoteTraceback(as_here(text))
     raise error
 
 
-# --- for executors and clusters that run a function and know nothing of streams
-
-
-class Package:
-    """The pickled work with a name of its own, so that a worker unpacks it once."""
-
-    def __init__(self, packed: bytes):
-        self.packed = packed
-        self.name = uuid.uuid4().hex
-
-
-_unpacked: OrderedDict[str, Work] = OrderedDict()
-
-
-def work_of(package: Package) -> Work:
-    work = _unpacked.get(package.name)
-    if work is None:
-        work = _unpacked[package.name] = pickle.loads(package.packed)
-        while len(_unpacked) > 4:  # as many streams at once may go without unpacking again
-            _unpacked.popitem(last=False)
-    return work
-
-
-def ship(package: Package, packed_item: bytes) -> Outcome:
-    """The function that an executor runs."""
-
-    def run(item: Any) -> Any:
-        return work_of(package).run(item)
-
-    well, packed, buffers = outcome_of(run, packed_item)
-    # As arrays of bytes, which any pickle and any cluster takes; and then without a copy.
-    return well, packed, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
-
-
-@record
-class Shipment:
-    """An outcome that is on its way."""
-
-    future: Any
-
-    def result(self, timeout: float | None = None) -> Any:
-        well, packed, buffers = self.future.result(timeout)
-        # Some clusters keep what they bring as read-only memory; a batch is the caller's.
-        return opened((well, packed, [b if b.flags.writeable else b.copy() for b in buffers]))
-
-    def done(self) -> bool:
-        return bool(self.future.done())
-
-    def cancel(self) -> Any:
-        with suppress(Exception):  # a cluster that is gone has nothing to cancel
-            return self.future.cancel()
+def _import_error(error: ImportError, work: Any) -> ImportError:
+    """What to do about a module that workers can't import, and which stage needs it."""
+    module = str(error.name)
+    users = (step for step in _steps(work) if module.encode() in dumps(step, lambda _: None))
+    stage = f"the stage {next(users, work)}"
+    return type(error)(
+        f"expected a module that workers can import, as this process does; {module!r}, which {stage} needs, "
+        f"they can't: {error}. Install it where they are, or put its folder on their path (PYTHONPATH, or "
+        f"sys.path before `| parallel(pool)`), or send it along: cloudpickle.register_pickle_by_value({module})",
+        name=error.name,
+        path=error.path,
+    )

@@ -1,0 +1,84 @@
+"""A data source whose batches a pool of workers makes: a preset over `ops.parallel`."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from batchup import ops
+from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of, index_stream
+from batchup.ops.checks import describe, whole_number
+from batchup.ops.plan import Count, record
+from batchup.ops.randomness import Shuffle
+from batchup.ops.workers import Pool
+
+__all__ = ["ParallelDataSource"]
+
+
+class _Pool(Pool, Protocol):
+    def keeping(self, value: Any, where: str) -> Pool: ...
+
+
+class ParallelDataSource(StreamDataSource):
+    """The batches of a random-access data source, made by a pool: `WorkerPool.parallel_data_source`.
+
+    The function of a `map` on it runs in the caller. For one that the pool runs, map the source first.
+    """
+
+    def __init__(self, source: AbstractDataSource, pool: _Pool, batch_buffer_size: int = 20):
+        wanted = "parallel_data_source: expected a random-access data source"
+        if not isinstance(source, AbstractDataSource):
+            raise TypeError(f"{wanted}; got {describe(source)}")
+        if not source.is_random_access:
+            raise TypeError(
+                f"{wanted}; the samples of {source!r} come only one after another, by batch_iterator"
+            )
+        self.source = source
+        self.pool = pool
+        self.buffer = whole_number(
+            batch_buffer_size, "parallel_data_source: batch_buffer_size", least=1
+        )
+        self._stage = ops.parallel(pool.keeping(source, f"{pool!r}.parallel_data_source"), self.buffer)
+
+    @property
+    def is_random_access(self) -> bool:
+        return True
+
+    def num_samples(self, **kwargs: Any) -> Count:
+        """Those of its source."""
+        return self.source.num_samples(**kwargs)
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+        source = self.source
+        if isinstance(source, StreamDataSource):
+            return source.stream(batch_size, shuffle, **kwargs) | self._stage
+        # Its own batch_iterator would do the work where it is iterated: in the caller.
+        blocks = index_stream(source, batch_size, shuffle, **kwargs)
+        return blocks | ops.map(_BatchOf(source)) | self._stage
+
+    def index_stream(
+        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+    ) -> ops.Stream:
+        return index_stream(self.source, batch_size, shuffle, shard)
+
+    def samples_by_indices(self, indices: Any) -> Any:
+        """As its source gives them, in this process."""
+        return self.source.samples_by_indices(indices)
+
+    def samples_by_indices_nomapping(self, indices: Any) -> Any:
+        """As `samples_by_indices`, but past the subset, if there is one."""
+        return batch_of(self.source, indices)
+
+    def __repr__(self) -> str:
+        return f"{self.pool!r}.parallel_data_source({self.source!r}, batch_buffer_size={self.buffer})"
+
+
+@record
+class _BatchOf:
+    source: AbstractDataSource
+
+    def __call__(self, indices: Any) -> Any:
+        return batch_of(self.source, indices)
+
+    @property
+    def __name__(self) -> str:
+        return f"{type(self.source).__name__}.samples_by_indices_nomapping"

@@ -1,0 +1,81 @@
+"""What this process may take: of memory and of cores, as the system and its control groups say.
+
+The files are those of the kernel's documentation, Admin Guide, "Control Group v2" and "Control Groups
+version 1". Groups are nested, and the limits of all of them hold.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["available_cpus", "available_memory"]
+
+ROOT = Path("/")
+
+
+def available_memory(root: Path = ROOT) -> int:
+    """How many bytes may still be taken: what the system has, or less where a container has a limit.
+
+    What files have been read into memory counts as free: the kernel lets go of it when it is wanted.
+    """
+    room = [_of_the_system(root)]
+    for group in _groups(root, "memory"):
+        for limit, used, cached in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            with suppress(OSError, ValueError, KeyError):  # no such limit, or "max"
+                most = int((group / limit).read_text())
+                taken = int((group / used).read_text())
+                room.append(most - taken + _numbers(group / "memory.stat")[cached])
+    return max(0, min(room))
+
+
+def available_cpus(root: Path = ROOT) -> int:
+    """How many cores this process may use: those it is bound to, or fewer where it has a quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for group in _groups(root, "cpu"):
+        with suppress(OSError, ValueError):  # no such limit, or "max"
+            quota, period = map(int, (group / "cpu.max").read_text().split())
+            cores = min(cores, quota // period)
+        with suppress(OSError, ValueError):
+            quota = int((group / "cpu.cfs_quota_us").read_text())
+            if quota > 0:  # -1 is none
+                cores = min(cores, quota // int((group / "cpu.cfs_period_us").read_text()))
+    return max(1, cores)
+
+
+def _of_the_system(root: Path) -> int:
+    try:
+        return _numbers(root / "proc/meminfo")["MemAvailable:"] * 1024
+    except (OSError, KeyError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """A file of lines with a name and a number."""
+    fields = (line.split() for line in path.read_text().splitlines())
+    return {name: int(number) for name, number, *_ in fields}
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of the control groups that this process is in, from its own to the outermost."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not on Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        mounted = root / "sys/fs/cgroup" / (controller if controllers else "")
+        group = mounted / path.lstrip("/")
+        # In a container the path may be the host's: of it there is only the outermost folder.
+        for folder in (group, *group.parents):
+            if folder.is_dir() and ".." not in folder.parts:
+                yield folder
+            if folder == mounted:
+                break

@@ -1,0 +1,75 @@
+"""Any `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from batchup.ops.checks import describe
+from batchup.ops.plan import record
+from batchup.ops.stream import Work
+from batchup.ops.workers import Crew, Pending
+from batchup.work_pool.base import WorkerPool
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+__all__ = ["ExecutorPool"]
+
+
+class ExecutorPool(WorkerPool):
+    """The workers of any `concurrent.futures.Executor`, which stays yours: `close` leaves it running.
+
+    A `ThreadPoolExecutor` shares memory with the caller. To any other executor the work is sent along
+    with each batch, or with several small ones, pickled by cloudpickle; for large arrays
+    `WorkerProcessPool` is better. Raises TypeError for what is no executor.
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from batchup import ops
+    >>> with ThreadPoolExecutor(2) as executor:
+    ...     list(ops.indices(4) | ops.chunk(2) | ops.map(sum) | ops.parallel(ExecutorPool(executor)))
+    [1, 5]
+    """
+
+    def __init__(self, executor: Executor):
+        from concurrent.futures import Executor
+
+        super().__init__()
+        if not isinstance(executor, Executor):
+            raise TypeError(
+                f"ExecutorPool: expected a concurrent.futures.Executor; got {describe(executor)}"
+            )
+        self.executor = executor
+
+    def employ(self, work: Work, where: str) -> Crew:
+        from concurrent.futures import ThreadPoolExecutor
+
+        if isinstance(self.executor, ThreadPoolExecutor):
+            return _SharedCrew(self, work)
+        from batchup.work_pool.remote import RemoteCrew, package_of, ship
+
+        package = package_of(work, where)
+        return RemoteCrew(self, work, lambda items: self.executor.submit(ship, package, items))
+
+    def close(self) -> None:
+        """Nothing: the executor is the caller's."""
+
+    def __repr__(self) -> str:
+        return f"ExecutorPool(<{type(self.executor).__name__}>)"
+
+
+@record
+class _SharedCrew:
+    """Workers that see the caller's memory; a crew and a run in one."""
+
+    pool: ExecutorPool
+    work: Work
+
+    def start(self, buffer: int) -> _SharedCrew:
+        self.pool.check()
+        return self
+
+    def submit(self, item: Any) -> Pending:
+        return self.pool.executor.submit(self.work.run, item)
+
+    def close(self, stuck: Any) -> None:
+        """What the executor is at, it goes on with."""

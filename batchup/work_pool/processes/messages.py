@@ -1,0 +1,116 @@
+"""Messages, and now and then an open file, between a pool and one of its workers."""
+
+from __future__ import annotations
+
+import array
+import os
+import pickle
+import socket
+import struct
+from collections import deque
+from typing import Any, Protocol
+
+__all__ = ["Connection", "Descriptor"]
+
+_HEADER = struct.Struct("<Q")
+_READ_AT_ONCE = 256 * 1024
+_RIGHTS = socket.SOL_SOCKET, socket.SCM_RIGHTS
+_A_FILE = array.array("i").itemsize
+
+
+class File(Protocol):
+    def fileno(self) -> int: ...
+
+
+class Descriptor(int):
+    """An open file, by its number."""
+
+    def fileno(self) -> int:
+        return int(self)
+
+
+class Connection:
+    """One end of a Unix socket. Any number of messages are written, and read, in one call.
+
+    That is what makes small batches cheap: whoever is behind finds several messages waiting, and
+    takes them all. A message is a tuple of anything plain; before it is one byte stream, so a
+    message that was sent arrives, though the sender is killed afterwards.
+
+    An end whose socket is non-blocking never waits: what the other end does not take stays here, and
+    `flush` is called again when there is room.
+    """
+
+    def __init__(self, sock: socket.socket):
+        self.socket = sock
+        self._outgoing: deque[tuple[memoryview, File | None]] = deque()
+        self._received = bytearray()
+        self._files: deque[int | None] = deque()
+
+    def send(self, *messages: tuple[Any, ...], file: File | None = None) -> bool:
+        """Write the messages, an open file with them; whether all went at once. OSError at the end."""
+        parts = []
+        for message in messages:
+            data = pickle.dumps(message, protocol=5)
+            parts += [_HEADER.pack(len(data)), data]
+        self._outgoing.append((memoryview(b"".join(parts)), file))
+        return len(self._outgoing) == 1 and self.flush()
+
+    def flush(self) -> bool:
+        """Write what the other end takes; whether that was all."""
+        outgoing = self._outgoing
+        while outgoing:
+            data, file = outgoing[0]
+            try:
+                if file is None:
+                    sent = self.socket.send(data)
+                else:
+                    sent = self.socket.sendmsg([data], [(*_RIGHTS, array.array("i", [file.fileno()]))])
+            except BlockingIOError:
+                return False
+            if sent < len(data):
+                outgoing[0] = data[sent:], None  # the file goes with the first byte
+            else:
+                outgoing.popleft()
+        return True
+
+    def receive(self, wait: bool = True) -> list[tuple[Any, ...]] | None:
+        """All messages that are there, at the least a part of one; None when the other end is gone.
+
+        Without `wait` BlockingIOError where there is nothing.
+        """
+        flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0) | (0 if wait else socket.MSG_DONTWAIT)
+        data, extra, told, _ = self.socket.recvmsg(
+            _READ_AT_ONCE, socket.CMSG_SPACE(16 * _A_FILE), flags
+        )
+        for level, kind, files in extra:
+            if (level, kind) == _RIGHTS:
+                self._files.extend(array.array("i", files[: len(files) // _A_FILE * _A_FILE]))
+        if told & socket.MSG_CTRUNC:  # this process may have no more open files: that one is lost
+            self._files.append(None)
+        if not data:
+            return None
+        received = self._received
+        received += data
+        messages = []
+        start = 0
+        while len(received) - start >= _HEADER.size:
+            end = start + _HEADER.size + _HEADER.unpack_from(received, start)[0]
+            if end > len(received):
+                break
+            with memoryview(received) as view:
+                messages.append(pickle.loads(view[start + _HEADER.size : end]))
+            start = end
+        del received[:start]
+        return messages
+
+    def take_file(self) -> int | None:
+        """The open file that came with a message, from now on the caller's to close; None if it got lost."""
+        return self._files.popleft()
+
+    def close(self) -> None:
+        self._outgoing.clear()
+        while self._files:
+            file = self._files.popleft()
+            if file is not None:
+                os.close(file)
+        self.socket.close()

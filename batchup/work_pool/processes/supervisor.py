@@ -1,0 +1,310 @@
+"""The thread that talks with the worker processes of a pool. Nothing else touches their sockets.
+
+Callers put tasks into a queue and wake the thread; it hands them to workers, collects what comes
+back, sees workers end and starts others. It never waits for a worker: what one does not take stays in its
+connection until there is room. Its state is its own, but for deques and sets, whose single operations
+are atomic; so no lock can be left locked, by a Ctrl-C say, or where memory is freed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from logging import getLogger
+from typing import Any
+
+from batchup.memory.shared import Segment
+from batchup.work_pool.base import CLOSED
+from batchup.work_pool.errors import WorkerDied, end_of
+from batchup.work_pool.pending import Pending
+from batchup.work_pool.processes.handle import Handle, Share
+from batchup.work_pool.processes.jobs import TRIES, Job, Run, Task
+
+__all__ = ["Supervisor"]
+
+# So much of what a worker has in hand is enough, however many tasks that is.
+BYTES_IN_HAND = 64 * 1024
+
+GRACE = 1.0  # seconds for idle workers to end by themselves
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+class Supervisor:
+    """Keeps a worker for each of the `shares` at work, until `close`."""
+
+    def __init__(self, shares: list[Share], launch: Callable[[Share], Handle]):
+        self._launch = launch
+        self._vacant = deque(shares)
+        self._owner = os.getpid()
+        self._queue: deque[Task] = deque()
+        self._dropped: deque[int] = deque()  # keys of jobs and segments that nobody needs any more
+        self._watched: set[int] = set()
+        self._ended: deque[tuple[Run, Pending | None]] = deque()
+        self.runs: set[Run] = set()
+        self.workers: list[Handle] = []
+        self._unable: str | None = None  # why no worker is started, until the next run begins
+        self._closing = False
+        self._failure: Exception | None = None
+        self._numbers = itertools.count()
+        self._selector = selectors.DefaultSelector()
+        self._alarm, self._woken_by = socket.socketpair()
+        self._alarm.setblocking(False)
+        self._woken_by.setblocking(False)
+        self._awake = False  # or about to be
+        self._selector.register(self._alarm, READ, None)
+        # Workers end with the thread that has started them, so it must be this one that does.
+        self._thread = threading.Thread(target=self._run, name="batchup-pool", daemon=True)
+        self._thread.start()
+
+    # --- called by any thread
+
+    def open(self) -> Run:
+        run = Run()
+        self.runs.add(run)
+        self._unable = None
+        self._wake()
+        return run
+
+    def submit(self, run: Run, job: Job, packed: bytes) -> Pending:
+        task = Task(next(self._numbers), run, job, packed)
+        if run.broken is not None:
+            task.pending.fail(WorkerDied(run.broken))
+            return task.pending
+        self._queue.append(task)
+        self._wake()
+        if self._closing:  # since that was checked; the thread may not have seen this one
+            task.pending.fail(RuntimeError(self._why_closed()))
+        return task.pending
+
+    def end(self, run: Run, stuck: Pending | None) -> None:
+        """No more is wanted of a run; a worker that is stuck at its task is killed."""
+        run.closed = True
+        self.runs.discard(run)
+        if not self._closing:
+            self._ended.append((run, stuck))
+            self._wake()
+
+    def watch(self, *things: Job | Segment) -> None:
+        """Let the workers forget each of these, once nobody here has it any more."""
+        for thing in things:
+            if thing.key not in self._watched:
+                self._watched.add(thing.key)
+                weakref.finalize(thing, self._drop, thing.key).atexit = False
+
+    def _drop(self, key: int) -> None:
+        # Called while memory is freed, wherever that is.
+        self._watched.discard(key)
+        self._dropped.append(key)
+        if not self._closing:
+            self._wake()
+
+    def close(self) -> None:
+        """End all workers, and this thread."""
+        if os.getpid() != self._owner:
+            return  # in a fork of the process, which has neither the thread nor the workers
+        if not self._closing:
+            self._closing = True
+            self._wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def pids(self) -> list[int]:
+        return [worker.pid for worker in list(self.workers)]
+
+    def _why_closed(self) -> str:
+        return CLOSED if self._failure is None else f"the pool failed: {self._failure!r}"
+
+    def _wake(self) -> None:
+        if not self._awake:
+            self._awake = True
+            with suppress(OSError):  # it has been woken often enough, or it has ended
+                self._woken_by.send(b"x")
+
+    # --- the thread
+
+    def _run(self) -> None:
+        # Workers inherit what is blocked, so a Ctrl-C can't end one that is still starting.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            while not self._closing:
+                self._hire()
+                self._end_runs()
+                self._forget()
+                self._hand_over()
+                # One that no file tells the end of is looked after now and then.
+                blind = any(worker.pidfd is None for worker in self.workers)
+                for key, events in self._selector.select(0.5 if blind else None):
+                    if key.data is None:
+                        self._alarm.recv(4096)
+                        self._awake = False
+                    elif key.data in self.workers:
+                        self._attend(key.data, key.fd, events)
+                if blind:
+                    for worker in [
+                        w for w in self.workers if w.pidfd is None and w.process.poll() is not None
+                    ]:
+                        self._listen(worker, is_end=True)
+        except Exception as error:  # ours, not a user's; nobody must wait for ever because of it
+            self._failure = error
+            self._closing = True
+            raise
+        finally:
+            self._dismiss_all()
+
+    def _hire(self) -> None:
+        while self._unable is None and self._vacant:
+            try:
+                worker = self._launch(self._vacant[0])
+            except (OSError, MemoryError, subprocess.SubprocessError) as error:
+                self._unable = f"could not start a worker process: {error}"
+                break
+            self._vacant.popleft()
+            self.workers.append(worker)
+            self._selector.register(worker.connection.socket, READ, worker)
+            if worker.pidfd is not None:
+                self._selector.register(worker.pidfd, READ, worker)
+        if self._unable is not None and not self.workers:
+            while self._queue:
+                self._queue.popleft().pending.fail(WorkerDied(self._unable))
+
+    def _hand_over(self) -> None:
+        """Give tasks to workers, each to the one with the least in hand, while there is room."""
+        queue = self._queue
+        outgoing: dict[Handle, list[tuple[Any, ...]]] = {}
+        while queue:
+            ready = [worker for worker in self.workers if worker.ready]
+            if not ready:
+                break
+            worker = min(ready, key=lambda worker: len(worker.tasks))
+            task = queue[0]
+            size = len(task.packed)
+            # One to be at, and one to go on with, however large they are.
+            if len(worker.tasks) > 1 and (
+                len(worker.tasks) >= task.job.tasks_in_hand
+                or worker.bytes_in_hand + size > BYTES_IN_HAND
+            ):
+                break
+            queue.popleft()
+            if task.begin():
+                outgoing.setdefault(worker, []).extend(worker.messages_for(task))
+                worker.tasks.append(task)
+                worker.bytes_in_hand += size
+        for worker, messages in outgoing.items():
+            self._send(worker, *messages)
+
+    def _send(self, worker: Handle, *messages: tuple[Any, ...]) -> None:
+        worker.send(*messages)
+        self._heed(worker)
+
+    def _heed(self, worker: Handle) -> None:
+        """Be told when a worker takes more, as long as there is something that it did not take."""
+        self._selector.modify(
+            worker.connection.socket, READ | WRITE if worker.sending else READ, worker
+        )
+
+    def _attend(self, worker: Handle, file: int, events: int) -> None:
+        if events & WRITE:
+            worker.flush()
+            self._heed(worker)
+        if events & READ:
+            self._listen(worker, is_end=file == worker.pidfd)
+
+    def _listen(self, worker: Handle, is_end: bool) -> None:
+        """Take what a worker has said; all of it, and bury the worker, where it has ended."""
+        while True:
+            try:
+                messages = worker.connection.receive()
+            except BlockingIOError:
+                break
+            except ConnectionError:
+                messages = None
+            if messages is None:
+                is_end = True
+                break
+            for message in messages:
+                worker.hear(*message)
+            self._heed(worker)
+            if not is_end:
+                return
+        if is_end:
+            self._bury(worker)
+
+    def _bury(self, worker: Handle) -> None:
+        """A worker has ended: whom it worked for hears of it; what it had not begun goes to others."""
+        self.workers.remove(worker)
+        self._vacant.append(worker.share)
+        self._selector.unregister(worker.connection.socket)
+        if worker.pidfd is not None:
+            self._selector.unregister(worker.pidfd)
+        said = f"the worker process {worker.pid} {end_of(worker.end())}"
+        at_work = worker.at_work()
+        if at_work is not None:
+            worker.tasks.popleft()
+            at_work.pending.fail(WorkerDied(f"{said} while it made this batch"))
+        elif not worker.ready:  # the next might, too, and the next
+            self._unable = f"{said} while it started"
+            for run in list(self.runs):
+                run.broken = self._unable
+        elif not worker.dismissed:
+            getLogger("batchup.work_pool").warning(
+                "%s between two batches; another takes its place", said
+            )
+        for task in reversed(worker.tasks):
+            task.deaths += not worker.dismissed
+            if task.deaths < TRIES:
+                self._queue.appendleft(task)
+            else:
+                task.pending.fail(
+                    WorkerDied(f"{said} before it began this batch, as {TRIES - 1} others did")
+                )
+
+    def _end_runs(self) -> None:
+        """What was not begun of a run is not done; a worker that is stuck is killed, if it is at nothing else."""
+        while self._ended:
+            run, stuck = self._ended.popleft()
+            for worker in self.workers:
+                at_work = worker.at_work()
+                at_nothing = at_work is None and any(task.pending is stuck for task in worker.tasks)
+                if stuck is not None and (at_nothing or (at_work is not None and at_work.run.closed)):
+                    worker.dismissed = True
+                    worker.kill()
+                elif numbers := [task.number for task in worker.tasks if task.run is run]:
+                    self._send(worker, ("skip", numbers))
+
+    def _forget(self) -> None:
+        keys = set()
+        while self._dropped:
+            keys.add(self._dropped.popleft())
+        if keys:
+            for worker in self.workers:
+                if known := keys & worker.known:
+                    worker.known -= known
+                    self._send(worker, ("forget", list(known)))
+
+    def _dismiss_all(self) -> None:
+        """Close the sockets, which ends workers that are idle; and kill those that are not, soon."""
+        why = self._why_closed()
+        workers, self.workers = self.workers, []
+        tasks = [task for worker in workers for task in worker.tasks] + list(self._queue)
+        self._queue.clear()
+        for worker in workers:
+            worker.connection.close()
+        deadline = time.monotonic() + GRACE
+        for worker in workers:
+            worker.end(deadline)
+        for task in tasks:
+            task.pending.fail(RuntimeError(why))
+        self._selector.close()
+        self._alarm.close()
+        self._woken_by.close()

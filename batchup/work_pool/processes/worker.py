@@ -1,0 +1,155 @@
+"""The worker process: does what it is told, one batch at a time, until the pool is gone.
+
+The pool tells it, in messages:
+
+* `("segment", key, size)`, with a file: memory that a job will need
+* `("job", key, pickle, settings)`: the work of a stream
+* `("forget", keys)`: of either of these
+* `("limit", bytes)`: how much memory it may take for results
+* `("do", task, job, item, released)`: the work for one item; slabs that may be used again
+* `("skip", tasks)`: these are no longer wanted, if it has not begun them
+* `("drop", slab)`: the pool could not map it
+
+and hears from it:
+
+* `("ready",)`
+* `("slab", number, size)`, with a file, and `("gone", number)`: memory for results
+* `("done", task, seconds, (well, pickle), slab, places, squeezed)`: the batch; its buffers are in a
+  slab, or, where `slab` is None, in `places` themselves: `squeezed` if there was no room for a slab
+* `("skipped", tasks)`
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from batchup.memory.shared import map_file
+from batchup.memory.slabs import Slabs
+from batchup.work_pool.pickling import Unpacked, outcome_of
+from batchup.work_pool.processes.arrays import segments_here
+from batchup.work_pool.processes.messages import Connection, Descriptor
+from batchup.work_pool.processes.settings import take_over
+
+__all__ = ["main"]
+
+# Below that, writing to the socket is as fast as a slab.
+SMALL = 32 * 1024
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(file: int, page: int, parent: int, limit: int) -> None:
+    """Serve the pool at the other end of the socket `file`, a process `parent`."""
+    _end_with(parent)
+    # Ctrl-C goes to all processes of a terminal; the one that was started by hand answers to it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    at = np.frombuffer(map_file(page, 8), np.int64)
+    os.close(page)
+    # A ConnectionError: the pool was closed while a batch was made.
+    with socket.socket(fileno=file) as end, suppress(ConnectionError):
+        _Worker(Connection(end), limit, at).serve()
+    sys.stdout.flush()
+
+
+class _Worker:
+    def __init__(self, connection: Connection, limit: int, at: Any):
+        self._connection = connection
+        self._at = at  # the number of the task that it is at
+        self._jobs: dict[int, Unpacked] = {}
+        self._tasks: deque[tuple[Any, ...]] = deque()
+        self._slabs = Slabs(
+            limit,
+            announce=lambda number, size, file: connection.send(
+                ("slab", number, size), file=Descriptor(file)
+            ),
+            forget=lambda number: connection.send(("gone", number)),
+        )
+
+    def serve(self) -> None:
+        self._connection.send(("ready",))
+        while True:
+            try:
+                messages = self._connection.receive(wait=not self._tasks)
+            except BlockingIOError:
+                messages = []
+            if messages is None:
+                return
+            for kind, *rest in messages:
+                getattr(self, f"_hear_{kind}")(*rest)
+            if self._tasks:
+                self._do(*self._tasks.popleft())
+
+    def _hear_segment(self, key: int, size: int) -> None:
+        file = self._connection.take_file()
+        if file is not None:
+            try:
+                # Private: what the work writes into it is this worker's own.
+                segments_here[key] = map_file(file, size, private=True)
+            except OSError:  # no room; the job that needs it says so
+                pass
+            finally:
+                os.close(file)
+
+    def _hear_job(self, key: int, packed: bytes, settings: bytes) -> None:
+        take_over(settings)
+        self._jobs[key] = Unpacked(packed)
+
+    def _hear_forget(self, keys: list[int]) -> None:
+        for key in keys:
+            self._jobs.pop(key, None)
+            segments_here.pop(key, None)
+
+    def _hear_limit(self, limit: int) -> None:
+        self._slabs.limit = limit
+
+    def _hear_do(self, *task: Any) -> None:
+        self._tasks.append(task)
+
+    def _hear_skip(self, numbers: list[int]) -> None:
+        skipped = [task for task in self._tasks if task[0] in numbers]
+        for task in skipped:
+            self._tasks.remove(task)
+            self._slabs.release(task[-1])
+        self._connection.send(("skipped", [task[0] for task in skipped]))
+
+    def _hear_drop(self, slab: int) -> None:
+        self._slabs.drop(slab)
+
+    def _do(self, number: int, job: int, item: bytes, released: list[int]) -> None:
+        self._slabs.release(released)
+        self._at[0] = number
+        start = time.perf_counter()
+        well, packed, buffers = outcome_of(self._jobs[job].run, item)
+        seconds = time.perf_counter() - start
+        raw = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
+        large = sum(map(len, raw)) > SMALL
+        put = self._slabs.put(raw) if large else None
+        there: tuple[Any, Any] = put or (None, [bytearray(buffer) for buffer in raw])
+        self._connection.send(("done", number, seconds, (well, packed), *there, large and put is None))
+        self._at[0] = -1
+
+
+def _end_with(parent: int) -> None:
+    """See to it that this process ends when its parent does, though it be by SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:  # where there is no such call, and for a parent that ended before it
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="batchup-watch", daemon=True).start()

@@ -1,0 +1,226 @@
+"""Executors and clusters: they run a function somewhere, and know nothing of streams.
+
+What is sent is the work, in a package, and a few items; what comes back are their outcomes. A task of
+theirs costs up to milliseconds, so small batches go several at a time.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from batchup.ops.stream import Work
+from batchup.work_pool.base import WorkerPool
+from batchup.work_pool.pending import Pending, failed
+from batchup.work_pool.pickling import (
+    Outcome,
+    Pickler,
+    Unpacked,
+    opened,
+    outcome_of,
+    pack_item,
+    pack_work,
+)
+
+__all__ = ["Package", "RemoteCrew", "package_of", "ship"]
+
+# A task should take so long that what it costs to hand it over does not matter ...
+SECONDS_A_TASK = 0.005
+# ... but no more of the buffer than that, or there would be too little left for other workers.
+PART_OF_THE_BUFFER = 4
+
+# A worker keeps work that it has unpacked for so long after its last item.
+SECONDS_KEPT = 3.0
+
+
+class Package:
+    """The pickled work, its arrays beside it, with a name of its own so that a worker unpacks it once.
+
+    Arrays beside it are what clusters can hold without a copy for each task, or worker.
+    """
+
+    def __init__(self, packed: bytes, buffers: list[Any]):
+        self.packed = packed
+        self.buffers = buffers
+        self.name = uuid.uuid4().hex
+
+
+def package_of(work: Work, where: str) -> Package:
+    """TypeError that names the stage for what can't be pickled."""
+    buffers: list[pickle.PickleBuffer] = []
+    packed = pack_work(work, where, lambda file: Pickler(file, buffer_callback=buffers.append))
+    return Package(packed, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers])
+
+
+# --- in the worker
+
+_works: dict[str, _Kept] = {}
+_works_lock = threading.Lock()
+
+
+class _Kept(Unpacked):
+    users = 0
+    last_used = 0.0
+
+
+class Outcomes:
+    """Of some items; and the seconds that each took. Not a list, which Dask takes apart, at a cost."""
+
+    def __init__(self, outcomes: list[tuple[Outcome, float]]):
+        self.outcomes = outcomes
+
+
+def ship(package: Package, items: list[bytes]) -> Outcomes:
+    """The function that they run."""
+    with _works_lock:
+        if not _works:
+            threading.Thread(target=_give_up_works, name="batchup-works", daemon=True).start()
+        work = _works.setdefault(package.name, _Kept(package.packed, package.buffers))
+        work.users += 1
+    try:
+        return Outcomes([_shipped(work, item) for item in items])
+    finally:
+        with _works_lock:
+            work.users -= 1
+            work.last_used = time.monotonic()
+
+
+def _shipped(work: Unpacked, item: bytes) -> tuple[Outcome, float]:
+    start = time.perf_counter()
+    well, packed, buffers = outcome_of(work.run, item)
+    seconds = time.perf_counter() - start
+    # As arrays of bytes, which any pickle and any cluster takes; and then without a copy.
+    return (well, packed, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]), seconds
+
+
+def _give_up_works() -> None:
+    """Nobody tells a worker that a stream is no more; so it lets go of what it hasn't used for a while."""
+    pause = threading.Event()
+    while True:
+        pause.wait(SECONDS_KEPT / 4)
+        with _works_lock:
+            now = time.monotonic()
+            for name, work in list(_works.items()):
+                if not work.users and now - work.last_used > SECONDS_KEPT:
+                    del _works[name]
+            if not _works:
+                return
+
+
+# --- in the caller
+
+
+def _cancel(task: Any, force: bool) -> None:
+    task.cancel()
+
+
+class RemoteCrew:
+    """Workers that know the work.
+
+    `send` gives items to one of them, and returns what is like a Future; `cancel` takes that back.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        work: Work,
+        send: Callable[[list[bytes]], Any],
+        cancel: Callable[[Any, bool], Any] = _cancel,
+    ):
+        self.pool = pool
+        self.work = work
+        self.send = send
+        self.cancel = cancel
+        self.seconds: float | None = None  # an item, as far as is known
+
+    def start(self, buffer: int) -> RemoteRun:
+        self.pool.check()
+        return RemoteRun(self, max(1, buffer // PART_OF_THE_BUFFER))
+
+
+class RemoteRun:
+    """One iteration."""
+
+    def __init__(self, crew: RemoteCrew, most: int):
+        self._crew = crew
+        self._most = most
+        self._task = _Task(crew)
+
+    def submit(self, item: Any) -> RemoteItem | Pending:
+        self._crew.pool.check()
+        try:
+            packed = pack_item(item)
+        except TypeError as error:
+            return failed(error)
+        task = self._task
+        task.items.append(packed)
+        pending = RemoteItem(task, len(task.items) - 1)
+        seconds = self._crew.seconds
+        if seconds is None or len(task.items) >= min(self._most, SECONDS_A_TASK / max(seconds, 1e-6)):
+            task.sent()
+            self._task = _Task(self._crew)
+        return pending
+
+    def close(self, stuck: Any) -> None:
+        """What is stuck is ended by force, where that can be done."""
+        if isinstance(stuck, RemoteItem):
+            stuck.task.cancel(force=True)
+
+
+class _Task:
+    """Items that go to a worker together: when they are enough, or when one of them is waited for."""
+
+    def __init__(self, crew: RemoteCrew):
+        self.crew = crew
+        self.items: list[bytes] = []
+        self._sent: Any = None
+        self._outcomes: dict[int, tuple[Outcome, float]] = {}
+
+    def sent(self) -> Any:
+        if self._sent is None:
+            self._sent = self.crew.send(self.items)
+        return self._sent
+
+    def outcome(self, index: int, timeout: float | None) -> Outcome:
+        if not self._outcomes:  # a cluster may bring them anew whenever it is asked
+            self._outcomes = dict(enumerate(self.sent().result(timeout).outcomes))
+        outcome, self.crew.seconds = self._outcomes.pop(index)
+        return outcome
+
+    def done(self) -> bool:
+        return self._sent is not None and bool(self._sent.done())
+
+    def cancel(self, force: bool) -> None:
+        if self._sent is not None:
+            with suppress(Exception):  # a cluster that is gone has nothing to cancel
+                self.crew.cancel(self._sent, force)
+
+
+class RemoteItem:
+    """An item that is being made."""
+
+    def __init__(self, task: _Task, index: int):
+        self.task = task
+        self.index = index
+
+    def result(self, timeout: float | None = None) -> Any:
+        crew = self.task.crew
+        crew.pool.check_process()
+        well, packed, buffers = self.task.outcome(self.index, timeout)
+        # Some clusters keep what they bring as read-only memory; a batch is the caller's.
+        return opened(
+            (well, packed, [b if b.flags.writeable else b.copy() for b in buffers]), crew.work
+        )
+
+    def done(self) -> bool:
+        return self.task.done()
+
+    def cancel(self) -> None:
+        self.task.cancel(force=False)

@@ -31,6 +31,7 @@ __all__ = [
     "outcome_of",
     "pack_item",
     "pack_work",
+    "packed_error",
 ]
 
 # Whether the work went well; then the result, or the exception, pickled; and its large buffers.
@@ -134,11 +135,11 @@ def outcome_of(run: Callable[[Any], Any], packed_item: bytes) -> Outcome:
     try:
         batch = run(pickle.loads(packed_item))
     except BaseException as error:  # a SystemExit too is the caller's, as it would be without a pool
-        return False, _packed_error(error), []
+        return False, packed_error(error), []
     try:
         return True, dumps(batch, buffers.append), buffers
     except Exception as error:
-        return False, _packed_error(_unsendable(batch, error)), []
+        return False, packed_error(_unsendable(batch, error)), []
 
 
 def _unsendable(batch: Any, error: Exception) -> TypeError:
@@ -155,7 +156,7 @@ def _unsendable(batch: Any, error: Exception) -> TypeError:
     )
 
 
-def _packed_error(error: BaseException) -> bytes:
+def packed_error(error: BaseException) -> bytes:
     error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # without our own frame
     text = "".join(traceback.format_exception(error))
     try:

@@ -36,7 +36,7 @@ import numpy as np
 
 from batchup.memory.shared import map_file
 from batchup.memory.slabs import Slabs
-from batchup.work_pool.pickling import Unpacked, outcome_of
+from batchup.work_pool.pickling import Unpacked, outcome_of, packed_error
 from batchup.work_pool.processes.arrays import segments_here
 from batchup.work_pool.processes.messages import Connection, Descriptor
 from batchup.work_pool.processes.settings import take_over
@@ -133,12 +133,19 @@ class _Worker:
         self._at[0] = number
         start = time.perf_counter()
         well, packed, buffers = outcome_of(self._jobs[job].run, item)
-        seconds = time.perf_counter() - start
+        done = "done", number, time.perf_counter() - start
         raw = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
-        large = sum(map(len, raw)) > SMALL
-        put = self._slabs.put(raw) if large else None
-        there: tuple[Any, Any] = put or (None, [bytearray(buffer) for buffer in raw])
-        self._connection.send(("done", number, seconds, (well, packed), *there, large and put is None))
+        size = sum(map(len, raw))
+        try:
+            put = self._slabs.put(raw) if size > SMALL else None
+            if put is not None:
+                self._connection.send((*done, (well, packed), *put, False))
+            else:
+                there = [bytearray(buffer) for buffer in raw]
+                self._connection.send((*done, (well, packed), None, there, size > SMALL))
+        except MemoryError:
+            told = MemoryError(f"expected room for a batch of {size} bytes in a worker, to send it")
+            self._connection.send((*done, (False, packed_error(told)), None, [], False))
         self._at[0] = -1
 
 

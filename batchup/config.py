@@ -1,4 +1,4 @@
-"""Where data lives, and getting a file there.
+"""Where data lives; and, from `batchup.datasets.transfers`, getting a file there.
 
 Nothing is read or made at import. In order of precedence, the data directory is:
 
@@ -9,16 +9,19 @@ Nothing is read or made at import. In order of precedence, the data directory is
 
 import os
 import re
-from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from batchup.datasets.files import (
-    Expected,
-    PathLike,
-    compute_sha256,
-    copy,
-    verify_file,
-)
+if TYPE_CHECKING:
+    from batchup.datasets.files import compute_sha256, verify_file
+    from batchup.datasets.transfers import (
+        copy_and_verify,
+        copy_data,
+        download,
+        download_and_verify,
+        download_data,
+    )
 
 __all__ = [
     "ConfigError",
@@ -35,6 +38,24 @@ __all__ = [
     "mirrors",
     "verify_file",
 ]
+
+
+_TRANSFERS = {
+    "compute_sha256": "files",
+    "copy_and_verify": "transfers",
+    "copy_data": "transfers",
+    "download": "transfers",
+    "download_and_verify": "transfers",
+    "download_data": "transfers",
+    "verify_file": "files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The transfers, which need the directories, when they are asked for."""
+    if name not in _TRANSFERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"batchup.datasets.{_TRANSFERS[name]}"), name)
 
 
 class ConfigError(ValueError):
@@ -99,86 +120,25 @@ def mirrors() -> tuple[str, ...]:
     return bases
 
 
-def download(path: PathLike, source_url: str | Sequence[str]) -> Path:
-    """Download a file to `path`, unless it is there already. See `download_and_verify`.
-
-    Without a hash only its length is known to be right, if the server gives one.
-    """
-    return _download(Path(path), source_url, Expected())
-
-
-def download_and_verify(path: PathLike, source_url: str | Sequence[str], sha256: str | None) -> Path:
-    """Download a file to `path`, unless it is there already; its SHA-256 must be `sha256`.
-
-    `source_url` is one URL or several, to be tried in this order. A download that was cut
-    goes on from where it was when it is called again. `path` appears whole or not at all.
-
-    Raises `FetchError`, with each URL and what was wrong there, if no URL had the file;
-    and if a file is at `path` with another hash: it is left alone.
-    """
-    return _download(Path(path), source_url, Expected(sha256))
-
-
-def copy_and_verify(path: PathLike, source_path: PathLike, sha256: str | None) -> Path:
-    """Copy a file to `path`, unless it is there already; its SHA-256 must be `sha256`.
-
-    `path` appears whole or not at all. Raises `FetchError` if the source is missing or has
-    another hash, and if a file is at `path` with another hash: it is left alone.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = (Path(folder) / "a").write_bytes(b"abc")
-    ...     copy_and_verify(Path(folder) / "b", Path(folder) / "a", None).read_bytes()
-    b'abc'
-    """
-    path, expected = Path(path), Expected(sha256)
-    return path if _is_there(path, expected) else copy(path, Path(source_path), expected)
-
-
-def download_data(filename: str, source_url: str | Sequence[str], sha256: str | None) -> Path:
-    """`download_and_verify` to `get_data_path(filename)`."""
-    return download_and_verify(get_data_path(filename), source_url, sha256)
-
-
-def copy_data(filename: str, source_path: PathLike, sha256: str | None) -> Path:
-    """`copy_and_verify` to `get_data_path(filename)`."""
-    return copy_and_verify(get_data_path(filename), source_path, sha256)
-
-
-def _download(path: Path, source_url: str | Sequence[str], expected: Expected) -> Path:
-    from batchup.datasets.download import download_from
-    from batchup.datasets.locks import locked
-
-    if _is_there(path, expected):
-        return path
-    urls = (source_url,) if isinstance(source_url, str) else tuple(source_url)
-    with locked(path.with_name(f".{path.name}.lock")):
-        # Look again: another process may have brought it while this one waited.
-        if not _is_there(path, expected):
-            download_from(urls, path, expected)
-    return path
-
-
-def _is_there(path: Path, expected: Expected) -> bool:
-    from batchup.datasets.errors import FetchError
-
-    if not path.exists():
-        return False
-    if problem := expected.problem(path):
-        raise FetchError(f"{path} is there already, but {problem}; move it away to fetch it anew")
-    return True
-
-
 def _from_environment() -> str:
     return os.environ.get("BATCHUP_HOME", "")
 
 
 def _batchup_path() -> Path:
-    return Path(_from_environment() or "~/.batchup").expanduser().absolute()
+    return _expanded(_from_environment() or "~/.batchup", "BATCHUP_HOME").absolute()
 
 
 def _config_file() -> Path:
-    return Path("~/.batchup.cfg").expanduser()
+    return _expanded("~/.batchup.cfg", "HOME")
+
+
+def _expanded(path: str, variable: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{path}: there is no such user, or no home directory: set {variable} to an absolute path"
+        ) from error
 
 
 def _data_dir_in(file: Path) -> Path | None:

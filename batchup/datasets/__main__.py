@@ -63,7 +63,8 @@ def verify(name: str) -> bool:
     if found.packaged:
         print(f"{name} is part of batchup: nothing of it was fetched")
         return True
-    if damages := cache.damages(found.path, hashes=True):
+    pinned = {source.filename: source.sha256 for source in found.sources if source.sha256}
+    if damages := cache.made_of_others(found.path, pinned) + cache.damages(found.path, hashes=True):
         _complain("\n".join([*damages, cache.remedy(found.path)]))
     else:
         print(f"{name}: every file is as it was written")

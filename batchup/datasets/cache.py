@@ -10,13 +10,13 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from batchup.datasets.errors import DatasetError, full_disk_told
-from batchup.datasets.files import compute_sha256, remove
+from batchup.datasets.files import checked_filename, checked_sha256, compute_sha256, remove
 from batchup.datasets.locks import locked
 
 META = "meta.json"
@@ -30,6 +30,11 @@ def is_complete(target: Path) -> bool:
 
     Raises `DatasetError` if what is there was not made here.
     """
+    if target.is_symlink() and not target.exists():
+        raise DatasetError(
+            f"{target} is a symbolic link to {os.readlink(target)}, where nothing is: remove the link, or "
+            "bring back what it is a link to"
+        )
     if not target.is_dir():
         return target.exists()
     if (target / META).is_file():
@@ -80,6 +85,10 @@ def seal(target: Path, sources: Sequence[tuple[str, str]]) -> None:
     }
     if (target / META).exists():
         raise DatasetError(f"{META} is kept for the record of a set: use another name")
+    if not any(path.is_file() for path in target.rglob("*")):
+        raise DatasetError(
+            f"{target.name}: the converting function made a directory without a file in it"
+        )
     for path in sorted(target.rglob("*")):
         if path.is_file():
             _sync(path)
@@ -96,14 +105,51 @@ def files_in(target: Path) -> dict[str, dict[str, Any]]:
 
     Raises `DatasetError` if the record can't be read, or was written by other code.
     """
+    files: dict[str, dict[str, Any]] = _record(target)["files"]
+    return files
+
+
+def made_of_others(target: Path, pinned: Mapping[str, str]) -> list[str]:
+    """Of which files it was made that are not those whose hashes are pinned now: a line each.
+
+    `pinned` are their hashes by name. Nothing for a set that is a file, which has no record.
+    """
+    if not target.is_dir():
+        return []
+    made_of = {source["name"]: source["sha256"] for source in _record(target)["sources"]}
+    return [
+        f"{target} was made of {name} with SHA-256 {made_of.get(name, 'unknown')}, expected {sha256}"
+        for name, sha256 in pinned.items()
+        if made_of.get(name) != sha256
+    ]
+
+
+def _record(target: Path) -> dict[str, Any]:
+    """What `seal` has written."""
     try:
         record = json.loads((target / META).read_text())
-        layout, files = record["layout"], record["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{target / META} can't be read ({error}): {remedy(target)}") from error
+        layout = record["layout"]
+        if layout == LAYOUT:
+            _check(record)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else error
+        raise DatasetError(f"{target / META} can't be read ({what}): {remedy(target)}") from error
     if layout != LAYOUT:
         raise DatasetError(f"{target} has layout {layout}, expected {LAYOUT}: {remedy(target)}")
-    return dict(files)
+    return dict(record)
+
+
+def _check(record: dict[str, Any]) -> None:
+    """Raises one of several errors where it is not what `seal` writes."""
+    for source in record["sources"]:
+        checked_filename(source["name"], "the name of a source")
+        checked_sha256(source["sha256"])
+    if not record["files"]:
+        raise ValueError("it lists no files")
+    for name, sealed in record["files"].items():
+        if type(sealed["size"]) is not int:
+            raise ValueError(f"the size of {name} is {sealed['size']!r}")
+        checked_sha256(sealed["sha256"])
 
 
 def damages(target: Path, *, hashes: bool) -> list[str]:
@@ -123,10 +169,10 @@ def damages(target: Path, *, hashes: bool) -> list[str]:
 def delete(data_dir: Path, name: str) -> bool:
     """Delete the set `name` and what is kept of its downloads; whether there was anything."""
     target, folder = data_dir / name, data_dir / WORK / name
-    if not target.exists() and not folder.exists():
+    if not os.path.lexists(target) and not folder.exists():
         return False
     with workshop(data_dir, name):
-        if target.exists():
+        if os.path.lexists(target):
             # First out of sight: half of a set must never look like one.
             folder.mkdir(parents=True, exist_ok=True)
             remove(folder / "deleted")

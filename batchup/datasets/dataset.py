@@ -160,6 +160,11 @@ class ExistingSourceFile:
         _ = self.expected
 
     @property
+    def filename(self) -> str:
+        """The last part of its path."""
+        return Path(self.path).name
+
+    @property
     def expected(self) -> Expected:
         """What the whole file must be."""
         return Expected(self.sha256)
@@ -249,11 +254,11 @@ def _fetched(
     data_dir = config.find_data_dir()
     target = data_dir / name
     if cache.is_complete(target):
-        return target
+        return _of_these(sources, target)
     with cache.workshop(data_dir, name) as folder:
         # Look again: another process may have made it while this one waited.
         if cache.is_complete(target):
-            return target
+            return _of_these(sources, target)
         paths = [source.acquire(name, folder / "fetched", given) for source in sources]
         made = folder / "converting" / name
         with cache.converting(made):
@@ -269,4 +274,12 @@ def _fetched(
             ]
             cache.seal(made, made_of)
             made.rename(target)
+    return target
+
+
+def _of_these(sources: Sequence[SourceFile], target: Path) -> Path:
+    """`target`; a `DatasetError` if it was made of other files than those whose hashes are given."""
+    pinned = {source.filename: source.sha256.lower() for source in sources if source.sha256}
+    if found := cache.made_of_others(target, pinned):
+        raise DatasetError("\n".join([*found, cache.remedy(target)]))
     return target

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,19 @@ from batchup import datasets
 from batchup.datasets import mnist
 from batchup.datasets.__main__ import main
 from batchup.datasets.contact_sheet import CAPTION, contact_sheet
+from batchup.datasets.errors import DatasetError
 from batchup.datasets.standard import DataSet
 from tests.datasets.site_under_test import status
-from tests.datasets.small_sets import KINDS
+from tests.datasets.small_sets import KINDS, record_as_real
 
 
 @pytest.fixture
 def here(monkeypatch, site):
     """MNIST, small, fetched."""
+    real = mnist.SET.sources
     small = KINDS["mnist"].write()
     KINDS["mnist"].install(monkeypatch, site, small)
-    mnist.SET.fetch()
+    record_as_real(mnist.SET.fetch(), real)
     return small
 
 
@@ -116,13 +119,70 @@ def test_verify(here, home):
     assert "delete it with `python -m batchup.datasets delete mnist`" in err
 
 
-@pytest.mark.parametrize("spoil", ["{", "[]", '{"layout": 99, "files": {}}'])
+HASH = "0" * 64
+FILES = f'"files": {{"a": {{"size": 1, "sha256": "{HASH}"}}}}'
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "{",
+        "[]",
+        "null",
+        '{"layout": 99, "files": {}}',
+        '{"layout": 1, "sources": [], "files": {}}',
+        '{"layout": 1, "sources": [], "files": null}',
+        '{"layout": 1, "sources": [], "files": []}',
+        '{"layout": 1, "sources": null, "files": {}}',
+        f'{{"layout": 1, {FILES}}}',
+        '{"layout": 1, "sources": [], "files": {"a": null}}',
+        f'{{"layout": 1, "sources": [], {FILES.replace("size", "sighs")}}}',
+        f'{{"layout": 1, "sources": [], {FILES.replace("1", "null")}}}',
+        '{"layout": 1, "sources": [], "files": {"a": {"size": 1, "sha256": null}}}',
+        f'{{"layout": 1, "sources": [{{"name": "a"}}], {FILES}}}',
+    ],
+)
 def test_spoilt_record(here, home, spoil):
     (home / "mnist" / "meta.json").write_text(spoil)
     code, out, err = run("verify", "mnist")
     assert (code, out) == (1, "")
     assert "Traceback" not in err
     assert "delete it with `python -m batchup.datasets delete mnist`" in err
+
+
+def test_made_of_other_files_than_those_that_are_pinned(here, home):
+    record_as_real(home / "mnist", [replace(mnist.SET.sources[0], sha256=HASH), *mnist.SET.sources[1:]])
+    for command in ("verify", "fetch", "show"):
+        code, out, err = run(command, "mnist")
+        assert (code, out) == (1, "")
+        assert "Traceback" not in err
+        assert f"was made of {mnist.SET.sources[0].filename} with SHA-256 {HASH}, expected " in err
+        assert "delete it with `python -m batchup.datasets delete mnist` and fetch it again" in err
+    with pytest.raises(DatasetError, match="was made of"):
+        mnist.MNIST(n_val=None)
+
+
+def test_a_link_to_nothing(home, site):
+    home.mkdir(parents=True)
+    (home / "mnist").symlink_to(home / "elsewhere")
+    for command in ("fetch", "verify"):
+        code, out, err = run(command, "mnist")
+        assert (code, out) == (1, "")
+        assert f"{home / 'mnist'} is a symbolic link to {home / 'elsewhere'}, where nothing is" in err
+    assert "broken" in run("list")[1]
+    assert site.requests == []
+    assert run("delete", "mnist") == (0, "", "")
+    assert not (home / "mnist").is_symlink()
+
+
+def test_the_home_of_nobody(monkeypatch):
+    monkeypatch.setenv("BATCHUP_HOME", "~nosuchuser/x")
+    code, out, err = run("list")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: ~nosuchuser/x: there is no such user, or no home directory: "
+        "set BATCHUP_HOME to an absolute path\n"
+    )
 
 
 def test_delete(here, home):

@@ -1,0 +1,77 @@
+"""Getting one file to its place: by a download or a copy, whole and checked, or not at all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from batchup import config
+from batchup.datasets.download import download_from
+from batchup.datasets.errors import FetchError
+from batchup.datasets.files import Expected, PathLike, copy
+from batchup.datasets.locks import locked
+
+__all__ = ["copy_and_verify", "copy_data", "download", "download_and_verify", "download_data"]
+
+
+def download(path: PathLike, source_url: str | Sequence[str]) -> Path:
+    """Download a file to `path`, unless it is there already. See `download_and_verify`.
+
+    Without a hash only its length is known to be right, if the server gives one.
+    """
+    return _download(Path(path), source_url, Expected())
+
+
+def download_and_verify(path: PathLike, source_url: str | Sequence[str], sha256: str | None) -> Path:
+    """Download a file to `path`, unless it is there already; its SHA-256 must be `sha256`.
+
+    `source_url` is one URL or several, to be tried in this order. A download that was cut
+    goes on from where it was when it is called again. `path` appears whole or not at all.
+
+    Raises `FetchError`, with each URL and what was wrong there, if no URL had the file;
+    and if a file is at `path` with another hash: it is left alone.
+    """
+    return _download(Path(path), source_url, Expected(sha256))
+
+
+def copy_and_verify(path: PathLike, source_path: PathLike, sha256: str | None) -> Path:
+    """Copy a file to `path`, unless it is there already; its SHA-256 must be `sha256`.
+
+    `path` appears whole or not at all. Raises `FetchError` if the source is missing or has
+    another hash, and if a file is at `path` with another hash: it is left alone.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "a").write_bytes(b"abc")
+    ...     copy_and_verify(Path(folder) / "b", Path(folder) / "a", None).read_bytes()
+    b'abc'
+    """
+    path, expected = Path(path), Expected(sha256)
+    return path if _is_there(path, expected) else copy(path, Path(source_path), expected)
+
+
+def download_data(filename: str, source_url: str | Sequence[str], sha256: str | None) -> Path:
+    """`download_and_verify` to `config.get_data_path(filename)`."""
+    return download_and_verify(config.get_data_path(filename), source_url, sha256)
+
+
+def copy_data(filename: str, source_path: PathLike, sha256: str | None) -> Path:
+    """`copy_and_verify` to `config.get_data_path(filename)`."""
+    return copy_and_verify(config.get_data_path(filename), source_path, sha256)
+
+
+def _download(path: Path, source_url: str | Sequence[str], expected: Expected) -> Path:
+    if _is_there(path, expected):
+        return path
+    urls = (source_url,) if isinstance(source_url, str) else tuple(source_url)
+    with locked(path.with_name(f".{path.name}.lock")):
+        # Look again: another process may have brought it while this one waited.
+        if not _is_there(path, expected):
+            download_from(urls, path, expected)
+    return path
+
+
+def _is_there(path: Path, expected: Expected) -> bool:
+    if not path.exists():
+        return False
+    if problem := expected.problem(path):
+        raise FetchError(f"{path} is there already, but {problem}; move it away to fetch it anew")
+    return True

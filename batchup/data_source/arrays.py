@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import wraps
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.data_source.base import StreamDataSource
-from batchup.ops.checks import Block, as_block, block_array, describe, whole_number
+from batchup.data_source.base import StreamDataSource, as_asked, batch_of, several
+from batchup.ops.checks import Block, LazyBlock, as_block, block_array, describe, whole_number
 from batchup.ops.items import Gather, gathering
 from batchup.ops.plan import Count, record
 from batchup.ops.randomness import Shuffle
@@ -92,12 +93,56 @@ class RandomAccessDataSource(StreamDataSource):
 
     @abstractmethod
     def samples_by_indices_nomapping(self, indices: NDArray[np.intp]) -> tuple[Any, ...]:
-        """The samples `indices`, a 1-D intp array, as a tuple of arrays of shape (samples, ...)."""
+        """The samples `indices`, a 1-D intp array, as a tuple of arrays of shape (samples, ...).
 
-    def samples_by_indices(self, indices: ArrayLike) -> tuple[Any, ...]:
-        """The batch of the samples at these places of the subset; of all samples if there is none."""
-        places = block_array(as_block(indices, "samples_by_indices"))
-        return self._batch(self.sampler.map_indices(places))
+        Whoever calls it may also give a slice, or an int for one sample by itself, and with
+        `include_indices` the indices come first: that is seen to for what a derived class writes.
+        """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        written = cls.__dict__.get("samples_by_indices_nomapping")
+        if written is None:
+            return
+
+        @wraps(written)
+        def samples_by_indices_nomapping(self: RandomAccessDataSource, indices: Any) -> Any:
+            if type(self).samples_by_indices_nomapping is not samples_by_indices_nomapping:
+                return written(self, indices)  # asked by the method of a class derived from this
+            return batch_of(self, indices)
+
+        cls._samples = written  # type: ignore[method-assign]
+        cls.samples_by_indices_nomapping = samples_by_indices_nomapping  # type: ignore[method-assign]
+
+    def _samples(self, indices: NDArray[np.intp]) -> tuple[Any, ...]:
+        """What the class has written for `samples_by_indices_nomapping`."""
+        raise NotImplementedError
+
+    def samples_by_indices(self, indices: ArrayLike | slice) -> tuple[Any, ...]:
+        """The batch of the samples at these places of the subset; of all samples if there is none.
+
+        `indices` is a 1-D integer array, or a slice; or an int, for one sample by itself, without the
+        first axis of a batch. Raises TypeError for anything else, IndexError for an int outside.
+        """
+        listed = self._listed(indices, True)
+        places = block_array(several(listed))
+        batch: tuple[Any, ...] = as_asked(listed, self._batch(self.sampler.map_indices(places)))
+        return batch
+
+    def _listed(self, indices: Any, mapped: bool) -> Any:
+        subset = getattr(self.sampler, "indices", None) if mapped else None
+        length = self.length if subset is None else len(subset)
+        if isinstance(indices, slice):
+            return np.arange(length)[indices]
+        if isinstance(indices, int | np.integer) and not isinstance(indices, bool):
+            if not -length <= indices < length:
+                raise IndexError(
+                    f"expected an index below {length}, the number of samples; got {indices}"
+                )
+            return int(indices) % length
+        if isinstance(indices, LazyBlock):
+            return indices
+        return as_block(indices, "samples_by_indices" if mapped else "samples_by_indices_nomapping")
 
     def stream(  # type: ignore[override]
         self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
@@ -131,7 +176,7 @@ class RandomAccessDataSource(StreamDataSource):
 
     def _batch(self, block: Block) -> tuple[Any, ...]:
         indices = block_array(block)
-        samples = self.samples_by_indices_nomapping(indices)
+        samples = self._samples(indices)
         if not self.include_indices:
             return samples
         return (np.array(indices), *(samples if isinstance(samples, tuple) else (samples,)))
@@ -183,9 +228,12 @@ class ArrayDataSource(RandomAccessDataSource):
         super().__init__(self._gather.length, indices, repeats, sampler, include_indices)
         self.data = list(data)
 
-    def samples_by_indices_nomapping(self, indices: ArrayLike) -> tuple[Any, ...]:
-        """The samples `indices` of the arrays themselves; after the indices, with `include_indices`."""
-        return self._batch(as_block(indices, "samples_by_indices_nomapping"))
+    def samples_by_indices_nomapping(self, indices: ArrayLike | slice) -> tuple[Any, ...]:
+        """The samples `indices` of the arrays themselves; after the indices, with `include_indices`.
+
+        `indices` is as for `samples_by_indices`.
+        """
+        return self._batch(several(self._listed(indices, False)))
 
     def _reading(self) -> ops.Stage:
         return gathering(self._gather)

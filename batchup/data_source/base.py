@@ -75,7 +75,7 @@ class AbstractDataSource(ABC):
         n_batches: int | None = None,
         prepend_args: Sequence[Any] | None = None,
         **kwargs: Any,
-    ) -> tuple[Any, ...]:
+    ) -> Any:
         """`results.batch_map_concat` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
 
         Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
@@ -96,7 +96,7 @@ class AbstractDataSource(ABC):
         n_batches: int | None = None,
         prepend_args: Sequence[Any] | None = None,
         **kwargs: Any,
-    ) -> tuple[Any, ...]:
+    ) -> Any:
         """`results.batch_map_mean` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
 
         Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
@@ -191,6 +191,10 @@ class StreamDataSource(AbstractDataSource):
         """The batch of what `index_stream` gives."""
         return self.samples_by_indices_nomapping(indices)
 
+    def _listed(self, indices: Any, mapped: bool) -> Any:
+        """What may be given for an index array, as one; `mapped` if they are places of the subset."""
+        return indices
+
 
 class MapDataSource(StreamDataSource):
     """The batches of another data source, each given to a function: `source.stream(...) | map(fn, rng)`.
@@ -235,11 +239,17 @@ class MapDataSource(StreamDataSource):
 
     def samples_by_indices(self, indices: Any) -> Any:
         """`fn` of the batch of the samples at these places."""
+        indices = self._listed(indices, True)
         return self._mapped(self.source.samples_by_indices(indices), indices)
 
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
         """As `samples_by_indices`, but past the subset, if there is one."""
+        indices = self._listed(indices, False)
         return self._mapped(batch_of(self.source, indices), indices)
+
+    def _listed(self, indices: Any, mapped: bool) -> Any:
+        source = self.source
+        return source._listed(indices, mapped) if isinstance(source, StreamDataSource) else indices
 
     def _mapped(self, batch: Any, indices: Any) -> Any:
         fn = self.fn
@@ -280,7 +290,8 @@ def index_stream(
 def batch_of(source: AbstractDataSource, indices: Any) -> Any:
     """The batch of what `index_stream` gives, of any random-access source."""
     if isinstance(source, StreamDataSource):
-        return source._batch(indices)
+        listed = source._listed(indices, False)
+        return as_asked(listed, source._batch(several(listed)))
     return source.samples_by_indices_nomapping(indices)
 
 
@@ -289,3 +300,15 @@ def check_sources(sources: Sequence[Any], where: str) -> None:
     for n, source in enumerate(sources):
         if not isinstance(source, AbstractDataSource):
             raise TypeError(f"{where}: expected data sources; number {n} is {describe(source)}")
+
+
+def several(indices: Any) -> Any:
+    """An index array: of one index, an array of that."""
+    return np.array([indices]) if isinstance(indices, int) else indices
+
+
+def as_asked(indices: Any, batch: Any) -> Any:
+    """The batch; of one index, the sample that is in it."""
+    if not isinstance(indices, int):
+        return batch
+    return tuple([part[0] for part in batch]) if isinstance(batch, tuple) else batch[0]

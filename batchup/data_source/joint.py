@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from batchup import ops
 from batchup.data_source.base import (
     AbstractDataSource,
@@ -107,24 +109,25 @@ class CompositeDataSource(_JointDataSource):
     def samples_by_indices(self, indices: Sequence[Any]) -> tuple[Any, ...]:
         """The joint batch of the samples at these places, one index array a member."""
         members = self._members_of("samples_by_indices", indices)
-        return self._joined([ds.samples_by_indices(part) for ds, part in members])
+        return self._joined([ds.samples_by_indices(part) for ds, part in members], indices)
 
     def samples_by_indices_nomapping(self, indices: Sequence[Any]) -> tuple[Any, ...]:
         """As `samples_by_indices`, but past the members' subsets."""
         members = self._members_of("samples_by_indices_nomapping", indices)
-        return self._joined([batch_of(ds, part) for ds, part in members])
+        return self._joined([batch_of(ds, part) for ds, part in members], indices)
 
-    def _joined(self, batches: list[Any]) -> tuple[Any, ...]:
-        return joined(tuple(batches), self.flatten, self.trim)
+    def _joined(self, batches: list[Any], indices: Sequence[Any]) -> tuple[Any, ...]:
+        single = any(isinstance(part, int | np.integer) for part in indices)
+        return joined(tuple(batches), self.flatten, self.trim and not single)
 
     def _members_of(self, method: str, indices: Any) -> Iterator[tuple[AbstractDataSource, Any]]:
         if not self.is_random_access:
             self._refuse(method)
-        if not isinstance(indices, list | tuple) or len(indices) != len(self.datasets):
-            raise TypeError(
-                f"{method}: expected a tuple of {len(self.datasets)} index arrays, one a member; "
-                f"got {describe(indices)}"
-            )
+        wanted = f"{method}: expected a tuple of {len(self.datasets)} index arrays, one a member"
+        if not isinstance(indices, list | tuple):
+            raise TypeError(f"{wanted}; got {describe(indices)}")
+        if len(indices) != len(self.datasets):
+            raise ValueError(f"{wanted}; got {len(indices)}")
         return zip(self.datasets, indices, strict=True)
 
 
@@ -189,16 +192,16 @@ class ChoiceDataSource(_JointDataSource):
     def _choice(self, method: str, indices: Any) -> ChoiceBatch:
         if not self.is_random_access:
             self._refuse(method)
-        if not isinstance(indices, tuple) or len(indices) != 2:
+        if not isinstance(indices, ChoiceBatch):
             raise TypeError(
-                f"{method}: expected ChoiceBatch(sample_indices, ds_index); got {describe(indices)}"
+                f"{method}: expected a ChoiceBatch(sample_indices, ds_index), as batch_indices_iterator "
+                f"gives them; got {describe(indices)}"
             )
-        choice = ChoiceBatch(*indices)
-        if not 0 <= choice.ds_index < len(self.datasets):
+        if not 0 <= indices.ds_index < len(self.datasets):
             raise ValueError(
-                f"{method}: expected a ds_index from 0 to {len(self.datasets) - 1}; got {choice.ds_index}"
+                f"{method}: expected a ds_index from 0 to {len(self.datasets) - 1}; got {indices.ds_index}"
             )
-        return choice
+        return indices
 
 
 @record

@@ -25,12 +25,12 @@ def batch_map_concat(
     progress_iter_func: Callable[..., Any] | None = None,
     n_batches: int | None = None,
     prepend_args: Sequence[Any] | None = None,
-) -> tuple[NDArray[Any], ...]:
+) -> Any:
     """Call `func(*prepend_args, *batch)` for each batch and concatenate what it returns.
 
     `func` returns an array of shape (samples, ...), anything with `__array__` (a tensor, say), a
     tuple or list of them, or None. The result is a tuple of the arrays, concatenated over the
-    batches; `()` for None and for no batches. `n_batches` is how many to go through at most, None for
+    batches; None where it returned None, `()` where there were no batches. `n_batches` is how many to go through at most, None for
     all. `progress_iter_func(batches, total=, leave=False)` is called as `tqdm.tqdm` is.
     Raises TypeError for results that are none of these, ValueError where their number changes.
 
@@ -49,11 +49,11 @@ def batch_map_mean(
     sum_axis: int | tuple[int, ...] | None = None,
     n_batches: int | None = None,
     prepend_args: Sequence[Any] | None = None,
-) -> tuple[Any, ...]:
+) -> Any:
     """Call `func(*prepend_args, *batch)` for each batch, and divide what it adds up to by the samples.
 
     `func` returns the sum over the samples of the batch, a Python or NumPy number, an array, anything
-    with `__array__`, or a tuple or list of them; where `sum_axis` is given, values for each sample,
+    with `__array__`, or a tuple or list of them, or None; where `sum_axis` is given, values for each sample,
     and they are summed over that axis. The result is a tuple of float64 means (complex ones stay
     complex). The number of samples is the length of the first array of each batch. `n_batches` and
     `progress_iter_func` are as for `batch_map_concat`.
@@ -76,10 +76,14 @@ def concat(
     total: int | None,
     progress_iter_func: Callable[..., Any] | None,
     prepend_args: Sequence[Any] | None,
-) -> tuple[NDArray[Any], ...]:
+) -> tuple[NDArray[Any], ...] | None:
     """`batch_map_concat` over all of `batches`, `total` of them."""
     rows: list[list[NDArray[Any]]] = []
+    nothing = False
     for _, row in _rows(func, batches, total, progress_iter_func, prepend_args):
+        if row is None:
+            nothing = True
+            continue
         for part in row:
             if part.ndim == 0:
                 raise TypeError(
@@ -91,7 +95,7 @@ def concat(
                 f"{[part.shape for part in rows[0]]}, then {[part.shape for part in row]}"
             )
         rows.append(row)
-    return tuple([np.concatenate(parts) for parts in zip(*rows, strict=True)])
+    return None if nothing else tuple([np.concatenate(parts) for parts in zip(*rows, strict=True)])
 
 
 def mean(
@@ -101,11 +105,15 @@ def mean(
     progress_iter_func: Callable[..., Any] | None,
     sum_axis: int | tuple[int, ...] | None,
     prepend_args: Sequence[Any] | None,
-) -> tuple[Any, ...]:
+) -> tuple[Any, ...] | None:
     """`batch_map_mean` over all of `batches`, `total` of them."""
     sums: list[Any] = []
     n_samples = 0
+    nothing = False
     for batch, row in _rows(func, batches, total, progress_iter_func, prepend_args):
+        if row is None:
+            nothing = True
+            continue
         row = [part.astype(np.result_type(part.dtype, np.float64)) for part in row]
         if sum_axis is not None:
             row = [np.sum(part, axis=sum_axis) for part in row]
@@ -119,6 +127,8 @@ def mean(
             )
         sums = [a + b for a, b in zip(sums, row, strict=True)] if sums else row
         n_samples += _num_samples(batch)
+    if nothing:
+        return None
     if n_samples == 0:
         raise ValueError("batch_map_mean: expected batches of samples; got no samples, so no mean")
     return tuple([total / n_samples for total in sums])
@@ -145,8 +155,8 @@ def _rows(
     total: int | None,
     progress_iter_func: Callable[..., Any] | None,
     prepend_args: Sequence[Any] | None,
-) -> Iterator[tuple[Any, list[NDArray[Any]]]]:
-    """Each batch with the results of `func` for it, as arrays."""
+) -> Iterator[tuple[Any, list[NDArray[Any]] | None]]:
+    """Each batch with the results of `func` for it, as arrays; None where that is what it returned."""
     if not callable(func):
         raise TypeError(f"expected a function; got {describe(func)}")
     if progress_iter_func is not None:
@@ -160,10 +170,10 @@ def _rows(
             note(error, partial("in {} for batch {}".format, describe_callable(func), n))
             raise
         row = [] if result is None else result if isinstance(result, tuple | list) else [result]
-        if number is not None and len(row) != number:
+        if number not in (None, len(row)):
             raise ValueError(f"expected {number} results of each batch; batch {n} gave {len(row)}")
         number = len(row)
-        yield batch, [_as_array(part, n) for part in row]
+        yield batch, None if result is None else [_as_array(part, n) for part in row]
 
 
 def _as_array(result: Any, n: int) -> NDArray[Any]:

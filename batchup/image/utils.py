@@ -17,13 +17,16 @@ class ImageArrayUInt8ToFloat32:
     `np.asarray` converts all of it. What is read is new: writable, and never a view of `arr`.
 
     Parameters:
-        arr: uint8 array of any shape, in memory or memory-mapped.
+        arr: uint8 array of any shape, in memory or memory-mapped; or anything array-like, with `__len__`
+            and a `__getitem__` that gives arrays of uint8. What it does not have (`shape`, `ndim`,
+            `size`, `nbytes`), this has not either.
         val_lower, val_upper: finite floats.
 
     It pickles by the path of the file, and where in it, if `arr` is or is a view of an
     `np.memmap`: the file must then be there for whoever unpickles it.
 
-    Raises `TypeError` if `arr` is not an array of uint8, `ValueError` for values not finite.
+    Raises `TypeError` if `arr` is not of uint8, at once or, of an array-like without a `dtype`, when it
+    is indexed; `ValueError` for values not finite.
 
     >>> images = ImageArrayUInt8ToFloat32(np.array([[0, 255, 0], [0, 0, 255]], dtype=np.uint8))
     >>> images
@@ -37,14 +40,17 @@ class ImageArrayUInt8ToFloat32:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, arr: np.ndarray, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
-        if not isinstance(arr, np.ndarray) or arr.dtype != np.uint8:
-            got = f"dtype {arr.dtype}" if isinstance(arr, np.ndarray) else type(arr).__name__
-            raise TypeError(f"arr must be a NumPy array of uint8, got {got}")
+    def __init__(self, arr: Any, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
+        array_like = hasattr(arr, "__len__") and hasattr(arr, "__getitem__")
+        if not array_like or isinstance(arr, str | bytes | list | tuple | dict):
+            raise TypeError(f"arr must be an array of uint8, or array-like, got {type(arr).__name__}")
+        if getattr(arr, "dtype", np.uint8) != np.uint8:
+            raise TypeError(f"arr must be an array of uint8, or array-like, got dtype {arr.dtype}")
         if not (math.isfinite(val_lower) and math.isfinite(val_upper)):
             raise ValueError(f"val_lower and val_upper must be finite, got {val_lower} and {val_upper}")
         # A plain view: indexing an np.memmap costs several times more, and gives memmaps.
-        self._u8 = arr.view(np.ndarray)
+        self._u8 = arr.view(np.ndarray) if isinstance(arr, np.ndarray) else arr
+        self._is_array = isinstance(arr, np.ndarray)
         self.val_lower = float(val_lower)
         self.val_upper = float(val_upper)
         self._scale = np.float32((self.val_upper - self.val_lower) / 255)
@@ -57,49 +63,59 @@ class ImageArrayUInt8ToFloat32:
 
     @property
     def ndim(self) -> int:
-        return self._u8.ndim
+        ndim: int = self._u8.ndim
+        return ndim
 
     @property
     def size(self) -> int:
-        return self._u8.size
+        size: int = self._u8.size
+        return size
 
     @property
     def nbytes(self) -> int:
         """Bytes that it would take as float32; it takes a quarter."""
-        return self._u8.size * 4
+        return self.size * 4
 
     def __len__(self) -> int:
         return len(self._u8)
 
     def __getitem__(self, index: Any) -> Any:
         is_rows = isinstance(index, np.ndarray) and index.dtype.kind == "i"
-        if is_rows and self._u8.flags.c_contiguous:
+        if is_rows and self._is_array and self._u8.flags.c_contiguous:
             # Faster than indexing; on another layout it would first copy the whole array.
             return self._converted(self._u8.take(index, axis=0))
         return self._converted(self._u8[index])
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self._converted, self._u8)
+        return map(
+            self._converted, self._u8 if self._is_array else map(self._u8.__getitem__, range(len(self)))
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("float32 can't be read from uint8 without a copy: leave copy out")
-        whole: np.ndarray = self[...]
+        whole: np.ndarray = self[...] if self._is_array else self[np.arange(len(self))]
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def __repr__(self) -> str:
+        found = getattr(self._u8, "shape", None)
+        shape = f"len={len(self)}" if found is None else f"shape={found}"
         return (
-            f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype}, "
+            f"{type(self).__name__}({shape}, dtype={self.dtype}, "
             f"values {self.val_lower} to {self.val_upper} from uint8)"
         )
 
     def __reduce__(self) -> "tuple[Callable[..., ImageArrayUInt8ToFloat32], tuple[Any, ...]]":
-        place = _place_in_file(self._u8)
+        place = _place_in_file(self._u8) if self._is_array else None
         if place is None:
             return type(self), (self._u8, self.val_lower, self.val_upper)
         return _from_file, (type(self), place, self.val_lower, self.val_upper)
 
     def _converted(self, u8: Any) -> Any:
+        if getattr(u8, "dtype", None) != np.uint8:
+            raise TypeError(
+                f"arr must give arrays of uint8, got {getattr(u8, 'dtype', type(u8).__name__)}"
+            )
         if not isinstance(u8, np.ndarray):
             return np.float32(u8) * self._scale + self._offset
         out = u8.astype(np.float32, order="C")

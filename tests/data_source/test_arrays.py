@@ -198,3 +198,57 @@ def test_reprs():
         == "indices(11) | shuffle(7) | chunk(4) | gather(<11x3 int64>)"
     )
     assert "map(Squares.samples_by_indices_nomapping)" in repr(Squares(3).stream(2))
+
+
+@pytest.mark.parametrize("subset", [None, [7, 3, 5]])
+@pytest.mark.parametrize("include", [False, True])
+def test_samples_by_a_slice_and_by_a_single_index(subset, include):
+    x, y = np.arange(20).reshape(10, 2), np.arange(10) + 100
+    ds = ArrayDataSource([x, y], indices=subset, include_indices=include)
+    places = np.arange(10) if subset is None else np.array(subset)
+
+    def check(found, indices):
+        wanted = (*([indices] if include else []), x[indices], y[indices])
+        assert len(found) == len(wanted)
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(a, b)
+            assert np.shape(a) == np.shape(b)
+
+    def same(*batch):
+        return batch
+
+    for source in (ds, ds.map(same), ds.map(lambda *batch, rng: batch, rng=3)):
+        for part in (slice(None), slice(1, 3), slice(None, None, -1), slice(-2, 99), slice(2, 2)):
+            check(source.samples_by_indices(part), places[part])
+            check(source.samples_by_indices_nomapping(part), np.arange(10)[part])
+        for index in (0, 2, -1, np.int64(1)):
+            check(source.samples_by_indices(index), places[index])
+            check(source.samples_by_indices_nomapping(index), np.arange(10)[index])
+        with pytest.raises(IndexError, match=f"expected an index below {len(places)}, the number of"):
+            source.samples_by_indices(len(places))
+        with pytest.raises(
+            IndexError, match="expected an index below 10, the number of samples; got -11"
+        ):
+            source.samples_by_indices_nomapping(-11)
+        with pytest.raises(TypeError, match="expected an index block"):
+            source.samples_by_indices(True)
+
+
+def test_the_noise_of_a_slice_is_that_of_its_indices():
+    ds = ArrayDataSource([np.zeros(10)], indices=[7, 3, 5]).map(lambda x, rng: rng.random(), rng=3)
+    assert ds.samples_by_indices(slice(1, 3)) == ds.samples_by_indices([1, 2])
+    assert ds.samples_by_indices_nomapping(slice(1, 3)) == ds.samples_by_indices_nomapping([1, 2])
+
+
+def test_slices_of_a_source_of_ones_own():
+    class Files(RandomAccessDataSource):
+        def samples_by_indices_nomapping(self, indices):
+            return (np.asarray(indices) ** 2,)
+
+    ds = Files(10, indices=[2, 4, 6], include_indices=True)
+    assert plain(ds.samples_by_indices(slice(0, 2))) == ([2, 4], [4, 16])
+    assert ds.samples_by_indices(2) == (6, 36)
+    assert plain(ds.map(lambda i, x: (x, i)).samples_by_indices_nomapping(slice(0, 2))) == (
+        [0, 1],
+        [0, 1],
+    )

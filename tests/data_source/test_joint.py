@@ -115,14 +115,28 @@ def test_samples_by_indices_go_through_the_subsets():
     choice = ChoiceDataSource(finite())
     assert plain(choice.samples_by_indices(ChoiceBatch([0], 1))) == ([3], [3000])
     assert plain(choice.samples_by_indices_nomapping(ChoiceBatch([0], 1))) == ([0], [0])
-    with pytest.raises(
-        TypeError, match="expected a tuple of 2 index arrays, one a member; got <list of 3>"
-    ):
-        ds.samples_by_indices([1, 2, 3])
-    with pytest.raises(
-        TypeError, match=r"expected ChoiceBatch\(sample_indices, ds_index\); got <list of 1>"
-    ):
-        choice.samples_by_indices([1])
+    for method in ("samples_by_indices", "samples_by_indices_nomapping"):
+        wanted = f"{method}: expected a tuple of 2 index arrays, one a member; got "
+        with pytest.raises(ValueError, match=wanted + "3"):
+            getattr(ds, method)([[1], [2], [3]])
+        with pytest.raises(TypeError, match=wanted + "5"):
+            getattr(ds, method)(5)
+        for wrong in ([1], ([0], 1)):
+            with pytest.raises(
+                TypeError, match=rf"{method}: expected a ChoiceBatch\(sample_indices, ds_index"
+            ):
+                getattr(choice, method)(wrong)
+
+
+def test_slices_and_single_indices():
+    ds = CompositeDataSource(members()[::2])
+    by_slices = ds.samples_by_indices((slice(1, 3), slice(0, 2)))
+    assert plain(by_slices) == plain(ds.samples_by_indices(([1, 2], [0, 1])))
+    assert ds.samples_by_indices((4, 0)) == (4, 104, 3, 3000)
+    assert ds.samples_by_indices_nomapping((4, 0)) == (4, 104, 0, 0)
+    choice = ChoiceDataSource(finite())
+    assert choice.samples_by_indices(ChoiceBatch(0, 1)) == (3, 3000)
+    assert plain(choice.samples_by_indices(ChoiceBatch(slice(0, 1), 1))) == ([3], [3000])
 
 
 class OneByOne(AbstractDataSource):

@@ -31,7 +31,7 @@ class Tensor:
 @pytest.mark.parametrize(
     ("func", "expected"),
     [
-        (lambda x, y: None, ()),
+        (lambda x, y: None, None),
         (lambda x, y: y * 2, (Y * 2,)),
         (lambda x, y: (y, x), (Y, X)),
         (lambda x, y: [y, x], (Y, X)),
@@ -48,6 +48,9 @@ def test_concat(func, expected, size):
         batch_map_concat(func, DS.stream(size)),
         DS.map(lambda *batch: batch).batch_map_concat(func, batch_size=size),
     ):
+        if expected is None:
+            assert found is None
+            continue
         assert type(found) is tuple
         assert len(found) == len(expected)
         for a, b in zip(found, expected, strict=True):
@@ -202,3 +205,19 @@ def test_samples_are_counted_in_nested_batches_and_dicts():
     for batch in ({"x": X}, ((X, Y), Y), [X], X):
         (mean,) = batch_map_mean(lambda *parts: 10, [batch])
         assert mean == 2
+
+
+def test_a_function_that_returns_nothing():
+    seen = []
+    assert batch_map_concat(seen.append, iter([(X,), (Y,)])) is None
+    assert batch_map_mean(seen.append, iter([(X,), (Y,)])) is None
+    assert DS.batch_map_concat(lambda x, y: seen.append(x), 2) is None
+    assert DS.batch_map_mean(lambda x, y: seen.append(x), 2) is None
+    assert len(seen) > 4
+
+
+@pytest.mark.parametrize("function", [batch_map_concat, batch_map_mean])
+def test_a_function_that_returns_nothing_now_and_then(function):
+    results = iter([Y, None])
+    with pytest.raises(ValueError, match="expected 1 results of each batch; batch 1 gave 0"):
+        function(lambda y: next(results), iter([(Y,), (Y,)]))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from batchup.data_source import ArrayDataSource
 from batchup.image.utils import ImageArrayUInt8ToFloat32
 
 U8 = np.random.default_rng(1).integers(0, 256, (7, 3, 4, 5), dtype=np.uint8)
@@ -168,9 +169,9 @@ def test_writing_into_a_batch_changes_nothing(mapped):
 @pytest.mark.parametrize(
     ("arr", "message"),
     [
-        (np.zeros(3, np.int16), "arr must be a NumPy array of uint8, got dtype int16"),
-        ([1, 2], "arr must be a NumPy array of uint8, got list"),
-        (3, "arr must be a NumPy array of uint8, got int"),
+        (np.zeros(3, np.int16), "arr must be an array of uint8, or array-like, got dtype int16"),
+        ([1, 2], "arr must be an array of uint8, or array-like, got list"),
+        (3, "arr must be an array of uint8, or array-like, got int"),
     ],
 )
 def test_other_types_are_refused(arr, message):
@@ -249,3 +250,48 @@ def test_a_batch_takes_little_more_memory_than_its_result():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1.3 * batch.nbytes
+
+
+class Files:
+    """Made on the fly, and all that it can do is to give samples."""
+
+    def __init__(self, u8):
+        self.u8 = u8
+
+    def __len__(self):
+        return len(self.u8)
+
+    def __getitem__(self, index):
+        return self.u8[index]
+
+
+def test_anything_array_like():
+    u8 = np.arange(60, dtype=np.uint8).reshape(5, 3, 4)
+    whole = ImageArrayUInt8ToFloat32(u8, -1.0, 1.0)
+    images = ImageArrayUInt8ToFloat32(Files(u8), -1.0, 1.0)
+    assert len(images) == 5
+    for index in (np.array([3, 1]), slice(1, 4), 2, [0, 0], slice(None)):
+        found = images[index]
+        np.testing.assert_array_equal(found, whole[index])
+        assert found.dtype == np.float32
+        found[...] = 0
+    assert u8.max() == 59
+    np.testing.assert_array_equal(np.asarray(images), np.asarray(whole))
+    np.testing.assert_array_equal(list(images), list(whole))
+    assert (
+        repr(images) == "ImageArrayUInt8ToFloat32(len=5, dtype=float32, values -1.0 to 1.0 from uint8)"
+    )
+    for name in ("shape", "ndim", "size", "nbytes"):
+        assert hasattr(whole, name)
+        assert not hasattr(images, name)
+    [batch] = next(ArrayDataSource([images]).batch_iterator(3, shuffle=5))
+    np.testing.assert_array_equal(batch, next(ArrayDataSource([whole]).batch_iterator(3, shuffle=5))[0])
+    again = pickle.loads(pickle.dumps(images))
+    np.testing.assert_array_equal(again[:], whole[:])
+
+
+def test_an_array_like_of_other_types_is_refused_when_it_is_read():
+    with pytest.raises(TypeError, match="arr must give arrays of uint8, got int16"):
+        ImageArrayUInt8ToFloat32(Files(np.zeros(3, np.int16)))[:]
+    with pytest.raises(TypeError, match="arr must give arrays of uint8, got list"):
+        ImageArrayUInt8ToFloat32(Files([[1], [2]]))[0]

@@ -35,6 +35,9 @@ __all__ = ["Supervisor"]
 # So much of what a worker has in hand is enough, however many tasks that is.
 BYTES_IN_HAND = 64 * 1024
 
+# So often a worker may end while it starts before it is clear that none can be had.
+STARTS = 3
+
 GRACE = 1.0  # seconds for idle workers to end by themselves
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -53,6 +56,7 @@ class Supervisor:
         self._ended: deque[tuple[Run, Pending | None]] = deque()
         self.runs: set[Run] = set()
         self.workers: list[Handle] = []
+        self._failed_starts = 0  # one after another
         self._unable: str | None = None  # why no worker is started, until the next run begins
         self._closing = False
         self._failure: Exception | None = None
@@ -248,18 +252,18 @@ class Supervisor:
         if worker.pidfd is not None:
             self._selector.unregister(worker.pidfd)
         said = f"the worker process {worker.pid} {end_of(worker.end())}"
+        self._failed_starts = 0 if worker.ready else self._failed_starts + 1
         at_work = worker.at_work()
         if at_work is not None:
             worker.tasks.popleft()
             at_work.pending.fail(WorkerDied(f"{said} while it made this batch"))
-        elif not worker.ready:  # the next might, too, and the next
+        elif self._failed_starts == STARTS:
             self._unable = f"{said} while it started"
             for run in list(self.runs):
                 run.broken = self._unable
         elif not worker.dismissed:
-            getLogger("batchup.work_pool").warning(
-                "%s between two batches; another takes its place", said
-            )
+            when = "between two batches" if worker.ready else "while it started"
+            getLogger("batchup.work_pool").warning("%s %s; another takes its place", said, when)
         for task in reversed(worker.tasks):
             task.deaths += not worker.dismissed
             if task.deaths < TRIES:

@@ -1,0 +1,144 @@
+"""How much a batch costs on a cluster: Dask and Ray on this machine, with two workers.
+
+    python benchmarks/clusters.py [--quick] [--engines dask ray] [--json results.json]
+
+Prints milliseconds a batch, medians over the rounds: of batches of 0.8 MB over sources of two sizes,
+as a batch must cost the same whatever the source, and of tiny ones, where handing them over is all
+there is to measure. Beside it the bare engine: a task a batch, of a function that returns it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from arrays import machine
+from pools import milliseconds_a_batch
+
+from batchup import ops, work_pool
+
+WORKERS = 2
+AHEAD = 32
+
+# Case: (rows of 800 bytes in the source, rows in a batch), for all and with --quick.
+CASES = {
+    "0.8 MB, of 96 MB": ((120_000, 1000), (4000, 1000)),
+    "0.8 MB, of 480 MB": ((600_000, 1000), (8000, 1000)),
+    "tiny": ((120_000, 2), (4000, 2)),
+}
+# At most so many milliseconds a batch.
+TARGETS = {"0.8 MB, of 96 MB": 3.0, "0.8 MB, of 480 MB": 3.0, "tiny": 1.0}
+
+Submit = Callable[..., Callable[[], Any]]
+
+
+def made(rows: int) -> np.ndarray:
+    """What a bare task returns."""
+    return np.zeros((rows, 200), np.float32)
+
+
+@contextmanager
+def dask() -> Iterator[tuple[work_pool.WorkerPool, Submit]]:
+    import distributed
+
+    with (
+        distributed.LocalCluster(
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield work_pool.DaskPool(client), lambda *task: client.submit(*task, pure=False).result
+
+
+@contextmanager
+def ray() -> Iterator[tuple[work_pool.WorkerPool, Submit]]:
+    options: dict[str, Any] = {
+        "num_cpus": WORKERS,
+        "include_dashboard": False,
+        "logging_level": "ERROR",
+        "log_to_driver": False,
+    }
+    with work_pool.RayPool(**options) as pool:
+        import ray as engine
+
+        remote = engine.remote(made)
+        yield pool, lambda _, *task: remote.remote(*task).future().result
+
+
+ENGINES = {"dask": dask, "ray": ray}
+
+
+def bare(submit: Submit, batches: int, rows: int) -> Iterator[Any]:
+    """A task a batch, as many ahead as BatchUp is."""
+    waiting: deque[Callable[[], Any]] = deque()
+    for _ in range(batches):
+        waiting.append(submit(made, rows))
+        if len(waiting) == AHEAD:
+            yield waiting.popleft()()
+    while waiting:
+        yield waiting.popleft()()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="little data, one round: does it run?")
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES, metavar="ENGINE", default=list(ENGINES)
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # of the engines' own
+
+    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    rows, targets = [], []
+    for engine in arguments.engines:
+        with ENGINES[engine]() as (pool, submit):
+            print(f"\n{engine}")
+            for case, sizes in CASES.items():
+                n, size = sizes[arguments.quick]
+                batches = min(n // size, 8 if arguments.quick else 250)
+                blocks = ops.indices(n) | ops.chunk(size) | ops.take(batches)
+                stream = blocks | ops.gather(np.zeros((n, 200), np.float32)) | ops.parallel(pool, AHEAD)
+                contenders: dict[str, Callable[[], Iterable[Any]]] = {
+                    "BatchUp": stream.__iter__,
+                    "bare": lambda batches=batches, size=size: bare(submit, batches, size),
+                }
+                times: dict[str, list[float]] = {name: [] for name in contenders}
+                for name in contenders:
+                    milliseconds_a_batch(contenders[name])
+                for _ in range(1 if arguments.quick else arguments.rounds):
+                    for name in contenders:
+                        times[name].append(milliseconds_a_batch(contenders[name]))
+                for name, each in times.items():
+                    print(f"  {case:18} {name:8} {median(each):8.3f} ms a batch")
+                    row = {"engine": engine, "case": case, "contender": name}
+                    rows.append(row | {"ms_a_batch": round(median(each), 4)})
+                value = median(times["BatchUp"])
+                verdict = {
+                    "engine": engine,
+                    "case": case,
+                    "at_most": TARGETS[case],
+                    "value": round(value, 3),
+                }
+                targets.append(verdict | {"holds": value <= TARGETS[case]})
+
+    print("\nTargets" + (" (of so little data, they mean nothing)" if arguments.quick else ""))
+    for t in targets:
+        told = "holds" if t["holds"] else "MISSED"
+        print(f"  {told:6} {t['engine']}, {t['case']}: {t['value']:.2f} ms, at most {t['at_most']}")
+    if arguments.json:
+        results = {"machine": machine(), "quick": arguments.quick, "rows": rows, "targets": targets}
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,35 +11,9 @@ import os
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from batchup.datasets.files import compute_sha256, verify_file
-    from batchup.datasets.transfers import (
-        copy_and_verify,
-        copy_data,
-        download,
-        download_and_verify,
-        download_data,
-    )
-
-__all__ = [
-    "ConfigError",
-    "compute_sha256",
-    "copy_and_verify",
-    "copy_data",
-    "download",
-    "download_and_verify",
-    "download_data",
-    "find_data_dir",
-    "get_batchup_path",
-    "get_data_dir",
-    "get_data_path",
-    "mirrors",
-    "verify_file",
-]
-
-
+# Names of this module that are found where files are brought from, which needs the directories here.
 _TRANSFERS = {
     "compute_sha256": "files",
     "copy_and_verify": "transfers",
@@ -49,6 +23,16 @@ _TRANSFERS = {
     "download_data": "transfers",
     "verify_file": "files",
 }
+
+__all__ = [
+    "ConfigError",
+    "find_data_dir",
+    "get_batchup_path",
+    "get_data_dir",
+    "get_data_path",
+    "mirrors",
+    *_TRANSFERS,
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.data_source.base import StreamDataSource, as_asked, batch_of, several
-from batchup.ops.checks import Block, LazyBlock, as_block, block_array, describe, whole_number
+from batchup.data_source.base import StreamDataSource, batch_of
+from batchup.data_source.indices import as_asked, listed, several
+from batchup.ops.checks import Block, block_array, describe, whole_number
 from batchup.ops.items import Gather, gathering
 from batchup.ops.plan import Count, record
 from batchup.ops.randomness import Shuffle
@@ -132,17 +133,8 @@ class RandomAccessDataSource(StreamDataSource):
     def _listed(self, indices: Any, mapped: bool) -> Any:
         subset = getattr(self.sampler, "indices", None) if mapped else None
         length = self.length if subset is None else len(subset)
-        if isinstance(indices, slice):
-            return np.arange(length)[indices]
-        if isinstance(indices, int | np.integer) and not isinstance(indices, bool):
-            if not -length <= indices < length:
-                raise IndexError(
-                    f"expected an index below {length}, the number of samples; got {indices}"
-                )
-            return int(indices) % length
-        if isinstance(indices, LazyBlock):
-            return indices
-        return as_block(indices, "samples_by_indices" if mapped else "samples_by_indices_nomapping")
+        where = "samples_by_indices" if mapped else "samples_by_indices_nomapping"
+        return listed(indices, length, where)
 
     def stream(  # type: ignore[override]
         self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None

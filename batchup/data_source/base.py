@@ -12,6 +12,7 @@ import numpy as np
 
 from batchup import ops
 from batchup.data_source import results
+from batchup.data_source.indices import as_asked, flat, several
 from batchup.ops.checks import describe, describe_callable
 from batchup.ops.functions import Map
 from batchup.ops.plan import Count
@@ -258,20 +259,12 @@ class MapDataSource(StreamDataSource):
             source: Any = self.source
             while isinstance(source, MapDataSource):
                 source, depth = source.source, depth + 1
-            key = (depth, *[int(i) for part in _flat(indices) for i in np.ravel(part)])
+            key = (depth, *[int(i) for part in flat(indices) for i in np.ravel(part)])
             fn = partial(fn, rng=np.random.default_rng(np.random.SeedSequence(self.rng, spawn_key=key)))
         return Map(fn).run(batch)
 
     def __repr__(self) -> str:
         return f"{self.source!r}.map({describe_callable(self.fn)})"
-
-
-def _flat(indices: Any) -> Iterator[Any]:
-    for part in indices if isinstance(indices, tuple) else (indices,):
-        if isinstance(part, tuple):
-            yield from _flat(part)
-        else:
-            yield part
 
 
 def index_stream(
@@ -300,15 +293,3 @@ def check_sources(sources: Sequence[Any], where: str) -> None:
     for n, source in enumerate(sources):
         if not isinstance(source, AbstractDataSource):
             raise TypeError(f"{where}: expected data sources; number {n} is {describe(source)}")
-
-
-def several(indices: Any) -> Any:
-    """An index array: of one index, an array of that."""
-    return np.array([indices]) if isinstance(indices, int) else indices
-
-
-def as_asked(indices: Any, batch: Any) -> Any:
-    """The batch; of one index, the sample that is in it."""
-    if not isinstance(indices, int):
-        return batch
-    return tuple([part[0] for part in batch]) if isinstance(batch, tuple) else batch[0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batchup.ops.checks import describe
-from batchup.ops.plan import record
 from batchup.ops.stream import Work
-from batchup.ops.workers import Crew, Pending
+from batchup.ops.workers import Crew
 from batchup.work_pool.base import WorkerPool
+from batchup.work_pool.threads import SharedCrew
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -44,7 +44,7 @@ class ExecutorPool(WorkerPool):
         from concurrent.futures import ThreadPoolExecutor
 
         if isinstance(self.executor, ThreadPoolExecutor):
-            return _SharedCrew(self, work)
+            return SharedCrew(self, work, self.executor.submit)
         from batchup.work_pool.remote import RemoteCrew, package_of, ship
 
         package = package_of(work, where)
@@ -55,21 +55,3 @@ class ExecutorPool(WorkerPool):
 
     def __repr__(self) -> str:
         return f"ExecutorPool(<{type(self.executor).__name__}>)"
-
-
-@record
-class _SharedCrew:
-    """Workers that see the caller's memory; a crew and a run in one."""
-
-    pool: ExecutorPool
-    work: Work
-
-    def start(self, buffer: int) -> _SharedCrew:
-        self.pool.check()
-        return self
-
-    def submit(self, item: Any) -> Pending:
-        return self.pool.executor.submit(self.work.run, item)
-
-    def close(self, stuck: Any) -> None:
-        """What the executor is at, it goes on with."""

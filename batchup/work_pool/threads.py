@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
@@ -13,7 +14,7 @@ from batchup.ops.workers import Crew
 from batchup.work_pool.base import CLOSED, WorkerPool, number_of_workers
 from batchup.work_pool.pending import Pending
 
-__all__ = ["WorkerThreadPool"]
+__all__ = ["SharedCrew", "WorkerThreadPool"]
 
 
 class WorkerThreadPool(WorkerPool):
@@ -39,7 +40,14 @@ class WorkerThreadPool(WorkerPool):
 
     def employ(self, work: Work, where: str) -> Crew:
         self.check()
-        return _Crew(self, work)
+        return SharedCrew(self, work, self._submit)
+
+    def _submit(self, run: Callable[[Any], Any], item: Any) -> Pending:
+        pending = _Item(self)
+        self._queue.put((pending, run, item))
+        if self._queue.closed:  # since it was checked
+            pending.fail(RuntimeError(CLOSED))
+        return pending
 
     def close(self) -> None:
         """End the threads, once they have done what they are at."""
@@ -74,10 +82,10 @@ def _serve(queue: _Queue) -> None:
         del task
 
 
-def _make(pending: Pending, work: Work, item: Any) -> None:
+def _make(pending: Pending, run: Callable[[Any], Any], item: Any) -> None:
     if pending.begin():
         try:
-            pending.finish(work.run(item))
+            pending.finish(run(item))
         except (
             BaseException
         ) as error:  # a SystemExit too is the caller's, as it would be without a pool
@@ -86,24 +94,20 @@ def _make(pending: Pending, work: Work, item: Any) -> None:
 
 
 @record
-class _Crew:
+class SharedCrew:
     """Workers that see the caller's memory; a crew and a run in one."""
 
-    pool: WorkerThreadPool
+    pool: WorkerPool
     work: Work
+    put: Callable[[Callable[[Any], Any], Any], Any]
 
-    def start(self, buffer: int) -> _Crew:
+    def start(self, buffer: int) -> SharedCrew:
         self.pool.check()
         return self
 
-    def submit(self, item: Any) -> Pending:
-        pool = self.pool
-        pool.check()
-        pending = _Item(pool)
-        pool._queue.put((pending, self.work, item))
-        if pool._queue.closed:  # since it was checked
-            pending.fail(RuntimeError(CLOSED))
-        return pending
+    def submit(self, item: Any) -> Any:
+        self.pool.check()
+        return self.put(self.work.run, item)
 
     def close(self, stuck: Any) -> None:
         """A thread can't be ended by force: it goes on with what it is at."""

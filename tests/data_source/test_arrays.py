@@ -224,7 +224,10 @@ def test_samples_by_a_slice_and_by_a_single_index(subset, include):
         for index in (0, 2, -1, np.int64(1)):
             check(source.samples_by_indices(index), places[index])
             check(source.samples_by_indices_nomapping(index), np.arange(10)[index])
-        with pytest.raises(IndexError, match=f"expected an index below {len(places)}, the number of"):
+        with pytest.raises(
+            IndexError,
+            match=f"samples_by_indices: expected an index below {len(places)}, the number of",
+        ):
             source.samples_by_indices(len(places))
         with pytest.raises(
             IndexError, match="expected an index below 10, the number of samples; got -11"

@@ -20,6 +20,10 @@ from batchup.work_pool.processes.messages import Connection
 __all__ = ["Handle", "Share"]
 
 
+# So much of what a worker has in hand is enough, however many tasks that is.
+BYTES_IN_HAND = 64 * 1024
+
+
 class Share:
     """One worker's share of the memory for results, and its successors'.
 
@@ -79,9 +83,18 @@ class Handle:
         except OSError:
             self.sending = False
 
-    def messages_for(self, task: Task) -> list[tuple[Any, ...]]:
-        """What to send it, so that it does the task; its job too, where it does not know it."""
+    def has_room_for(self, task: Task) -> bool:
+        """Whether it should have the task in hand too. One to be at and one to go on with it always has."""
+        return len(self.tasks) < 2 or (
+            len(self.tasks) < task.job.tasks_in_hand
+            and self.bytes_in_hand + len(task.packed) <= BYTES_IN_HAND
+        )
+
+    def take(self, task: Task) -> list[tuple[Any, ...]]:
+        """Have it in hand: what to send it for that; the job too, where it does not know it."""
         job = task.job
+        self.tasks.append(task)
+        self.bytes_in_hand += len(task.packed)
         messages: list[tuple[Any, ...]] = []
         if job.key not in self.known:
             self.known.add(job.key)

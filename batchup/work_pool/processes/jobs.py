@@ -17,6 +17,10 @@ TASKS_IN_HAND = 64
 TRIES = 5
 
 
+# So often, one after another, a worker may end while it starts before it is clear that none can be had.
+STARTS = 3
+
+
 class Job:
     """The work of one stream, as it is sent to each worker once."""
 

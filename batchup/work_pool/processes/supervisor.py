@@ -28,15 +28,9 @@ from batchup.work_pool.base import CLOSED
 from batchup.work_pool.errors import WorkerDied, end_of
 from batchup.work_pool.pending import Pending
 from batchup.work_pool.processes.handle import Handle, Share
-from batchup.work_pool.processes.jobs import TRIES, Job, Run, Task
+from batchup.work_pool.processes.jobs import STARTS, TRIES, Job, Run, Task
 
 __all__ = ["Supervisor"]
-
-# So much of what a worker has in hand is enough, however many tasks that is.
-BYTES_IN_HAND = 64 * 1024
-
-# So often a worker may end while it starts before it is clear that none can be had.
-STARTS = 3
 
 GRACE = 1.0  # seconds for idle workers to end by themselves
 
@@ -65,7 +59,8 @@ class Supervisor:
         self._alarm, self._woken_by = socket.socketpair()
         self._alarm.setblocking(False)
         self._woken_by.setblocking(False)
-        self._awake = False  # or about to be
+        self._asleep = False  # or about to be
+        self._no_room = False  # for what is in the queue
         self._selector.register(self._alarm, READ, None)
         # Workers end with the thread that has started them, so it must be this one that does.
         self._thread = threading.Thread(target=self._run, name="batchup-pool", daemon=True)
@@ -130,8 +125,7 @@ class Supervisor:
         return CLOSED if self._failure is None else f"the pool failed: {self._failure!r}"
 
     def _wake(self) -> None:
-        if not self._awake:
-            self._awake = True
+        if self._asleep:
             with suppress(OSError):  # it has been woken often enough, or it has ended
                 self._woken_by.send(b"x")
 
@@ -148,10 +142,9 @@ class Supervisor:
                 self._hand_over()
                 # One that no file tells the end of is looked after now and then.
                 blind = any(worker.pidfd is None for worker in self.workers)
-                for key, events in self._selector.select(0.5 if blind else None):
+                for key, events in self._sleep(0.5 if blind else None):
                     if key.data is None:
                         self._alarm.recv(4096)
-                        self._awake = False
                     elif key.data in self.workers:
                         self._attend(key.data, key.fd, events)
                 if blind:
@@ -166,8 +159,21 @@ class Supervisor:
         finally:
             self._dismiss_all()
 
+    def _sleep(self, seconds: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait until there is something to do. What came before others saw it asleep is looked for here."""
+        self._asleep = True
+        news = self._dropped or self._ended or self._closing or self._can_hire()
+        if news or (self._queue and not self._no_room):
+            seconds = 0
+        events = self._selector.select(seconds)
+        self._asleep = False
+        return events
+
+    def _can_hire(self) -> bool:
+        return self._unable is None and bool(self._vacant)
+
     def _hire(self) -> None:
-        while self._unable is None and self._vacant:
+        while self._can_hire():
             try:
                 worker = self._launch(self._vacant[0])
             except (OSError, MemoryError, subprocess.SubprocessError) as error:
@@ -186,24 +192,16 @@ class Supervisor:
         """Give tasks to workers, each to the one with the least in hand, while there is room."""
         queue = self._queue
         outgoing: dict[Handle, list[tuple[Any, ...]]] = {}
+        self._no_room = False
         while queue:
             ready = [worker for worker in self.workers if worker.ready]
-            if not ready:
+            worker = min(ready, key=lambda worker: len(worker.tasks), default=None)
+            if worker is None or not worker.has_room_for(queue[0]):
+                self._no_room = bool(self.workers)  # until one of them has something to say
                 break
-            worker = min(ready, key=lambda worker: len(worker.tasks))
-            task = queue[0]
-            size = len(task.packed)
-            # One to be at, and one to go on with, however large they are.
-            if len(worker.tasks) > 1 and (
-                len(worker.tasks) >= task.job.tasks_in_hand
-                or worker.bytes_in_hand + size > BYTES_IN_HAND
-            ):
-                break
-            queue.popleft()
+            task = queue.popleft()
             if task.begin():
-                outgoing.setdefault(worker, []).extend(worker.messages_for(task))
-                worker.tasks.append(task)
-                worker.bytes_in_hand += size
+                outgoing.setdefault(worker, []).extend(worker.take(task))
         for worker, messages in outgoing.items():
             self._send(worker, *messages)
 

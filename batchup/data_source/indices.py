@@ -1,0 +1,49 @@
+"""What may be given for an index array: a slice, and an int for one sample by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from batchup.ops.checks import LazyBlock, as_block
+
+__all__ = ["as_asked", "flat", "listed", "several"]
+
+
+def listed(indices: Any, length: int, where: str) -> Any:
+    """Of `length` samples, those of a slice as an index array, and one alone as an int >= 0.
+
+    IndexError for an int outside, TypeError for what is neither of these nor a 1-D array of integers.
+    """
+    if isinstance(indices, slice):
+        return np.arange(length)[indices]
+    if isinstance(indices, int | np.integer) and not isinstance(indices, bool):
+        if not -length <= indices < length:
+            raise IndexError(
+                f"{where}: expected an index below {length}, the number of samples; got {indices}"
+            )
+        return int(indices) % length
+    return indices if isinstance(indices, LazyBlock) else as_block(indices, where)
+
+
+def several(indices: Any) -> Any:
+    """An index array: of one index, an array of that."""
+    return np.array([indices]) if isinstance(indices, int) else indices
+
+
+def as_asked(indices: Any, batch: Any) -> Any:
+    """The batch; of one index, the sample that is in it."""
+    if not isinstance(indices, int):
+        return batch
+    return tuple([part[0] for part in batch]) if isinstance(batch, tuple) else batch[0]
+
+
+def flat(indices: Any) -> Iterator[Any]:
+    """The index arrays of all members, however deep."""
+    for part in indices if isinstance(indices, tuple) else (indices,):
+        if isinstance(part, tuple):
+            yield from flat(part)
+        else:
+            yield part

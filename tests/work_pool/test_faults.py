@@ -227,7 +227,7 @@ def test_sys_exit_ends_the_caller_as_it_would_without_a_pool(pools, name):
 
 def idle(pool):
     supervisor = pool._supervisor
-    return not supervisor._queue and not any(worker.tasks for worker in supervisor.workers)
+    return not supervisor._inbox.tasks and not any(worker.tasks for worker in supervisor.workers)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])

@@ -2,8 +2,7 @@
 
 Callers put tasks into a queue and wake the thread; it hands them to workers, collects what comes
 back, sees workers end and starts others. It never waits for a worker: what one does not take stays in its
-connection until there is room. Its state is its own, but for deques and sets, whose single operations
-are atomic; so no lock can be left locked, by a Ctrl-C say, or where memory is freed.
+connection until there is room. Its state is its own, but for the inbox, and a set of runs.
 """
 
 from __future__ import annotations
@@ -12,14 +11,12 @@ import itertools
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from logging import getLogger
 from typing import Any
 
@@ -28,6 +25,7 @@ from batchup.work_pool.base import CLOSED
 from batchup.work_pool.errors import WorkerDied, end_of
 from batchup.work_pool.pending import Pending
 from batchup.work_pool.processes.handle import Handle, Share
+from batchup.work_pool.processes.inbox import Inbox
 from batchup.work_pool.processes.jobs import STARTS, TRIES, Job, Run, Task
 
 __all__ = ["Supervisor"]
@@ -44,10 +42,8 @@ class Supervisor:
         self._launch = launch
         self._vacant = deque(shares)
         self._owner = os.getpid()
-        self._queue: deque[Task] = deque()
-        self._dropped: deque[int] = deque()  # keys of jobs and segments that nobody needs any more
+        self._inbox = Inbox()
         self._watched: set[int] = set()
-        self._ended: deque[tuple[Run, Pending | None]] = deque()
         self.runs: set[Run] = set()
         self.workers: list[Handle] = []
         self._failed_starts = 0  # one after another
@@ -56,12 +52,8 @@ class Supervisor:
         self._failure: Exception | None = None
         self._numbers = itertools.count()
         self._selector = selectors.DefaultSelector()
-        self._alarm, self._woken_by = socket.socketpair()
-        self._alarm.setblocking(False)
-        self._woken_by.setblocking(False)
-        self._asleep = False  # or about to be
         self._no_room = False  # for what is in the queue
-        self._selector.register(self._alarm, READ, None)
+        self._selector.register(self._inbox, READ, None)
         # Workers end with the thread that has started them, so it must be this one that does.
         self._thread = threading.Thread(target=self._run, name="batchup-pool", daemon=True)
         self._thread.start()
@@ -72,7 +64,7 @@ class Supervisor:
         run = Run()
         self.runs.add(run)
         self._unable = None
-        self._wake()
+        self._inbox.wake()
         return run
 
     def submit(self, run: Run, job: Job, packed: bytes) -> Pending:
@@ -80,8 +72,8 @@ class Supervisor:
         if run.broken is not None:
             task.pending.fail(WorkerDied(run.broken))
             return task.pending
-        self._queue.append(task)
-        self._wake()
+        self._inbox.tasks.append(task)
+        self._inbox.wake()
         if self._closing:  # since that was checked; the thread may not have seen this one
             task.pending.fail(RuntimeError(self._why_closed()))
         return task.pending
@@ -91,8 +83,8 @@ class Supervisor:
         run.closed = True
         self.runs.discard(run)
         if not self._closing:
-            self._ended.append((run, stuck))
-            self._wake()
+            self._inbox.ended.append((run, stuck))
+            self._inbox.wake()
 
     def watch(self, *things: Job | Segment) -> None:
         """Let the workers forget each of these, once nobody here has it any more."""
@@ -104,9 +96,9 @@ class Supervisor:
     def _drop(self, key: int) -> None:
         # Called while memory is freed, wherever that is.
         self._watched.discard(key)
-        self._dropped.append(key)
+        self._inbox.dropped.append(key)
         if not self._closing:
-            self._wake()
+            self._inbox.wake()
 
     def close(self) -> None:
         """End all workers, and this thread."""
@@ -114,7 +106,7 @@ class Supervisor:
             return  # in a fork of the process, which has neither the thread nor the workers
         if not self._closing:
             self._closing = True
-            self._wake()
+            self._inbox.wake()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -123,11 +115,6 @@ class Supervisor:
 
     def _why_closed(self) -> str:
         return CLOSED if self._failure is None else f"the pool failed: {self._failure!r}"
-
-    def _wake(self) -> None:
-        if self._asleep:
-            with suppress(OSError):  # it has been woken often enough, or it has ended
-                self._woken_by.send(b"x")
 
     # --- the thread
 
@@ -144,7 +131,7 @@ class Supervisor:
                 blind = any(worker.pidfd is None for worker in self.workers)
                 for key, events in self._sleep(0.5 if blind else None):
                     if key.data is None:
-                        self._alarm.recv(4096)
+                        self._inbox.hush()
                     elif key.data in self.workers:
                         self._attend(key.data, key.fd, events)
                 if blind:
@@ -161,12 +148,12 @@ class Supervisor:
 
     def _sleep(self, seconds: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait until there is something to do. What came before others saw it asleep is looked for here."""
-        self._asleep = True
-        news = self._dropped or self._ended or self._closing or self._can_hire()
-        if news or (self._queue and not self._no_room):
+        self._inbox.asleep = True
+        news = self._inbox.dropped or self._inbox.ended or self._closing or self._can_hire()
+        if news or (self._inbox.tasks and not self._no_room):
             seconds = 0
         events = self._selector.select(seconds)
-        self._asleep = False
+        self._inbox.asleep = False
         return events
 
     def _can_hire(self) -> bool:
@@ -185,12 +172,12 @@ class Supervisor:
             if worker.pidfd is not None:
                 self._selector.register(worker.pidfd, READ, worker)
         if self._unable is not None and not self.workers:
-            while self._queue:
-                self._queue.popleft().pending.fail(WorkerDied(self._unable))
+            while self._inbox.tasks:
+                self._inbox.tasks.popleft().pending.fail(WorkerDied(self._unable))
 
     def _hand_over(self) -> None:
         """Give tasks to workers, each to the one with the least in hand, while there is room."""
-        queue = self._queue
+        queue = self._inbox.tasks
         outgoing: dict[Handle, list[tuple[Any, ...]]] = {}
         self._no_room = False
         while queue:
@@ -265,7 +252,7 @@ class Supervisor:
         for task in reversed(worker.tasks):
             task.deaths += not worker.dismissed
             if task.deaths < TRIES:
-                self._queue.appendleft(task)
+                self._inbox.tasks.appendleft(task)
             else:
                 task.pending.fail(
                     WorkerDied(f"{said} before it began this batch, as {TRIES - 1} others did")
@@ -273,8 +260,8 @@ class Supervisor:
 
     def _end_runs(self) -> None:
         """What was not begun of a run is not done; a worker that is stuck is killed, if it is at nothing else."""
-        while self._ended:
-            run, stuck = self._ended.popleft()
+        while self._inbox.ended:
+            run, stuck = self._inbox.ended.popleft()
             for worker in self.workers:
                 at_work = worker.at_work()
                 at_nothing = at_work is None and any(task.pending is stuck for task in worker.tasks)
@@ -286,8 +273,8 @@ class Supervisor:
 
     def _forget(self) -> None:
         keys = set()
-        while self._dropped:
-            keys.add(self._dropped.popleft())
+        while self._inbox.dropped:
+            keys.add(self._inbox.dropped.popleft())
         if keys:
             for worker in self.workers:
                 if known := keys & worker.known:
@@ -298,8 +285,8 @@ class Supervisor:
         """Close the sockets, which ends workers that are idle; and kill those that are not, soon."""
         why = self._why_closed()
         workers, self.workers = self.workers, []
-        tasks = [task for worker in workers for task in worker.tasks] + list(self._queue)
-        self._queue.clear()
+        tasks = [task for worker in workers for task in worker.tasks] + list(self._inbox.tasks)
+        self._inbox.tasks.clear()
         for worker in workers:
             worker.connection.close()
         deadline = time.monotonic() + GRACE
@@ -308,5 +295,4 @@ class Supervisor:
         for task in tasks:
             task.pending.fail(RuntimeError(why))
         self._selector.close()
-        self._alarm.close()
-        self._woken_by.close()
+        self._inbox.close()

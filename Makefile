@@ -2,12 +2,12 @@
 PYTHON ?= python3
 # Further packages for the tests, such as `WITH="-r requirements/torch.txt"`, whose checks are skipped without them.
 WITH ?=
-# How long `make fuzz` looks for new examples.
-MINUTES ?= 10
+# How long `make fuzz` looks for new examples, and `make soak` goes on.
+MINUTES ?= 1
 
 PIP = bin/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test test-oldest test-latest fuzz lock clean
+.PHONY: demo test test-oldest test-latest fuzz soak lock clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/train_digits.py
@@ -29,6 +29,10 @@ test-latest: .venv-latest/ready
 # Looks for new examples that break a law, for so many MINUTES, and says how to keep one.
 fuzz: .venv/ready
 	.venv/bin/python tests/fuzz.py $(MINUTES)
+
+# Whatever can go wrong with a pool, at random, for so many MINUTES.
+soak: .venv/ready
+	.venv/bin/python -W error benchmarks/soak.py --minutes $(MINUTES)
 
 # Renews what `make test` and `make test-oldest` install; CONTRIBUTING says when to.
 lock: .venv-lock/ready

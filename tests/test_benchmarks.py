@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 LOOPS = {"take loop", "fancy-index loop", "BatchUp"}
 
@@ -56,3 +58,37 @@ def test_pools(tmp_path):
     assert all(row["ms_a_batch"] > 0 and row["contender"] in shown for row in results["rows"])
     # The others are beside DataLoader, where there is torch.
     assert len(results["targets"]) >= 4
+
+
+def test_clusters(tmp_path):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    pytest.importorskip("ray", reason="Ray is not installed")
+    shown, results = run(name="clusters.py", tmp_path=tmp_path)
+    measured = {(row["engine"], row["contender"]) for row in results["rows"]}
+    assert measured == {(engine, name) for engine in ("dask", "ray") for name in ("BatchUp", "bare")}
+    assert len(results["rows"]) == 2 * len(results["targets"]) == 12
+    assert all(row["ms_a_batch"] > 0 and row["case"] in shown for row in results["rows"])
+
+
+def test_soak(tmp_path):
+    script = ROOT / "benchmarks" / "soak.py"
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        script,
+        "--minutes",
+        "0.05",
+        "--json",
+        tmp_path / "counts.json",
+    ]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every batch was right, and nothing was left behind" in done.stdout
+    assert json.loads((tmp_path / "counts.json").read_text())["batches"] > 0

@@ -208,6 +208,23 @@ def test_a_worker_that_dies_while_it_starts():
     assert "ModuleNotFoundError" in err
 
 
+def test_what_a_worker_has_in_hand_is_not_done_when_the_caller_goes(tmp_path):
+    wait = until(tmp_path / "go")
+
+    def note(n):
+        (tmp_path / f"done {n}").touch()
+        wait()
+
+    with work_pool.WorkerProcessPool(1) as pool:
+        it = iter(range(100) | ops.map(note) | ops.parallel(pool, 50))
+        workers = pool._supervisor.workers
+        assert eventually(lambda: [len(worker.tasks) for worker in workers if worker.at_work()] == [2])
+        it.close()
+        (tmp_path / "go").touch()
+        assert list(range(3) | ops.map(abs) | ops.parallel(pool)) == [0, 1, 2]
+        assert [path.name for path in tmp_path.glob("done *")] == ["done 0"]
+
+
 # --- a run that failed leaves its workers to the next
 
 

@@ -42,7 +42,7 @@ class RayPool(WorkerPool):
 
         from batchup.work_pool.remote import RemoteCrew, package_of, ship
 
-        package = ray.put(package_of(work, where))
+        package = ray.put(package_of(work, where, copy=False))
         remote = ray.remote(ship)
         return RemoteCrew(self, work, lambda items: _Task(remote.remote(package, items)), _cancel)
 

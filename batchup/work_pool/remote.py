@@ -52,11 +52,15 @@ class Package:
         self.name = uuid.uuid4().hex
 
 
-def package_of(work: Work, where: str) -> Package:
-    """TypeError that names the stage for what can't be pickled."""
+def package_of(work: Work, where: str, copy: bool = True) -> Package:
+    """TypeError that names the stage for what can't be pickled.
+
+    The arrays are copied, as they are to go as they are now; not so for whoever copies them at once.
+    """
     buffers: list[pickle.PickleBuffer] = []
     packed = pack_work(work, where, lambda file: Pickler(file, buffer_callback=buffers.append))
-    return Package(packed, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers])
+    arrays = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
+    return Package(packed, [array.copy() for array in arrays] if copy else arrays)
 
 
 # --- in the worker

@@ -97,6 +97,14 @@ def test_batches_are_writable_and_ones_own(pool):
     assert X.min() == 0
 
 
+def test_the_work_goes_as_it_is_when_the_pool_is_given_it(pool):
+    array = X.copy()
+    stream = ops.indices(300) | ops.chunk(64) | ops.gather(array) | ops.parallel(pool, 3)
+    array[:] = -1
+    for (a,), (b,) in zip(ops.indices(300) | ops.chunk(64) | ops.gather(X), stream, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_parallel_data_source(pool):
     par = pool.parallel_data_source(data_source.ArrayDataSource([X]).map(np.negative), 4)
     [found] = par.batch_map_concat(lambda x: x, batch_size=64)

@@ -395,3 +395,12 @@ def test_workers_of_executors_give_works_up(executor):
     assert executor.submit(works_kept).result() == 3
     del stream
     assert eventually(lambda: executor.submit(works_kept).result() == 0, 30)
+
+
+def test_the_work_goes_as_it_is_when_an_executor_is_given_it(executor):
+    array = X.copy()
+    stream = ops.indices(len(X)) | ops.chunk(500) | ops.gather(array)
+    stream = stream | ops.parallel(work_pool.ExecutorPool(executor), 2)
+    array[:] = -1
+    for k, (batch,) in enumerate(stream):
+        np.testing.assert_array_equal(batch, X[500 * k : 500 * (k + 1)])

@@ -135,6 +135,25 @@ def test_a_fork_of_the_process_is_told_and_does_no_harm(kind, tmp_path):
         assert list(stream) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_idle_workers_end_at_once_though_a_fork_holds_their_sockets():
+    pool = work_pool.WorkerProcessPool(2)
+    list(range(9) | ops.map(abs) | ops.parallel(pool))
+    assert eventually(lambda: [worker.ready for worker in pool._supervisor.workers] == [True, True])
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0)
+    workers = list(pool._supervisor.workers)
+    pool.close()
+    assert [worker.process.returncode for worker in workers] == [0, 0]  # they were not killed
+    os.close(write)
+    os.close(read)
+    os.waitpid(pid, 0)
+
+
 # --- who hears of what
 
 

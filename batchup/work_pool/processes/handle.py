@@ -200,10 +200,9 @@ class Handle:
 
 
 def _read(file: int, start: int, length: int) -> bytearray:
-    data = bytearray(length)
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.preadv(file, [rest], start + length - len(rest)) :]
+    data = bytearray()
+    while len(data) < length:
+        data += os.pread(file, min(length - len(data), 1 << 24), start + len(data))
     return data
 
 

@@ -8,6 +8,7 @@ import pickle
 import socket
 import struct
 from collections import deque
+from contextlib import suppress
 from typing import Any, Protocol
 
 __all__ = ["Connection", "Descriptor"]
@@ -113,4 +114,6 @@ class Connection:
             file = self._files.popleft()
             if file is not None:
                 os.close(file)
+        with suppress(OSError):  # the other end hears of it though a fork of this process has a copy
+            self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()

@@ -216,7 +216,7 @@ class Supervisor:
                 messages = worker.connection.receive()
             except BlockingIOError:
                 break
-            except ConnectionError:
+            except (ConnectionError, MemoryError):  # without room for what it says there is no going on
                 messages = None
             if messages is None:
                 is_end = True

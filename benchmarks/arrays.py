@@ -332,6 +332,21 @@ def reported(case: Case, order: str, times: dict[str, list[float]]) -> list[dict
     return rows
 
 
+def conclude(
+    arguments: argparse.Namespace,
+    rows: list[dict[str, Any]],
+    targets: list[dict[str, Any]],
+    told: Callable[[dict[str, Any]], str],
+) -> None:
+    """Print the verdicts, each as `told`, and write all to a file where one was named."""
+    print("\nTargets" + (" (of so little data, they mean nothing)" if arguments.quick else ""))
+    for target in targets:
+        print(f"  {'holds' if target['holds'] else 'MISSED':6} {told(target)}")
+    if arguments.json:
+        results = {"machine": machine(), "quick": arguments.quick, "rows": rows, "targets": targets}
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="little data, two rounds: does it run?")
@@ -354,13 +369,12 @@ def main() -> None:
             rows += reported(case, order, times)
             targets += judged(case, order, times)
 
-    print("\nTargets" + (" (of so little data, they mean nothing)" if arguments.quick else ""))
-    for t in targets:
-        verdict = "holds" if t["holds"] else "MISSED"
-        print(f"  {verdict:6} {t['case']}, {t['order']}: {t['value']:.2f}; {t['target']}")
-    if arguments.json:
-        results = {"machine": machine(), "quick": arguments.quick, "rows": rows, "targets": targets}
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    conclude(
+        arguments,
+        rows,
+        targets,
+        lambda t: f"{t['case']}, {t['order']}: {t['value']:.2f}; {t['target']}",
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ two seconds, and sends them anew: half a second for 480 MB, which is in the figu
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from arrays import machine
+from arrays import conclude, machine
 from pools import milliseconds_a_batch
 
 from batchup import ops, work_pool
@@ -133,13 +132,12 @@ def main() -> None:
                 }
                 targets.append(verdict | {"holds": value <= TARGETS[case]})
 
-    print("\nTargets" + (" (of so little data, they mean nothing)" if arguments.quick else ""))
-    for t in targets:
-        told = "holds" if t["holds"] else "MISSED"
-        print(f"  {told:6} {t['engine']}, {t['case']}: {t['value']:.2f} ms, at most {t['at_most']}")
-    if arguments.json:
-        results = {"machine": machine(), "quick": arguments.quick, "rows": rows, "targets": targets}
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    conclude(
+        arguments,
+        rows,
+        targets,
+        lambda t: f"{t['engine']}, {t['case']}: {t['value']:.2f} ms, at most {t['at_most']}",
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +26,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from arrays import machine
+from arrays import conclude, machine
 
 from batchup import ops, work_pool
 
@@ -291,12 +290,7 @@ def main() -> None:
         judged = [target.judged(times) for target in TARGETS if target.case == case]
         targets += [verdict for verdict in judged if verdict is not None]
 
-    print("\nTargets" + (" (of so little data, they mean nothing)" if arguments.quick else ""))
-    for t in targets:
-        print(f"  {'holds' if t['holds'] else 'MISSED':6} {t['case']}: {t['value']:.2f}; {t['target']}")
-    if arguments.json:
-        results = {"machine": machine(), "quick": arguments.quick, "rows": rows, "targets": targets}
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    conclude(arguments, rows, targets, lambda t: f"{t['case']}: {t['value']:.2f}; {t['target']}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -95,17 +96,18 @@ def test_settings_of_the_caller(tmp_path, monkeypatch):
 
         with pytest.raises(UserWarning, match="of mine"):  # as in this process, all are errors here
             list([1] | ops.map(warn) | ops.parallel(pool))
+        stream = [1] | ops.map(warn) | ops.parallel(pool)
         level = logging.getLogger().level
-        import warnings
-
-        with warnings.catch_warnings():
+        with warnings.catch_warnings():  # as it is when the iteration begins
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "of .*ours", UserWarning)
             logging.getLogger().setLevel(17)
             try:
-                assert list([1] | ops.map(warn) | ops.parallel(pool)) == [17]
+                assert list(stream) == [17]
             finally:
                 logging.getLogger().setLevel(level)
+        with pytest.raises(UserWarning, match="of mine"):
+            list(stream)
 
 
 def test_the_options_of_the_interpreter():

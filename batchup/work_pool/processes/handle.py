@@ -63,6 +63,7 @@ class Handle:
         self.pidfd = _pidfd(process.pid)
         self._at = at
         self._limit = share.left()
+        self._settings = b""
         self._unmapped: dict[
             int, int | None
         ] = {}  # slabs that could not be: their files, if there are any
@@ -102,12 +103,14 @@ class Handle:
                 if segment.key not in self.known:
                     self.known.add(segment.key)
                     self.send(("segment", segment.key, segment.size), segment=segment)
-            messages.append(("job", job.key, job.packed, job.settings))
+            messages.append(("job", job.key, job.packed))
         limit = self.share.left()
         if limit != self._limit:
             self._limit = limit
             messages.append(("limit", limit))
-        messages.append(("do", task.number, job.key, task.packed, self.leases.released()))
+        settings = task.run.settings if task.run.settings != self._settings else None
+        self._settings = task.run.settings
+        messages.append(("do", task.number, job.key, task.packed, settings, self.leases.released()))
         return messages
 
     def hear(self, kind: str, *rest: Any) -> None:

@@ -24,13 +24,11 @@ STARTS = 3
 class Job:
     """The work of one stream, as it is sent to each worker once."""
 
-    def __init__(self, key: int, work: Work, packed: bytes, segments: list[Segment], settings: bytes):
+    def __init__(self, key: int, work: Work, packed: bytes, segments: list[Segment]):
         self.key = key
         self.work = work
         self.packed = packed
         self.segments = segments
-        self.settings = settings
-        self.size = len(packed)
         self.seconds = 1.0  # an item, as far as is known
 
     def learn(self, seconds: float) -> None:
@@ -44,7 +42,8 @@ class Job:
 class Run:
     """One iteration; `broken` says which death of a worker it has to report with its next item."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: bytes) -> None:
+        self.settings = settings  # what holds in the caller, and should in workers
         self.broken: str | None = None
         self.closed = False
 

@@ -37,7 +37,7 @@ class WorkerProcessPool(WorkerPool):
 
     `threads_per_worker` is how many threads BLAS and OpenMP have in each; None for its part of the cores,
     unless OMP_NUM_THREADS and its like say otherwise. The import path, the warnings filters and the level
-    of the root logger are those of the caller when the pool is given the work. Linux; macOS is untested.
+    of the root logger are those of the caller when an iteration begins. Linux; macOS is untested.
 
     >>> from batchup import ops
     >>> with WorkerProcessPool(processes=2) as pool:
@@ -89,13 +89,12 @@ class WorkerProcessPool(WorkerPool):
         from batchup.work_pool.pickling import pack_work
         from batchup.work_pool.processes.arrays import ArrayPickler
         from batchup.work_pool.processes.jobs import Job
-        from batchup.work_pool.processes.settings import settings_here
 
         self.check()
         used: dict[int, Segment] = {}
         packed = pack_work(work, where, partial(ArrayPickler, kept=kept, used=used))
         segments = list(used.values())
-        job = Job(next_key(), work, packed, segments, settings_here())
+        job = Job(next_key(), work, packed, segments)
         self._supervisor.watch(job, *segments)
         return _Crew(self, job)
 
@@ -147,8 +146,10 @@ class _Crew:
     job: Job
 
     def start(self, buffer: int) -> _Run:
+        from batchup.work_pool.processes.settings import settings_here
+
         self.pool.check()
-        return _Run(self, self.pool._supervisor.open())
+        return _Run(self, self.pool._supervisor.open(settings_here()))
 
 
 @record

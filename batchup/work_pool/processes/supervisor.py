@@ -60,8 +60,8 @@ class Supervisor:
 
     # --- called by any thread
 
-    def open(self) -> Run:
-        run = Run()
+    def open(self, settings: bytes) -> Run:
+        run = Run(settings)
         self.runs.add(run)
         self._unable = None
         self._inbox.wake()

@@ -3,10 +3,11 @@
 The pool tells it, in messages:
 
 * `("segment", key, size)`, with a file: memory that a job will need
-* `("job", key, pickle, settings)`: the work of a stream
+* `("job", key, pickle)`: the work of a stream
 * `("forget", keys)`: of either of these
 * `("limit", bytes)`: how much memory it may take for results
-* `("do", task, job, item, released)`: the work for one item; slabs that may be used again
+* `("do", task, job, item, settings, released)`: the work for one item; what is to hold from then on,
+  or None; slabs that may be used again
 * `("skip", tasks)`: these are no longer wanted, if it has not begun them
 * `("drop", slab)`: the pool could not map it
 
@@ -103,8 +104,7 @@ class _Worker:
             finally:
                 os.close(file)
 
-    def _hear_job(self, key: int, packed: bytes, settings: bytes) -> None:
-        take_over(settings)
+    def _hear_job(self, key: int, packed: bytes) -> None:
         self._jobs[key] = Unpacked(packed)
 
     def _hear_forget(self, keys: list[int]) -> None:
@@ -122,14 +122,21 @@ class _Worker:
         skipped = [task for task in self._tasks if task[0] in numbers]
         for task in skipped:
             self._tasks.remove(task)
-            self._slabs.release(task[-1])
+            self._prepare(*task[-2:])
         self._connection.send(("skipped", [task[0] for task in skipped]))
 
     def _hear_drop(self, slab: int) -> None:
         self._slabs.drop(slab)
 
-    def _do(self, number: int, job: int, item: bytes, released: list[int]) -> None:
+    def _prepare(self, settings: bytes | None, released: list[int]) -> None:
+        if settings is not None:
+            take_over(settings)
         self._slabs.release(released)
+
+    def _do(
+        self, number: int, job: int, item: bytes, settings: bytes | None, released: list[int]
+    ) -> None:
+        self._prepare(settings, released)
         self._at[0] = number
         start = time.perf_counter()
         well, packed, buffers = outcome_of(self._jobs[job].run, item)

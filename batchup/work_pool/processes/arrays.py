@@ -37,9 +37,8 @@ class Kept:
     """Arrays that have been put in shared memory, so that it is done once for each."""
 
     def __init__(self) -> None:
-        self._places: dict[
-            int, tuple[NDArray[Any], Place]
-        ] = {}  # the array too, so that its id stays its own
+        # With the array itself, so that its id stays its own.
+        self._places: dict[int, tuple[NDArray[Any], Place]] = {}
 
     def __getitem__(self, array: NDArray[Any]) -> Place | None:
         if id(array) in self._places:

@@ -19,7 +19,6 @@ from batchup.work_pool.processes.messages import Connection
 
 __all__ = ["Handle", "Share"]
 
-
 # So much of what a worker has in hand is enough, however many tasks that is.
 BYTES_IN_HAND = 64 * 1024
 
@@ -64,9 +63,7 @@ class Handle:
         self._at = at
         self._limit = share.left()
         self._settings = b""
-        self._unmapped: dict[
-            int, int | None
-        ] = {}  # slabs that could not be: their files, if there are any
+        self._unmapped: dict[int, int | None] = {}  # slabs: their files, where those are not lost too
 
     @property
     def pid(self) -> int:

@@ -166,6 +166,8 @@ def test_a_timeout_takes_its_batch_out_of_the_hand_of_a_worker_at_anothers(tmp_p
         touched = tmp_path / "done by the impatient"
         with pytest.raises(TimeoutError, match=r"no batch after 0.2 s"):
             next(iter([0] | ops.map(lambda n: touched.touch()) | ops.parallel(pool, timeout=0.2)))
+        inbox = pool._supervisor._inbox
+        assert eventually(lambda: inbox.asleep and not inbox.ended)  # the worker has been told
         (tmp_path / "go").touch()
         assert list(patient) == [(0,), (1,)]
         assert list(range(3) | ops.map(abs) | ops.parallel(pool)) == [0, 1, 2]
@@ -239,6 +241,8 @@ def test_what_a_worker_has_in_hand_is_not_done_when_the_caller_goes(tmp_path):
         workers = pool._supervisor.workers
         assert eventually(lambda: [len(worker.tasks) for worker in workers if worker.at_work()] == [2])
         it.close()
+        inbox = pool._supervisor._inbox
+        assert eventually(lambda: inbox.asleep and not inbox.ended)  # the worker has been told
         (tmp_path / "go").touch()
         assert list(range(3) | ops.map(abs) | ops.parallel(pool)) == [0, 1, 2]
         assert [path.name for path in tmp_path.glob("done *")] == ["done 0"]
@@ -247,9 +251,11 @@ def test_what_a_worker_has_in_hand_is_not_done_when_the_caller_goes(tmp_path):
 # --- a run that failed leaves its workers to the next
 
 
-def test_all_workers_that_hang_at_a_run_that_timed_out_are_replaced():
+@pytest.mark.parametrize("timeout", [0.001, 0.05, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5])
+def test_all_workers_that_hang_at_a_run_that_timed_out_are_replaced(timeout):
+    """Whether they had begun it when the time was over, or were just about to."""
     with work_pool.WorkerProcessPool(2) as pool:
-        hang = range(6) | ops.map(lambda n: threading.Event().wait()) | ops.parallel(pool, timeout=0.3)
+        hang = range(6) | ops.map(lambda n: threading.Event().wait()) | ops.parallel(pool, 6, timeout)
         with pytest.raises(TimeoutError):
             list(hang)
         assert list(range(6) | ops.map(abs) | ops.parallel(pool)) == list(range(6))

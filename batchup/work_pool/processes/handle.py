@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from batchup.memory.leases import Leases
 from batchup.memory.shared import Segment, map_file
-from batchup.work_pool.processes.jobs import Task
+from batchup.work_pool.pending import Pending
+from batchup.work_pool.processes.jobs import Run, Task
 from batchup.work_pool.processes.messages import Connection
 
 __all__ = ["Handle", "Share"]
@@ -177,7 +178,28 @@ class Handle:
             return self.tasks[0]
         return None
 
-    def kill(self) -> None:
+    def end_run(self, run: Run, stuck: Pending | None) -> None:
+        """Have it skip what it has not begun of a run; if that timed out and it is stuck, it is killed.
+
+        Not if it is at a batch of another run, which somebody waits for.
+        """
+        at_work = self.at_work()
+        at_nothing = at_work is None and any(task.pending is stuck for task in self.tasks)
+        if stuck is not None and (at_nothing or (at_work is not None and at_work.run.closed)):
+            self._dismiss()
+        elif numbers := [task.number for task in self.tasks if task.run is run]:
+            self.send(("skip", numbers))
+
+    def is_suspect(self) -> bool:
+        """Whether it has something in hand of a run that timed out; if it is at that, it is killed."""
+        at_work = self.at_work()
+        if at_work is not None and at_work.run.timed_out:
+            self._dismiss()
+        return any(task.run.timed_out for task in self.tasks)
+
+    def _dismiss(self) -> None:
+        """Kill it; nothing that it is at is wanted any more."""
+        self.dismissed = True
         with suppress(ProcessLookupError):
             self.process.kill()
 
@@ -186,7 +208,7 @@ class Handle:
         try:
             self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.process.kill()
             self.process.wait()
         finally:
             if self.pidfd is not None:

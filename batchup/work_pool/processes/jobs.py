@@ -46,6 +46,7 @@ class Run:
         self.settings = settings  # what holds in the caller, and should in workers
         self.broken: str | None = None
         self.closed = False
+        self.timed_out = False
 
 
 class Task:

@@ -53,6 +53,7 @@ class Supervisor:
         self._numbers = itertools.count()
         self._selector = selectors.DefaultSelector()
         self._no_room = False  # for what is in the queue
+        self._suspects = False  # whether there may be a worker that is one
         self._selector.register(self._inbox, READ, None)
         # Workers end with the thread that has started them, so it must be this one that does.
         self._thread = threading.Thread(target=self._run, name="batchup-pool", daemon=True)
@@ -127,13 +128,19 @@ class Supervisor:
                 self._end_runs()
                 self._forget()
                 self._hand_over()
-                # One that no file tells the end of is looked after now and then.
+                # What nobody tells is looked after now and then: the end of a worker without a pidfd,
+                # and what a suspect begins.
                 blind = any(worker.pidfd is None for worker in self.workers)
-                for key, events in self._sleep(0.5 if blind else None):
+                for key, events in self._sleep(0.2 if blind or self._suspects else None):
                     if key.data is None:
                         self._inbox.hush()
-                    elif key.data in self.workers:
-                        self._attend(key.data, key.fd, events)
+                        continue
+                    worker = key.data
+                    if events & WRITE and worker in self.workers:
+                        worker.flush()
+                        self._heed(worker)
+                    if events & READ and worker in self.workers:
+                        self._listen(worker, is_end=key.fd == worker.pidfd)
                 if blind:
                     for worker in [
                         w for w in self.workers if w.pidfd is None and w.process.poll() is not None
@@ -181,7 +188,7 @@ class Supervisor:
         outgoing: dict[Handle, list[tuple[Any, ...]]] = {}
         self._no_room = False
         while queue:
-            ready = [worker for worker in self.workers if worker.ready]
+            ready = [w for w in self.workers if w.ready and not (self._suspects and w.is_suspect())]
             worker = min(ready, key=lambda worker: len(worker.tasks), default=None)
             if worker is None or not worker.has_room_for(queue[0]):
                 self._no_room = bool(self.workers)  # until one of them has something to say
@@ -201,13 +208,6 @@ class Supervisor:
         self._selector.modify(
             worker.connection.socket, READ | WRITE if worker.sending else READ, worker
         )
-
-    def _attend(self, worker: Handle, file: int, events: int) -> None:
-        if events & WRITE:
-            worker.flush()
-            self._heed(worker)
-        if events & READ:
-            self._listen(worker, is_end=file == worker.pidfd)
 
     def _listen(self, worker: Handle, is_end: bool) -> None:
         """Take what a worker has said; all of it, and bury the worker, where it has ended."""
@@ -262,14 +262,14 @@ class Supervisor:
         """What was not begun of a run is not done; a worker that is stuck is killed, if it is at nothing else."""
         while self._inbox.ended:
             run, stuck = self._inbox.ended.popleft()
+            run.timed_out = stuck is not None
+            self._suspects |= run.timed_out
             for worker in self.workers:
-                at_work = worker.at_work()
-                at_nothing = at_work is None and any(task.pending is stuck for task in worker.tasks)
-                if stuck is not None and (at_nothing or (at_work is not None and at_work.run.closed)):
-                    worker.dismissed = True
-                    worker.kill()
-                elif numbers := [task.number for task in worker.tasks if task.run is run]:
-                    self._send(worker, ("skip", numbers))
+                worker.end_run(run, stuck)
+                self._heed(worker)
+        if self._suspects:
+            # One may begin a batch of a run that timed out before it hears of that.
+            self._suspects = bool([worker for worker in self.workers if worker.is_suspect()])
 
     def _forget(self) -> None:
         keys = set()

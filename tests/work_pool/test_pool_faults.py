@@ -317,37 +317,38 @@ def test_max_bytes_holds_also_when_workers_die_whose_batches_are_held():
 
 
 INTERRUPTED = """
-import os, signal, sys, threading, time
+import os, random, signal, threading
 from batchup import ops, work_pool
 
 pool = work_pool.WorkerThreadPool(2)
 stream = range(50) | ops.map(abs) | ops.parallel(pool, 8)
 main = os.getpid()
 over = threading.Event()
+armed = False
+
+def on_ctrl_c(*args):  # once, in whatever line of the loop
+    global armed
+    if armed:
+        armed = False
+        raise KeyboardInterrupt
 
 def interrupt():
-    import random
     rng = random.Random(0)
     while not over.wait(rng.random() * 0.002):
         os.kill(main, signal.SIGINT)
 
-interrupts = 0
+signal.signal(signal.SIGINT, on_ctrl_c)
 thread = threading.Thread(target=interrupt)
 thread.start()
-while True:
+interrupts = 0
+while interrupts < 600:
     try:
-        while interrupts < 600:
-            for n in stream:
-                pass
-        break
+        armed = True
+        for n in stream:
+            pass
+        armed = False
     except KeyboardInterrupt:
         interrupts += 1
-while True:
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        break
-    except KeyboardInterrupt:
-        pass
 over.set()
 thread.join()
 assert list(stream) == list(range(50))

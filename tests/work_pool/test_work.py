@@ -46,12 +46,10 @@ def test_what_can_not_have_changed_is_copied_once(monkeypatch):
         view = mine[:]  # read-only, but of what can be written to
         view.flags.writeable = False
         assert epochs(pool, view) == 6
-        assert epochs(pool, np.frombuffer(X.tobytes(), X.dtype).reshape(X.shape)) in (1, 6)
+        assert epochs(pool, np.frombuffer(X.tobytes(), X.dtype).reshape(X.shape)) == 1
         frozen.flags.writeable = True
         frozen[:] = -1
         assert epochs(pool, frozen) == 6
-        frozen.flags.writeable = False
-        frozen.flags.writeable = True
         assert epochs(pool, work_pool.share(X)) == 0
 
 

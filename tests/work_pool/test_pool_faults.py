@@ -321,7 +321,7 @@ import os, random, signal, threading
 from batchup import ops, work_pool
 
 pool = work_pool.WorkerThreadPool(2)
-stream = range(50) | ops.map(abs) | ops.parallel(pool, 8)
+stream = range(400) | ops.map(abs) | ops.parallel(pool, 400)  # most of the time something is handed over
 main = os.getpid()
 over = threading.Event()
 armed = False
@@ -334,7 +334,7 @@ def on_ctrl_c(*args):  # once, in whatever line of the loop
 
 def interrupt():
     rng = random.Random(0)
-    while not over.wait(rng.random() * 0.002):
+    while not over.wait(rng.random() * 0.003):
         os.kill(main, signal.SIGINT)
 
 signal.signal(signal.SIGINT, on_ctrl_c)
@@ -351,7 +351,7 @@ while interrupts < 600:
         interrupts += 1
 over.set()
 thread.join()
-assert list(stream) == list(range(50))
+assert list(stream) == list(range(400))
 pool.close()
 print("goes on")
 """

@@ -260,17 +260,22 @@ def test_a_worker_that_is_killed_between_epochs_is_nobodys_trouble(pools, name):
     check_it_goes_on(pool)
 
 
-def test_a_worker_that_is_killed_from_outside_at_work(pools):
+def test_a_worker_that_is_killed_from_outside_at_work(pools, tmp_path):
     pool = pools("2 processes")
-    stream = range(6) | ops.map(lambda n: threading.Event().wait() if n == 2 else os.getpid())
-    it = iter(stream | ops.parallel(pool, 4))
+
+    def wait_at_2(n):
+        if n == 2:
+            (tmp_path / "unfinished").write_text(str(os.getpid()))
+            (tmp_path / "unfinished").rename(tmp_path / "pid")
+            threading.Event().wait()
+        return os.getpid()
+
+    it = iter(range(6) | ops.map(wait_at_2) | ops.parallel(pool, 4))
     others = {next(it), next(it)}
-    assert eventually(lambda: sum(len(worker.tasks) for worker in pool._supervisor.workers) >= 1)
     assert others <= set(pool._supervisor.pids())
-    at_work = [worker.pid for worker in pool._supervisor.workers if worker.tasks]
-    for pid in at_work:
-        os.kill(pid, signal.SIGKILL)
-    with pytest.raises(WorkerDied, match="SIGKILL"):
+    assert eventually((tmp_path / "pid").exists)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    with pytest.raises(WorkerDied, match=r"SIGKILL .* while it made this batch"):
         list(it)
     check_it_goes_on(pool)
 

@@ -214,8 +214,9 @@ class Handle:
             if self.pidfd is not None:
                 os.close(self.pidfd)
                 self.pidfd = None
-            for file in filter(None, self._unmapped.values()):
-                os.close(file)
+            for file in self._unmapped.values():
+                if file is not None:
+                    os.close(file)
             self.connection.close()
             self.share.inherit(self.leases)
         return self.process.returncode

@@ -16,7 +16,6 @@ TASKS_IN_HAND = 64
 # So many workers may end that have a task in hand, and have not begun it.
 TRIES = 5
 
-
 # So often, one after another, a worker may end while it starts before it is clear that none can be had.
 STARTS = 3
 

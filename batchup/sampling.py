@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.ops.checks import as_block, as_labels, block_array, describe, whole_number
+from batchup.core.checks import as_block, as_labels, block_array, describe, whole_number
+from batchup.core.given import Counted
+from batchup.core.plan import Count, Kind
+from batchup.core.randomness import Shuffle, as_rng, generator_of
+from batchup.core.stream import stream_of_call
 from batchup.ops.draws import cumulative_weights
-from batchup.ops.plan import Count
-from batchup.ops.randomness import Shuffle, as_rng, generator_of
-from batchup.ops.sources import stream_of_call
 
 __all__ = [
     "AbstractSampler",
@@ -87,8 +88,11 @@ class AbstractSampler(ABC):
         make = partial(self._index_batches, batch_size, shuffle)
         name = type(self).__name__
         # The arrays may be views on the sampler's own.
-        stream = stream_of_call(make, name, lent=True, samples=self.num_indices_generated())
-        return replace(stream, plan=stream.index_plan(name))
+        samples = self.num_indices_generated()
+        stream = stream_of_call(make, name, kind=Kind.BORROWED, samples=samples)
+        plan = stream.index_plan(name)
+        batches = num_batches(samples, batch_size)
+        return replace(stream, plan=Counted(plan, batches) if isinstance(batches, int) else plan)
 
     def _index_batches(self, batch_size: int, shuffle: Shuffle) -> Iterator[NDArray[np.intp]]:
         rng = generator_of(shuffle, "shuffle")
@@ -181,7 +185,7 @@ class WeightedPermutationSampler(_StreamSampler):
 
     >>> sampler = WeightedPermutationSampler([1.0, 1.0, 1000.0, 1.0])
     >>> next(sampler.shuffled_indices_batch_iterator(4, 5))
-    array([2, 3, 0, 1])
+    array([2, 1, 3, 0])
     """
 
     def __init__(self, weights: ArrayLike, indices: ArrayLike | None = None, repeats: int = 1):

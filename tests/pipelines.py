@@ -4,6 +4,7 @@ A recipe is a tree of tuples: `(stage, recipes before it, arguments)`. `build` m
 `model` the items of one pass as plain lists. A new stage is a new row of `STAGES`.
 """
 
+from fractions import Fraction
 from itertools import chain, count
 
 import numpy as np
@@ -11,14 +12,25 @@ from hypothesis import strategies as st
 from numpy.random import PCG64, RandomState, SeedSequence
 
 from batchup import ops, work_pool
+from batchup.core.randomness import as_seed
 from batchup.ops.feistel import permuted, round_keys
 
 X = np.arange(200).reshape(100, 2) * 10
 Y = np.arange(100) + 1000
 
 
+def words(*ints):
+    """Of each number, how many 32-bit words it has, and these."""
+    for number in ints:
+        own = [number % 2**32]
+        while number := number // 2**32:
+            own.append(number % 2**32)
+        yield from [len(own), *own]
+
+
 def keyed(seed, *key):
-    return RandomState(PCG64(SeedSequence(seed, spawn_key=key)))
+    seed = [seed] if isinstance(seed, int) else seed
+    return RandomState(PCG64(SeedSequence(list(words(*seed)), spawn_key=list(words(*key)))))
 
 
 def double(*batch):
@@ -78,15 +90,14 @@ def model(recipe, p=0):
 
 
 def _shuffled(before, p, seed):
-    blocks = model(before[0], p)
-    first = p * len(blocks)
-    return [keyed(seed, n).permutation(np.array(b, int)).tolist() for n, b in enumerate(blocks, first)]
+    blocks = enumerate(model(before[0], p))
+    return [keyed(seed, p, n).permutation(np.array(b, int)).tolist() for n, b in blocks]
 
 
 def _permuted(before, p, seed):
     """The order is what `feistel` says; that it is a good permutation is tested in its own place."""
     blocks = model(before[0], p)
-    keys = [round_keys(seed, n) for n in range(p * len(blocks), (p + 1) * len(blocks))]
+    keys = [round_keys(as_seed(seed, ""), p, n) for n in range(len(blocks))]
     orders = [
         permuted(np.arange(len(b), dtype=np.uint64), len(b), k)
         for b, k in zip(blocks, keys, strict=True)
@@ -132,9 +143,9 @@ def _chosen(before, p, seed, stratified):
     if stratified and seed is not None:
         labels = np.repeat(np.arange(len(members)), list(map(len, members)))
         turns = keyed(seed, p, 0).permutation(labels)
-    elif stratified:  # turn j of n is due at (2j + 1) / 2n
-        due = [((2 * j + 1) / (2 * len(m)), i) for i, m in enumerate(members) for j in range(len(m))]
-        turns = [i for when, i in sorted((round(when, 9), i) for when, i in due)]
+    elif stratified:  # turn j of n is due at j / n
+        due = [(Fraction(j, len(m)), i) for i, m in enumerate(members) for j in range(len(m))]
+        turns = [i for when, i in sorted(due)]
     elif seed is None:
         turns = (i for _ in count() for i in range(len(members)))
     else:

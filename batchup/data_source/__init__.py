@@ -5,7 +5,7 @@
 >>> X, y = np.arange(10.0).reshape(5, 2), np.arange(5)
 >>> for batch_X, batch_y in ArrayDataSource([X, y]).batch_iterator(batch_size=3, shuffle=12345):
 ...     print(batch_X.shape, batch_y)
-(3, 2) [1 2 3]
+(3, 2) [1 3 2]
 (2, 2) [0 4]
 """
 

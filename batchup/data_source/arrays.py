@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
+from batchup.core.checks import Block, block_array, describe, whole_number
+from batchup.core.plan import Count, record
+from batchup.core.randomness import Shuffle
 from batchup.data_source.base import StreamDataSource, batch_of
 from batchup.data_source.indices import as_asked, listed, several
-from batchup.ops.checks import Block, block_array, describe, whole_number
 from batchup.ops.items import Gather, gathering
-from batchup.ops.plan import Count, record
-from batchup.ops.randomness import Shuffle
 from batchup.sampling import (
     AbstractSampler,
     StandardSampler,
@@ -77,7 +77,8 @@ class RandomAccessDataSource(StreamDataSource):
                 f"{name}: expected a label for each of {self.length} samples; got {sampler!r}"
             )
         # Any seed will do: the weighted samplers want one.
-        bound = sampler.stream(1, shuffle=0).plan.bound
+        grid = sampler.stream(1, shuffle=0).plan.grid
+        bound = None if grid is None else grid.bound
         if bound is not None and bound > self.length:
             raise ValueError(
                 f"{name}: expected indices below its {self.length} samples; "

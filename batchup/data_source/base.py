@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from batchup import ops
+from batchup.core.checks import describe, describe_callable
+from batchup.core.plan import Count
+from batchup.core.randomness import Shuffle
+from batchup.core.stream import stream_of_call
 from batchup.data_source import results
 from batchup.data_source.indices import as_asked, flat, several
-from batchup.ops.checks import describe, describe_callable
 from batchup.ops.functions import Map
-from batchup.ops.plan import Count
-from batchup.ops.randomness import Shuffle
-from batchup.ops.sources import stream_of_call
 from batchup.sampling import num_batches
 
 __all__ = ["AbstractDataSource", "MapDataSource", "StreamDataSource"]

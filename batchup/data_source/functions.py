@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from batchup.core.checks import describe, describe_callable, whole_number
+from batchup.core.plan import Count
+from batchup.core.randomness import Shuffle
+from batchup.core.stream import Stream, stream_of_call
 from batchup.data_source.arrays import ArrayDataSource
 from batchup.data_source.base import AbstractDataSource, given
-from batchup.ops.checks import describe, describe_callable, whole_number
-from batchup.ops.plan import Count
-from batchup.ops.randomness import Shuffle
-from batchup.ops.sources import stream_of_call
-from batchup.ops.stream import Stream
 
 __all__ = ["CallableDataSource", "IteratorDataSource", "coerce_data_source"]
 

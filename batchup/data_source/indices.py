@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from batchup.ops.checks import LazyBlock, as_block
+from batchup.core.checks import LazyBlock, as_block
 
 __all__ = ["as_asked", "flat", "listed", "several"]
 

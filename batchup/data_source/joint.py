@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from batchup import ops
+from batchup.core.checks import describe
+from batchup.core.given import Counted, Iterated
+from batchup.core.plan import Count, record
+from batchup.core.randomness import Shuffle, member_shuffle
 from batchup.data_source.base import (
     AbstractDataSource,
     StreamDataSource,
@@ -16,11 +19,7 @@ from batchup.data_source.base import (
     check_sources,
     index_stream,
 )
-from batchup.ops.checks import describe
 from batchup.ops.joins import joined
-from batchup.ops.plan import Count, DerivedPlan, record
-from batchup.ops.randomness import Shuffle, member_shuffle
-from batchup.ops.sources import CheckedBlocks, Iterated
 from batchup.sampling import num_batches
 
 __all__ = ["ChoiceBatch", "ChoiceDataSource", "CompositeDataSource"]
@@ -176,7 +175,7 @@ class ChoiceDataSource(_JointDataSource):
         streams = self._index_streams(batch_size, shuffle, shard)
         if self.stratified:
             streams = [_counted(stream, batch_size) for stream in streams]
-        streams = [stream.owing(_Tag(n)) for n, stream in enumerate(streams)]
+        streams = [stream.with_step(_Tag(n)) for n, stream in enumerate(streams)]
         return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
 
     def samples_by_indices(self, indices: ChoiceBatch) -> Any:
@@ -220,45 +219,8 @@ class _Tag:
 def _counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
     """The stream of a source that has said how many samples it has, with the length that follows."""
     plan = stream.plan
-    while isinstance(plan, CheckedBlocks):
-        plan = plan.up
     # Of what is joined, or given whatever the batch size, the samples do not tell the batches.
     batches = num_batches(stream.num_samples, batch_size)
     if isinstance(plan, Iterated) and not plan.once and isinstance(batches, int):
-        return replace(stream, plan=Counted(stream.plan, batches))
+        return stream.with_plan(lambda plan: Counted(plan, batches))
     return stream
-
-
-_END = object()
-
-
-@record
-class Counted(DerivedPlan):
-    """A plan whose length somebody else has vouched for; ValueError where it turns out wrong."""
-
-    promised: int
-
-    @property
-    def length(self) -> int:
-        return self.promised
-
-    def items(self, pass_: int, k: int) -> Iterator[Any]:
-        items = self.up.start(pass_, k)
-        if self.promised == 0 and next(items, _END) is not _END:
-            raise self._broken("more")  # now, as nobody will ask for the first
-        return self._checked(items, k)
-
-    def _checked(self, items: Iterator[Any], k: int) -> Iterator[Any]:
-        for n in range(k, self.promised):
-            item = next(items, _END)
-            if item is _END:
-                raise self._broken(f"only {n}")
-            if n + 1 == self.promised and next(items, _END) is not _END:
-                raise self._broken("more")
-            yield item
-
-    def _broken(self, given: str) -> ValueError:
-        return ValueError(
-            f"a data source said that it has {self.samples} samples, which are {self.promised} "
-            f"batches; it gave {given}"
-        )

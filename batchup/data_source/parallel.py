@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from batchup import ops
+from batchup.core.checks import describe, whole_number
+from batchup.core.plan import Count, record
+from batchup.core.randomness import Shuffle
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of, index_stream
-from batchup.ops.checks import describe, whole_number
-from batchup.ops.plan import Count, record
-from batchup.ops.randomness import Shuffle
 from batchup.ops.workers import Pool
 
 __all__ = ["ParallelDataSource"]

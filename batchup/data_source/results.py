@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.ops.checks import describe, describe_callable, whole_number
-from batchup.ops.iteration import note
-from batchup.ops.plan import Count
-from batchup.ops.stream import Stream
+from batchup.core.checks import describe, describe_callable, whole_number
+from batchup.core.notes import note
+from batchup.core.plan import Count
+from batchup.core.stream import Stream
 
 __all__ = ["batch_map_concat", "batch_map_mean", "concat", "mean"]
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchup.core.checks import describe, whole_number
 from batchup.datasets.standard import DataSet
-from batchup.ops.checks import describe, whole_number
 
 __all__ = ["Digits"]
 

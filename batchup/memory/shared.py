@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchup.core.checks import describe
 from batchup.memory.limits import available_memory
-from batchup.ops.checks import describe
 
 __all__ = ["Segment", "SharedMap", "map_file", "new_file", "next_key", "room_for", "share", "view_of"]
 

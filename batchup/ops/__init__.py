@@ -5,9 +5,10 @@
 >>> X, y = np.arange(12.0).reshape(6, 2), np.arange(6)
 >>> batches = ops.indices(6) | ops.shuffle(12345) | ops.repeat(2) | ops.chunk(4) | ops.gather(X, y)
 >>> [batch_y for batch_X, batch_y in batches]
-[array([1, 2, 3, 0]), array([4, 5, 2, 3]), array([0, 1, 5, 4])]
+[array([1, 5, 2, 3]), array([0, 4, 0, 1]), array([5, 2, 3, 4])]
 """
 
+from batchup.core.stream import Stage, Stream
 from batchup.ops.blocks import chunk, skip, take
 from batchup.ops.draws import sample
 from batchup.ops.functions import map
@@ -17,7 +18,6 @@ from batchup.ops.orders import permute, repeat, shuffle
 from batchup.ops.shards import shard
 from batchup.ops.sources import indices
 from batchup.ops.strata import stratify
-from batchup.ops.stream import Stage, Stream
 from batchup.ops.workers import parallel
 
 __all__ = [

@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice, pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from batchup.ops.checks import Block, block_array, describe, whole_number
-from batchup.ops.plan import Count, DerivedPlan, Traits, record
-from batchup.ops.sources import Blocks
-from batchup.ops.stream import Stage, Stream
+from batchup.core.checks import Block, block_array, describe, whole_number
+from batchup.core.given import Blocks
+from batchup.core.grid import Even, Grid, Sliced
+from batchup.core.plan import Again, Count, Draws, EndlessSource, Kind, Plan, PlanOver, record, walk
+from batchup.core.stream import Stage, Stream
 
 __all__ = ["chunk", "skip", "take"]
 
@@ -38,7 +39,9 @@ def chunk(size: int, drop_last: bool = False) -> Stage:
 
 def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     plan = stream.index_plan("chunk")
-    return replace(stream, plan=plan.cut(size) or Chunked(plan, size, drop_last))
+    if isinstance(plan, EndlessSource) and not plan.cut:
+        return replace(stream, plan=replace(plan, size=size, cut=True))
+    return replace(stream, plan=Chunked(plan, size, drop_last))
 
 
 # So many blocks without samples of a stream without end: shards of blocks that are too small, say.
@@ -46,17 +49,9 @@ _EMPTY = 10_000
 
 
 @record
-class Chunked(DerivedPlan):
+class Chunked(PlanOver):
     size: int
     drop_last: bool
-
-    @property
-    def traits(self) -> Traits:
-        up = self.up.traits
-        # Slices keep the order of their whole pass alive, so nobody is to keep them; those of a lazy
-        # block are new.
-        lent = not up.lazy
-        return replace(up, jumps=up.jumps and up.sized, lent=lent, lazy=False)
 
     @property
     def length(self) -> Count:
@@ -73,34 +68,43 @@ class Chunked(DerivedPlan):
         return samples
 
     @property
-    def block_size(self) -> int:
-        return self.size
+    def grid(self) -> Grid | None:
+        samples, up = self.samples, self.up.grid
+        return None if samples is None or up is None else Even(samples, self.size, up.bound)
 
-    def parts_differ(self) -> bool:
-        return self.up.traits.sharded
+    @property
+    def kind(self) -> Kind:
+        return Kind.BLOCKS
 
-    def items(self, pass_: int, k: int) -> Iterator[Block]:
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         match self.up:
             case Blocks((range() as block,)) if not self.drop_last:
                 # An epoch in order: ranges from C alone, which no generator of ours has to hand on.
                 starts = range(block.start + k * self.size, block.stop, self.size)
                 ends = range(block.start + (k + 1) * self.size, block.stop, self.size)
                 return map(range, starts, chain(ends, (block.stop,)))
-        chunks = self._chunks(pass_, k)
-        return self.to_the_end(chunks, k) if self.drop_last else chunks
+        if self.up.grid is None and k:  # nobody knows where block k begins
+            return islice(self._chunks(pass_, 0, draws), k, None)
+        return self._chunks(pass_, k, draws)
 
-    def _chunks(self, pass_: int, k: int) -> Iterator[Block]:
+    def _chunks(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
+        up, size = self.up, self.size
+        at, i = up.grid.seek(pass_, k * size) if k and up.grid is not None else (0, 0)
+        return self._cut(up.start(pass_, at, draws), i)
+
+    def _cut(self, blocks: Iterator[Block], i: int) -> Iterator[Block]:
+        """The blocks cut anew, from place `i` of the first on."""
         size = self.size
-        at, i = self.up.seek(k * size) if k else (0, 0)
         pieces: list[Block] = []  # of the block that goes across a seam
         missing = size
         empty = 0
-        for block in self.up.start(pass_, at):
+        for block in blocks:
             n = len(block)
-            if n == 0:
-                empty += 1
-                if empty > _EMPTY and self.up.length == math.inf:
-                    raise ValueError(f"chunk: {_EMPTY} blocks of {self.up.length} have no samples")
+            empty = 0 if n else empty + 1
+            if empty > _EMPTY and self.up.length == math.inf:
+                raise ValueError(
+                    f"chunk: {_EMPTY} blocks in a row, of an endless stream, have no samples"
+                )
             if pieces:
                 pieces.append(block[i : i + missing])
                 i += missing
@@ -128,13 +132,6 @@ class Chunked(DerivedPlan):
             del block
         if pieces and not self.drop_last:
             yield _joined(pieces)
-
-    def before(self, k: int) -> int:
-        offset, samples = k * self.size, self.samples
-        return min(offset, samples) if isinstance(samples, int) else offset
-
-    def seek(self, offset: int) -> tuple[int, int]:
-        return divmod(offset, self.size)
 
 
 def _apart(block: Block) -> Block:
@@ -174,22 +171,26 @@ def take(count: int) -> Stage:
 
 
 def _between(stream: Stream, start: int, stop: int | None) -> Stream:
-    plan = stream.plan
-    if isinstance(plan, Between):  # one of both: long chains of skips stay short
-        start += plan.first
-        stops = [
-            end for end in (plan.stop, None if stop is None else plan.first + stop) if end is not None
-        ]
-        plan, stop = plan.up, min(stops, default=None)
-    return replace(stream, plan=Between(plan, start, stop))
+    return stream.with_plan(lambda plan: _sliced(plan, start, stop))
+
+
+def _sliced(plan: Plan, start: int, stop: int | None) -> Plan:
+    if not isinstance(plan, Between):
+        return Between(plan, start, stop)
+    # One of both: long chains of skips stay short.
+    ends = [plan.stop, None if stop is None else plan.first + stop]
+    return Between(
+        plan.up, plan.first + start, min((end for end in ends if end is not None), default=None)
+    )
 
 
 @record
-class Between(DerivedPlan):
-    """Items from position `start` up to `stop`, None for the end."""
+class Between(PlanOver):
+    """Items from position `first` up to `stop`, None for the end."""
 
     first: int
     stop: int | None
+    same_for_all_ranks: ClassVar[bool] = True
 
     @property
     def length(self) -> Count:
@@ -200,25 +201,18 @@ class Between(DerivedPlan):
         return max(0, end - self.first)
 
     @property
-    def samples(self) -> Count:
-        length = self.length
-        if length is None or not self.up.traits.sized:
-            return None
-        return math.inf if isinstance(length, float) else self.before(length)
+    def grid(self) -> Grid | None:
+        of, length = self.up.grid, self.length
+        return None if of is None or length is None else Sliced(of, self.first, length)
 
     @property
-    def block_size(self) -> int | None:
-        # Cut at an end, the short block is still the last.
-        return self.up.block_size
+    def kind(self) -> Kind:
+        return self.up.kind
 
-    def items(self, pass_: int, k: int) -> Iterator[Any]:
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         start = self.first + k
-        items = self.up.start(pass_, start)
+        if k or self.again is Again.KEYED:
+            items = self.up.start(pass_, start, draws)
+        else:  # what is skipped is drawn too
+            items = walk(self.up, pass_, start, draws)
         return items if self.stop is None else islice(items, max(0, self.stop - start))
-
-    def before(self, k: int) -> int:
-        return self.up.before(self.first + k) - self.up.before(self.first)
-
-    def seek(self, offset: int) -> tuple[int, int]:
-        k, rest = self.up.seek(self.up.before(self.first) + offset)
-        return k - self.first, rest

@@ -9,10 +9,11 @@ from itertools import islice
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.ops.checks import as_block, describe, fingerprint
-from batchup.ops.plan import EndlessPlan, Plan, Traits, record
-from batchup.ops.randomness import Rng, Shuffle, as_rng, shuffle_text
-from batchup.ops.stream import Stream
+from batchup.core.checks import as_block, describe
+from batchup.core.grid import Even, Grid
+from batchup.core.plan import Draws, EndlessSource, Kind, Plan, record
+from batchup.core.randomness import Rng, Shuffle, as_rng, shuffle_text
+from batchup.core.stream import Stream
 
 __all__ = ["cumulative_weights", "sample"]
 
@@ -39,7 +40,7 @@ def sample(
 
     >>> from batchup import ops
     >>> list(sample([0, 1, 0, 3], rng=5) | ops.chunk(6) | ops.take(2))
-    [array([3, 3, 1, 1, 1, 3]), array([1, 3, 3, 1, 3, 3])]
+    [array([3, 3, 1, 3, 3, 3]), array([3, 1, 1, 3, 3, 3])]
     """
     cumulative = cumulative_weights(weights, "sample")
     draws = as_rng(rng, "sample")
@@ -56,12 +57,10 @@ def sample(
                 f"{len(subset)} indices"
             )
         text += f", {describe(subset)}"
-    plan: Plan = Draws(len(cumulative), cumulative, draws, subset)
+    plan: Plan = WeightedDraws(len(cumulative), False, cumulative, draws, subset)
     if not replace:
         plan = WeightedOrders(np.array(weights, dtype=np.float64), draws, subset)
-    text += ")" if replace else ", replace=False)"
-    contents = [cumulative] if subset is None else [cumulative, subset]
-    return Stream(plan, text=text, identity=f"{text} {fingerprint(*contents)}")
+    return Stream(plan, text=text + (")" if replace else ", replace=False)"))
 
 
 def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:
@@ -88,7 +87,7 @@ def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:
 
 
 @record
-class Draws(EndlessPlan):
+class WeightedDraws(EndlessSource):
     """Endless weighted draws in blocks of `size`."""
 
     cumulative: NDArray[np.float64]
@@ -96,20 +95,20 @@ class Draws(EndlessPlan):
     subset: NDArray[np.intp] | None
 
     @property
-    def traits(self) -> Traits:
-        return Traits(pure=self.rng.pure, jumps=self.rng.jumps)
+    def grid(self) -> Grid:
+        return Even(math.inf, self.size, _bound(self.subset, len(self.cumulative)))
 
-    @property
-    def bound(self) -> int:
-        return len(self.cumulative) if self.subset is None else int(self.subset.max()) + 1
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
+        uniforms = draws.begin(self, pass_, k).uniforms(k, self.size)
+        return map(self._samples, uniforms)
 
-    def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
-        if k and not self.rng.began(pass_):
-            yield from islice(self.items(pass_, 0), k, None)  # without end
-        find, subset = self.cumulative.searchsorted, self.subset
-        for uniforms in self.rng.uniforms(pass_, k, self.size):
-            drawn = find(uniforms, side="right")
-            yield drawn if subset is None else subset.take(drawn)
+    def _samples(self, uniforms: NDArray[np.float64]) -> NDArray[np.intp]:
+        drawn = self.cumulative.searchsorted(uniforms, side="right")
+        return drawn if self.subset is None else self.subset.take(drawn)
+
+
+def _bound(subset: NDArray[np.intp] | None, n: int) -> int:
+    return n if subset is None else int(subset.max()) + 1
 
 
 @record
@@ -121,33 +120,25 @@ class WeightedOrders(Plan):
     subset: NDArray[np.intp] | None
 
     @property
-    def traits(self) -> Traits:
-        return Traits(pure=self.rng.pure, jumps=self.rng.jumps)
-
-    @property
     def length(self) -> int:
         return 1
 
     @property
-    def samples(self) -> int:
-        return len(self.weights)
+    def grid(self) -> Grid:
+        n = len(self.weights)
+        return Even(n, n, _bound(self.subset, n))
 
     @property
-    def bound(self) -> int:
-        return len(self.weights) if self.subset is None else int(self.subset.max()) + 1
+    def kind(self) -> Kind:
+        return Kind.BLOCKS
 
-    def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
-        if k == 0 or not self.rng.began(pass_):
-            uniforms = next(self.rng.uniforms(pass_, 0, len(self.weights)))
-            waits = -np.log1p(-uniforms)
-            with np.errstate(divide="ignore", over="ignore"):
-                due = waits / self.weights  # for ever, where the weight is 0: by `waits` then
-            order = np.lexsort((waits, due))
-            if k == 0:
-                yield order if self.subset is None else self.subset.take(order)
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
+        uniforms = draws.begin(self, pass_, k).uniforms(k, len(self.weights))
+        return map(self._order, islice(uniforms, 1))
 
-    def before(self, k: int) -> int:
-        return len(self.weights) * min(k, 1)
-
-    def seek(self, offset: int) -> tuple[int, int]:
-        return divmod(offset, len(self.weights))
+    def _order(self, uniforms: NDArray[np.float64]) -> NDArray[np.intp]:
+        waits = -np.log1p(-uniforms)
+        with np.errstate(divide="ignore", over="ignore"):
+            due = waits / self.weights  # for ever, where the weight is 0: by `waits` then
+        order = np.lexsort((waits, due))
+        return order if self.subset is None else self.subset.take(order)

@@ -15,8 +15,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.ops.checks import Block, LazyBlock, block_array
-from batchup.ops.plan import record
+from batchup.core.checks import Block, LazyBlock, block_array
+from batchup.core.plan import record
+from batchup.core.randomness import Seed, seed_sequence
 
 __all__ = ["LARGEST", "PermutedBlock", "enciphered", "permuted", "round_keys"]
 
@@ -48,9 +49,9 @@ class PermutedBlock(LazyBlock):
         return block_array(self.block).take(order)
 
 
-def round_keys(seed: int | tuple[int, ...], number: int) -> Numbers:
-    """The keys of permutation `number` of a seed."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(number,))
+def round_keys(seed: Seed, *place: int) -> Numbers:
+    """The keys of the permutation of a place under a seed."""
+    sequence = seed_sequence(seed, *place)
     return sequence.generate_state(_ROUNDS, np.uint64).astype(np.uint64, copy=False)
 
 

@@ -6,33 +6,36 @@ import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
-from itertools import count
-from typing import Any
+from itertools import count, repeat
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.ops.checks import describe, describe_callable
-from batchup.ops.plan import DerivedPlan, Plan, Traits, record
-from batchup.ops.randomness import as_seed
-from batchup.ops.stream import Stage, Step, Stream, Work
-from batchup.ops.worked import Worked
+from batchup.core.checks import describe, describe_callable
+from batchup.core.computed import Computed
+from batchup.core.plan import Draws, Itemwise, Kind, Plan, PlanOver, record
+from batchup.core.randomness import Seed, as_seed, seed_sequence
+from batchup.core.stream import Stage, Stream
+from batchup.core.work import Placed
 
 __all__ = ["Map", "map"]
 
 
-def map(fn: Callable[..., Any], rng: int | tuple[int, ...] | None = None) -> Stage:
+def map(
+    fn: Callable[..., Any], rng: int | tuple[int, ...] | None = None, *, name: str | None = None
+) -> Stage:
     """Call `fn(*batch)` for each tuple, `fn(item)` for anything else; its result is the item.
 
     With `rng`, a seed (an int >= 0 or a sequence of them), `fn(*batch, rng=generator)` is called with a
-    `np.random.Generator` keyed by the seed and the place of the batch in the stream. So the batch is
-    the same whoever makes it and whenever: this process, a worker, after a resume, or alone as
-    `stream[k]`. Each pass, each shard, each of several maps and each member of a `zip` or `choose` has
-    numbers of its own, also where the seed is the same.
+    `np.random.Generator` keyed by the seed, the place of the batch in the stream, and the samples that
+    are in it, in their order. So the batch is the same whoever makes it and whenever: this process, a
+    worker, after a resume, or alone as `stream[k]`. Each pass, each order of the samples, each shard,
+    each of several maps and each member of a `zip` or `choose` has numbers of its own, also where the
+    seed is the same. Of items that are not made of index blocks, such as those of lists and iterators,
+    the place alone counts.
 
-    A stream that is made anew for every epoch begins at the same place, so its noise is the same too:
-    have the epochs in one stream, by `repeat`, or give each its own seed, `rng=(seed, epoch)`.
-
+    A checkpoint knows a function by its qualified name; `name` tells two lambdas apart.
     An exception from `fn` reaches the caller as it was raised, with a note that says at which item.
     Raises TypeError for what can't be called and for what is no seed.
 
@@ -44,15 +47,17 @@ def map(fn: Callable[..., Any], rng: int | tuple[int, ...] | None = None) -> Sta
     >>> def jitter(x, rng):
     ...     return x + rng.integers(10, size=len(x))
     >>> list(ops.indices(4) | ops.chunk(2) | ops.gather(np.arange(4)) | map(jitter, rng=7))
-    [array([9, 5]), array([5, 6])]
+    [array([4, 2]), array([ 5, 10])]
     """
     if not callable(fn):
         raise TypeError(f"map(fn): expected a function; got {describe(fn)}")
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"map: name: expected a string; got {describe(name)}")
     if rng is None:
-        step = Map(fn)
-        return Stage(Stream.owing, step, text=str(step))
+        step = Map(fn, name)
+        return Stage(Stream.with_step, step, text=str(step))
     seed = as_seed(rng, "map(fn, rng)")
-    return Stage(_random_map, fn, seed, text=f"map({describe_callable(fn)}, rng={rng!r})")
+    return Stage(_random_map, fn, seed, name, text=str(RandomMap(fn, seed, name, ())))
 
 
 @record
@@ -60,82 +65,89 @@ class Map:
     """The step of `map`."""
 
     fn: Callable[..., Any]
+    name: str | None = None
 
     def run(self, item: Any) -> Any:
         return self.fn(*item) if isinstance(item, tuple) else self.fn(item)
 
     def __str__(self) -> str:
-        return f"map({describe_callable(self.fn)})"
+        return f"map({self.name or describe_callable(self.fn)})"
 
 
-def _random_map(stream: Stream, fn: Callable[..., Any], seed: int | tuple[int, ...]) -> Stream:
-    work = stream.work
+def _random_map(stream: Stream, fn: Callable[..., Any], seed: Seed, name: str | None) -> Stream:
     # Of several maps in one stream, each has another number of them before it.
-    works = [work, *_worked(stream.plan)]
-    before = sum(isinstance(step, RandomMap) for work in works for step in _steps(work))
-    step = RandomMap(work, fn, seed, part=stream.plan.traits.part, path=(before,))
-    return replace(stream, plan=Numbered(stream.plan), steps=(step,))
+    before = sum(getattr(step, "random", False) for step in (*_made_by(stream.plan), *stream.steps))
+    return stream.with_plan(_placed).with_step(RandomMap(fn, seed, name, (before,)))
 
 
-def _worked(plan: Plan) -> Iterator[Work]:
-    """The work that the plan has had done, by a pool."""
-    while isinstance(plan, DerivedPlan):
-        if isinstance(plan, Worked):
-            yield plan.work
+def _made_by(plan: Plan) -> Iterator[Any]:
+    """The steps that a pool has done for the plan."""
+    while isinstance(plan, PlanOver):
+        if isinstance(plan, Computed):
+            yield from plan.work.steps
         plan = plan.up
 
 
-def _steps(work: Work) -> Iterator[Step]:
-    for step in work.steps:
-        yield step
-        if isinstance(step, RandomMap):
-            yield from _steps(step.work)
+def _placed(plan: Plan) -> Plan:
+    """The plan with the place of each item, unless it has those already."""
+    inner = plan
+    while isinstance(inner, PlanOver) and not isinstance(inner, Computed):
+        if isinstance(inner, PlacedPlan):
+            return plan
+        inner = inner.up
+    return PlacedPlan(plan, _indexed(plan))
+
+
+def _indexed(plan: Plan) -> bool:
+    return plan.kind is Kind.BLOCKS or any(builtins.map(_indexed, plan.children()))
 
 
 @record
-class Numbered(DerivedPlan):
-    """Each item with its number among those of all passes, whatever is skipped later on."""
+class PlacedPlan(Itemwise):
+    """Each item with its place among those of all passes, whatever is skipped later on."""
+
+    indexed: bool
 
     @property
-    def traits(self) -> Traits:
-        return replace(self.up.traits, blocks=False, sized=False, lent=False, lazy=False)
+    def samples(self) -> Any:
+        return self.up.samples
 
-    def items(self, pass_: int, k: int) -> Iterator[tuple[int, Any]]:
-        items = self.up.start(pass_, k)
-        return builtins.zip(count(self.number(pass_, k)), items, strict=False)
+    @property
+    def kind(self) -> Kind:
+        return self.up.kind
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Placed]:
+        places = builtins.zip(repeat(pass_), count(k), strict=False)
+        return builtins.map(Placed, places, self.up.start(pass_, k, draws), repeat(self.indexed))
 
 
 @record
 class RandomMap:
-    """The step of a random `map`: the work before it, then `fn` with the generator of that place."""
+    """The step of a random `map`: `fn` with the generator of that place and those samples."""
 
-    work: Work
     fn: Callable[..., Any]
-    seed: int | tuple[int, ...]
-    part: int
+    seed: Seed
+    name: str | None
     path: tuple[int, ...]
+    random: ClassVar[bool] = True
 
-    def run(self, item: tuple[int, Any]) -> Any:
-        number, item = item
-        batch = self.work.run(item)
-        rng = self._generator(number)
-        return self.fn(*batch, rng=rng) if isinstance(batch, tuple) else self.fn(batch, rng=rng)
+    def run(self, item: Any, placed: Placed) -> Any:
+        rng = self._generator(placed)
+        return self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng)
 
-    def _generator(self, number: int) -> np.random.Generator:
-        # Philox is a cipher of a counter (Salmon et al., SC 2011): the key is that of this map, the
-        # upper half of the counter the place of the batch. To make one takes 8 us, of PCG64 12 us.
-        counter = np.array([0, 0, number % 2**64, (number >> 64) % 2**64], np.uint64)
+    def _generator(self, placed: Placed) -> np.random.Generator:
+        # Philox is a cipher of a counter (Salmon et al., SC 2011): its key is that of this map, the
+        # upper half of the counter that of the batch. To make one takes 8 us, of PCG64 12 us.
+        counter = np.frombuffer(bytes(16) + placed.key(), "<u8")
         return np.random.Generator(np.random.Philox(key=self._key, counter=counter))
 
     @cached_property
     def _key(self) -> NDArray[np.uint64]:
-        place = (self.part, len(self.path), *self.path)
-        sequence = np.random.SeedSequence(self.seed, spawn_key=place)
+        sequence = seed_sequence(self.seed, *self.path)
         return sequence.generate_state(2, np.uint64)  # type: ignore[return-value]
 
     def of_member(self, member: int) -> RandomMap:
-        """This step as that of a member of several streams: with numbers of its own."""
-        return replace(self, work=self.work.of_member(member), path=(*self.path, member))
+        return replace(self, path=(*self.path, member))
 
     def __str__(self) -> str:
-        return f"map({describe_callable(self.fn)}, rng={self.seed!r})"
+        return f"map({self.name or describe_callable(self.fn)}, rng={self.seed})"

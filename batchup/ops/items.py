@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.ops.checks import Block, block_array, describe
-from batchup.ops.plan import record
-from batchup.ops.stream import Stage, Stream
+from batchup.core.checks import Block, block_array, describe
+from batchup.core.plan import record
+from batchup.core.stream import Stage, Stream
 
 __all__ = ["Gather", "gather"]
 
@@ -25,7 +25,8 @@ def gather(*arrays: Any, include_indices: bool = False, **named: Any) -> Stage:
     An array is a NumPy array of any strides and dtype, a memory map among them, or anything with
     `__len__` and `__getitem__` that takes a 1-D integer array, or a list of numbers or of arrays of
     one shape. Sample i is `array[i]`; a block of b indices gives an array of shape (b, ...), its own
-    memory, writable. `gather(image=X, label=y)` gives dicts. With `include_indices` the block comes
+    memory, writable; of an object array, new references to the same objects, but copies of those that
+    are arrays. `gather(image=X, label=y)` gives dicts. With `include_indices` the block comes
     first, as an intp array; in a dict, under "indices".
 
     Raises TypeError for what is no array, ValueError for arrays of different lengths and, given a
@@ -55,13 +56,13 @@ def gathering(step: Gather) -> Stage:
 
 def _gather(stream: Stream, step: Gather) -> Stream:
     plan = stream.index_plan("gather")
-    bound = plan.bound
+    bound = None if plan.grid is None else plan.grid.bound
     if bound is not None and bound > step.length:
         raise ValueError(
             f"{step}: expected indices below {step.length}, the length of the arrays; "
             f"{stream!r} reaches {bound - 1}"
         )
-    return replace(stream, plan=plan).owing(step)
+    return replace(stream, plan=plan).with_step(step)
 
 
 @record
@@ -71,19 +72,23 @@ class Gather:
     arrays: tuple[Any, ...]
     names: tuple[str, ...] = ()
     include_indices: bool = False
+    where: str = "gather"
     length: int = field(init=False)
     _read: Read = field(init=False)
     only_reads: ClassVar[bool] = True
+    unnamed: ClassVar[tuple[str, ...]] = ("where",)
 
     def __post_init__(self) -> None:
         if not self.arrays:
-            raise TypeError("gather: expected one array at least; got none")
+            raise TypeError(f"{self.where}: expected one array at least; got none")
         names = self.names or [str(n) for n in range(len(self.arrays))]
-        columns = [_column(a, f"gather: array {n}") for a, n in zip(self.arrays, names, strict=True)]
+        columns = [
+            _column(a, f"{self.where}: array {n}") for a, n in zip(self.arrays, names, strict=True)
+        ]
         lengths = [len(column) for column in columns]
         if len(set(lengths)) > 1:
             each = ", ".join(f"array {name} has {n}" for name, n in zip(names, lengths, strict=True))
-            raise ValueError(f"gather: expected arrays of one length; {each}")
+            raise ValueError(f"{self.where}: expected arrays of one length; {each}")
         object.__setattr__(self, "length", lengths[0])
         # How to read is chosen here, once, and not for every batch.
         object.__setattr__(self, "_read", _reader(columns))
@@ -102,7 +107,7 @@ class Gather:
         return dict(zip(names, samples, strict=True)) if names else samples
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Gather, (self.arrays, self.names, self.include_indices)
+        return Gather, (self.arrays, self.names, self.include_indices, self.where)
 
     def __str__(self) -> str:
         arrays = [describe(array) for array in self.arrays]
@@ -172,7 +177,7 @@ def _reader(columns: list[Any]) -> Read:
     """
     picks = [_pick(column) for column in columns]
     runs = [_run(column) for column in columns]
-    if len(columns) == 2 and all(isinstance(column, np.ndarray) for column in columns):
+    if len(columns) == 2 and all(map(_is_plain, columns)):
         (X, y), (pick_X, pick_y) = columns, picks
 
         def read_two(block: Block) -> tuple[Any, ...]:
@@ -189,24 +194,45 @@ def _reader(columns: list[Any]) -> Read:
     return read
 
 
+def _is_plain(column: Any) -> bool:
+    return isinstance(column, np.ndarray) and not column.dtype.hasobject
+
+
+def _has_objects(column: Any) -> bool:
+    return bool(getattr(getattr(column, "dtype", None), "hasobject", False))
+
+
 def _pick(column: Any) -> Read:
     """How to read the samples of an integer array."""
+    if _has_objects(column):
+        return lambda block: _copied(_pick_counted(column, block_array(block)))
     if type(column) is np.ndarray and column.flags.c_contiguous:
         # 1.5 to 2 times faster than column[block] for small rows; where the array is not
         # C-contiguous it would copy the whole of it, for every batch.
         return partial(column.take, axis=0)
     if _is_hdf5(column):
         return partial(_pick_sorted, column)
-    return column.__getitem__ if isinstance(column, np.ndarray) else partial(_pick_counted, column)
+    if isinstance(column, np.ndarray):
+        return column.__getitem__
+    return lambda block: _pick_counted(column, block_array(block))
 
 
 def _run(column: Any) -> Read:
     """How to read the samples of a range of step 1."""
-    if isinstance(column, np.ndarray):
+    if _is_plain(column):
         return lambda run: column[run.start : run.stop].copy()
     if _is_hdf5(column):
         return lambda run: column[run.start : run.stop]
-    return lambda run: _pick_counted(column, block_array(run))
+    return _pick(column)
+
+
+def _copied(samples: Any) -> Any:
+    """Objects as they are, but of arrays copies: they are the batch's then."""
+    if isinstance(samples, np.ndarray):
+        for place, sample in np.ndenumerate(samples):
+            if isinstance(sample, np.ndarray):
+                samples[place] = sample.copy()
+    return samples
 
 
 def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import count, islice
-from typing import Any, NamedTuple
+from itertools import chain, count, islice
+from typing import Any, ClassVar
 
 import numpy as np
 
-from batchup.ops.plan import Count, Plan, Traits, record
-from batchup.ops.randomness import Rng, Shuffle, as_rng, shuffle_text
-from batchup.ops.stream import Stream, Work, as_stream
+from batchup.core.computed import bare
+from batchup.core.grid import Even
+from batchup.core.joint import Choice, Pick
+from batchup.core.plan import Again, Count, Draw, Draws, JointPlan, record
+from batchup.core.randomness import KEYED, Rng, Shuffle, as_rng, shuffle_text
+from batchup.core.stream import Stream, as_stream, members_of
+from batchup.core.work import Work, mapped
 
 __all__ = ["choose", "joined", "zip"]
 
@@ -32,71 +36,19 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
     >>> list(zip(labelled, unlabelled))
     [(array([0, 1]), array([0, 1]), array([ 0, 10])), (array([2]), array([0]), array([20]))]
     """
-    members = _members(streams, "zip")
-    step = Join(_works(members), bool(flatten), bool(trim))
-    options = [f"{name}=False" for name in ("flatten", "trim") if not getattr(step, name)]
-    plan = Zipped(_plans(members))
-    return Stream(plan, (step,), *_names("zip", members, options))
-
-
-def _members(streams: tuple[Any, ...], where: str) -> list[Stream]:
-    if not streams:
-        raise ValueError(f"{where}: expected one stream at least; got none")
-    return [as_stream(stream, f"{where}: stream {n}") for n, stream in enumerate(streams)]
-
-
-def _names(function: str, members: list[Stream], options: list[str]) -> tuple[str, str]:
-    """The text of the joint stream, and its identity."""
-    texts = [member.text for member in members] + options
-    identities = [member.identity for member in members] + options
-    return f"{function}({', '.join(texts)})", f"{function}({', '.join(identities)})"
-
-
-def _works(members: list[Stream]) -> tuple[Work, ...]:
-    return tuple(member.work.of_member(n) for n, member in enumerate(members))
-
-
-def _plans(members: list[Stream]) -> tuple[Plan, ...]:
-    return tuple(member.plan.of_member(n) for n, member in enumerate(members))
-
-
-def _joint_traits(plans: tuple[Plan, ...], rng: Rng | None = None) -> Traits:
-    each = [plan.traits for plan in plans]
-    return Traits(
-        pure=(rng is None or rng.pure) and all(traits.pure for traits in each),
-        jumps=(rng is None or rng.jumps) and all(traits.jumps for traits in each),
-        foreign=any(traits.foreign for traits in each),
-        sized=False,
-        blocks=False,
-        once=any(traits.once for traits in each),
-        part=sum(traits.part * 4099**n for n, traits in enumerate(each)),
-        sharded=any(traits.sharded for traits in each),
-    )
-
-
-@record
-class JointPlan(Plan):
-    """A plan over several."""
-
-    plans: tuple[Plan, ...]
-
-    def below(self) -> tuple[Plan, ...]:
-        return self.plans
-
-    def here(self) -> Plan:
-        return replace(self, plans=tuple(plan.here() for plan in self.plans))
-
-    def of_member(self, member: int) -> Plan:
-        return replace(self, plans=tuple(plan.of_member(member) for plan in self.plans))
+    plans, works, text = members_of(streams, "zip")
+    step = Join(works, bool(flatten), bool(trim))
+    text += "".join(f", {name}=False" for name in ("flatten", "trim") if not getattr(step, name))
+    return Stream(Zipped(plans, step.trim), (step,), f"zip({text})")
 
 
 @record
 class Zipped(JointPlan):
     """Tuples of one item of each plan."""
 
-    @property
-    def traits(self) -> Traits:
-        return _joint_traits(self.plans)
+    trim: bool
+    same_for_all_ranks: ClassVar[bool] = True
+    unnamed: ClassVar[tuple[str, ...]] = ("trim",)  # it is the work's too
 
     @property
     def length(self) -> Count:
@@ -105,12 +57,18 @@ class Zipped(JointPlan):
 
     @property
     def samples(self) -> Count:
-        """The least of the members', as far as they are known."""
-        return min((n for plan in self.plans if (n := plan.samples) is not None), default=None)
+        """Where all blocks are of one size, or there is one plan alone."""
+        grids = [plan.grid for plan in self.plans]
+        length = self.length
+        counts = [grid.samples for grid in grids if isinstance(grid, Even)]
+        alike = len({grid.size for grid in grids if grid is not None}) == 1
+        if length is None or len(counts) < len(grids) or not alike:
+            return self.plans[0].samples if len(self.plans) == 1 else None
+        return min(counts) if self.trim or len(set(counts)) == 1 else None
 
-    def items(self, pass_: int, k: int) -> Iterator[Any]:
-        members = [plan.start(pass_, k) for plan in self.plans]
-        return self.to_the_end(builtins.zip(*members, strict=False), k)
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        plans = enumerate(self.plans)
+        return builtins.zip(*[plan.start(pass_, k, draws.of(n)) for n, plan in plans], strict=False)
 
 
 @record
@@ -125,8 +83,13 @@ class Join:
         works = builtins.zip(self.works, item, strict=True)
         return joined(tuple([work.run(part) for work, part in works]), self.flatten, self.trim)
 
-    def of_member(self, member: int) -> Join:
-        return replace(self, works=tuple(work.of_member(member) for work in self.works))
+    def parts(self) -> tuple[Work, ...]:
+        return self.works
+
+    def over(self, f: Callable[[Work], Work]) -> Join:
+        works = tuple(map(f, self.works))
+        same = all(a is b for a, b in builtins.zip(works, self.works, strict=True))
+        return self if same else replace(self, works=works)
 
     def __str__(self) -> str:
         return f"zip(of {len(self.works)} streams)"
@@ -158,15 +121,12 @@ def _lengths(batch: Any) -> Iterator[int]:
 
 
 def _trimmed(batch: Any, n: int) -> Any:
-    if isinstance(batch, dict):
-        return {key: _trimmed(part, n) for key, part in batch.items()}
-    if isinstance(batch, tuple):
-        parts = [_trimmed(part, n) for part in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
-    scalar = isinstance(batch, str | bytes) or not getattr(batch, "shape", True)
-    if scalar or not (hasattr(batch, "__len__") and hasattr(batch, "__getitem__")):
-        return batch
-    return batch[:n]
+    def cut(part: Any) -> Any:
+        scalar = isinstance(part, str | bytes) or not getattr(part, "shape", True)
+        sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
+        return part[:n] if sliced and not scalar else part
+
+    return mapped(batch, cut, (tuple, dict))
 
 
 def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stream:
@@ -184,44 +144,18 @@ def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stre
     >>> list(choose(tens, ones)), list(choose(tens, ones, stratified=True))
     ([10, 1, 20, 2, 30], [10, 1, 20, 30, 2, 40])
     """
-    members = _members(streams, "choose")
+    plans, works, text = members_of(streams, "choose")
     draws = as_rng(rng, "choose")
-    plans = _plans(members)
-    if stratified:
-        for member in members:
-            if not isinstance(member.plan.length, int):
-                raise ValueError(
-                    "choose: stratified: expected streams of known finite length; got "
-                    f"{member!r}, of length {member.plan.length}"
-                )
-    options = [] if draws is None else [f"rng={shuffle_text(rng)}"]
-    options += ["stratified=True"] if stratified else []
-    step = Pick(_works(members))
+    for n, plan in enumerate(plans):
+        if stratified and not isinstance(plan.length, int):
+            raise ValueError(
+                "choose: stratified: expected streams of known finite length; got "
+                f"{as_stream(streams[n], 'choose')!r}, of length {plan.length}"
+            )
+    text += "" if draws is None else f", rng={shuffle_text(rng)}"
+    text += ", stratified=True" if stratified else ""
     plan = Chosen(plans, draws, bool(stratified))
-    return Stream(plan, (step,), *_names("choose", members, options))
-
-
-@record
-class Pick:
-    """The step of `choose`: the work of the member that the item is from."""
-
-    works: tuple[Work, ...]
-
-    def run(self, item: Choice) -> Any:
-        return self.works[item.member].run(item.item)
-
-    def of_member(self, member: int) -> Pick:
-        return replace(self, works=tuple(work.of_member(member) for work in self.works))
-
-    def __str__(self) -> str:
-        return f"choose(of {len(self.works)} streams)"
-
-
-class Choice(NamedTuple):
-    """An item of the plan of `choose`."""
-
-    member: int
-    item: Any
+    return Stream(plan, (Pick(works, "choose"),), f"choose({text})")
 
 
 _END = object()
@@ -233,10 +167,7 @@ class Chosen(JointPlan):
 
     rng: Rng | None
     stratified: bool
-
-    @property
-    def traits(self) -> Traits:
-        return _joint_traits(self.plans, self.rng)
+    same_for_all_ranks: ClassVar[bool] = True
 
     @property
     def length(self) -> Count:
@@ -254,80 +185,94 @@ class Chosen(JointPlan):
 
     @property
     def samples(self) -> Count:
-        """The sum of the members'."""
-        counts = [plan.samples for plan in self.plans]
-        return None if None in counts else sum(count for count in counts if count is not None)
-
-    def items(self, pass_: int, k: int) -> Iterator[Any]:
-        return self.to_the_end(self._choices(pass_, k), k)
-
-    def _choices(self, pass_: int, k: int) -> Iterator[Choice]:
-        if k and self.rng is not None and not self.rng.began(pass_):
-            yield from islice(self._choices(pass_, 0), k, None)
-            return
-        given, turns = self._in_proportion(pass_, k) if self.stratified else self._in_rounds(pass_, k)
-        # If one had nothing left at a turn before position k, that was the end. So each is asked for its
-        # last item before k; of a checkpoint, though, we know that k was reached, and must not draw.
-        ended_before = 1 if self.traits.pure else 0
-        members = []
+        """Those of the items of each that come, where it is known which do."""
+        length = self.length
+        if not isinstance(length, int):
+            known = all(plan.samples is not None for plan in self.plans)
+            return math.inf if length == math.inf and known else None
+        rounds, more = divmod(length, len(self.plans))
+        given = [rounds + (n < more) for n in range(len(self.plans))]
+        total = 0
         for plan, n in builtins.zip(self.plans, given, strict=True):
-            look = min(n, ended_before)
-            member = plan.start(pass_, n - look)
-            if look and next(member, _END) is _END:
-                return
-            members.append(member)
+            if self.stratified or n == plan.length:
+                samples = plan.samples
+            else:
+                samples = None if plan.grid is None else plan.grid.before(0, n)
+            if not isinstance(samples, int):
+                return None
+            total += samples
+        return total
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
+        if k and self.again is Again.KEYED and self.length is None:
+            k = self._clamped(pass_, k)
+        drawn = (
+            None
+            if self.rng is None
+            else draws.begin(self, pass_, 0 if self.stratified else k // len(self.plans))
+        )
+        start = self._in_proportion if self.stratified else self._in_rounds
+        given, turns = start(k, drawn)
+        members = [
+            plan.start(pass_, n, draws.of(m))
+            for m, (plan, n) in enumerate(builtins.zip(self.plans, given, strict=True))
+        ]
+        return self._chosen(members, turns)
+
+    def _clamped(self, pass_: int, k: int) -> int:
+        """The position, or that of the end where it is further on, by the plan alone."""
+        return sum(1 for _ in islice(bare(self).start(pass_, 0, KEYED), k))
+
+    def _chosen(self, members: list[Iterator[Any]], turns: Iterator[int]) -> Iterator[Choice]:
         for turn in turns:
             item = next(members[turn], _END)
             if item is _END:
                 return
-            yield Choice(int(turn), item)
+            yield Choice(turn, item)
             del item  # which may keep the order of a whole pass alive
 
     # Both give how many items each member gave before position k, and whose turn it is from there.
 
-    def _in_rounds(self, pass_: int, k: int) -> tuple[list[int], Iterator[int]]:
+    def _in_rounds(self, k: int, drawn: Draw | None) -> tuple[list[int], Iterator[int]]:
         members = range(len(self.plans))
         first, into = divmod(k, len(members))
 
         def order(number: int) -> list[int]:
-            rng = self.rng
-            return (
-                list(members)
-                if rng is None
-                else rng.permutation(pass_, (pass_, number), members).tolist()
-            )
-
-        def turns() -> Iterator[int]:
-            yield from order(first)[into:]
-            for number in count(first + 1):
-                yield from order(number)
+            return list(members) if drawn is None else drawn.permutation(number, members).tolist()
 
         given = [first for _ in members]
-        for member in order(first)[:into] if into else ():
+        if not into:
+            return given, chain.from_iterable(builtins.map(order, count(first)))
+        turns = order(first)
+        for member in turns[:into]:
             given[member] += 1
-        return given, turns()
+        return given, chain(turns[into:], chain.from_iterable(builtins.map(order, count(first + 1))))
 
-    def _in_proportion(self, pass_: int, k: int) -> tuple[list[int], Iterator[int]]:
+    def _in_proportion(self, k: int, drawn: Draw | None) -> tuple[list[int], Iterator[int]]:
         lengths = [n for plan in self.plans if isinstance(n := plan.length, int)]
-        if self.rng is None:
+        if drawn is None:
             return _evenly(lengths, k)
-        turns = self.rng.permutation(pass_, (pass_, 0), np.repeat(np.arange(len(lengths)), lengths))
-        return np.bincount(turns[:k], minlength=len(lengths)).tolist(), iter(turns[k:])
+        labels = np.repeat(np.arange(len(lengths)), lengths)
+        if k == 0:  # it is drawn when the first item is asked for
+            orders = (drawn.permutation(0, labels).tolist() for _ in range(1))
+            return [0] * len(lengths), chain.from_iterable(orders)
+        turns = drawn.permutation(0, labels)
+        return np.bincount(turns[:k], minlength=len(lengths)).tolist(), iter(turns[k:].tolist())
 
 
 def _evenly(lengths: list[int], start: int) -> tuple[list[int], Iterator[int]]:
     """Whose turn it is from position `start` on, where member i has lengths[i] turns, evenly spread.
 
-    Turn j of member i is due at (2j + 1) / (2 lengths[i]) of the way, and ties go to the first; all
-    in whole numbers. (more_itertools.interleave_evenly spreads alike, but starts only at 0.)
+    Turn j of n is due at j / n of the way, and ties go to the first; all in whole numbers.
+    (more_itertools.interleave_evenly spreads otherwise, and starts only at 0.)
     """
     scale = math.lcm(*[n for n in lengths if n])
     paces = [scale // n if n else 0 for n in lengths]
     total = sum(lengths)
     start = min(start, total)
-    # Whoever was due by this time has had his turns, `start` of them or a few less ...
-    by = 2 * scale * (start - len(lengths)) // total if start > len(lengths) else 0
-    given = [(by // pace + 1) // 2 if pace else 0 for pace in paces]
+    # Whoever was due before this time has had his turns, `start` of them or a few less ...
+    by = scale * (start - len(lengths)) // total if start > len(lengths) else 0
+    given = [-(-by // pace) if pace else 0 for pace in paces]
     turns = _by_due_time(paces, given, scale)
     # ... and these are those few.
     for member in islice(turns, start - sum(given)):
@@ -335,13 +280,12 @@ def _evenly(lengths: list[int], start: int) -> tuple[list[int], Iterator[int]]:
     return given, turns
 
 
-def _by_due_time(paces: list[int], given: list[int], scale: int) -> Iterator[int]:
-    end = 2 * scale
-    first = {m: (2 * n + 1) * p for m, (n, p) in enumerate(builtins.zip(given, paces, strict=True))}
+def _by_due_time(paces: list[int], given: list[int], end: int) -> Iterator[int]:
+    first = {m: n * p for m, (n, p) in enumerate(builtins.zip(given, paces, strict=True))}
     due = {member: when for member, when in first.items() if paces[member] and when < end}
     while due:
         member = min(due, key=due.__getitem__)
         yield member
-        due[member] += 2 * paces[member]
-        if due[member] > end:
+        due[member] += paces[member]
+        if due[member] >= end:
             del due[member]

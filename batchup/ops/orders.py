@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count, islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.ops.checks import whole_number
+from batchup.core import grid
+from batchup.core.checks import Block, whole_number
+from batchup.core.computed import bare
+from batchup.core.grid import Grid
+from batchup.core.plan import ENDLESS, Again, Count, Draws, Itemwise, Kind, PlanOver, record
+from batchup.core.randomness import KEYED, Rng, Seed, Shuffle, as_rng, as_seed, shuffle_text
+from batchup.core.stream import Stage, Stream
 from batchup.ops.feistel import LARGEST, PermutedBlock, round_keys
-from batchup.ops.plan import ENDLESS, Count, DerivedPlan, Traits, record
-from batchup.ops.randomness import Rng, Shuffle, as_rng, as_seed, shuffle_text
-from batchup.ops.stream import Stage, Stream
 
 __all__ = ["permute", "repeat", "shuffle"]
 
@@ -25,19 +29,19 @@ def shuffle(rng: Shuffle) -> Stage:
 
     `rng` is one of three kinds:
 
-    * a **seed**, an int >= 0 or a sequence of them: the stream is pure. The order of pass p is a
-      function of (seed, p) alone, keyed by `np.random.SeedSequence(seed, spawn_key=(p,))`.
+    * a **seed**, an int >= 0 or a sequence of them: the stream is pure. The order of block k of pass p
+      is a function of (seed, p, k) alone, by `np.random.SeedSequence`.
     * a **generator**, `RandomState` or `Generator`, or True for NumPy's global one: one
       `rng.permutation` a pass, drawn when that pass is first needed, so that the same seed gives
       the same batches as the plain NumPy loop, and the next epoch a new order.
     * None or False: in order.
 
-    As NumPy pads seeds with zeros, `(5, 0)` is the seed `5`; `(5, 1)` is another.
+    `5`, `(5,)` and `[5]` are one seed; `(5, 0)` is another.
     Raises TypeError for anything else, ValueError for a negative seed.
 
     >>> from batchup import ops
     >>> list(ops.indices(5) | shuffle(7))
-    [array([1, 4, 3, 2, 0])]
+    [array([3, 2, 1, 4, 0])]
     >>> windowed = ops.indices(8) | ops.chunk(4) | shuffle(np.random.RandomState(1))
     >>> list(windowed)
     [array([3, 2, 0, 1]), array([4, 6, 5, 7])]
@@ -51,27 +55,29 @@ def _shuffle(stream: Stream, rng: Rng | None) -> Stream:
 
 
 @record
-class Shuffled(DerivedPlan):
-    rng: Rng
+class _InOrder(Itemwise):
+    """Blocks of the same samples as before, each in another order."""
 
     @property
-    def traits(self) -> Traits:
-        up, rng = self.up.traits, self.rng
-        return replace(
-            up,
-            pure=up.pure and rng.pure,
-            jumps=up.jumps and rng.jumps,
-            lent=False,
-            lazy=False,
-        )
+    def grid(self) -> Grid | None:
+        return self.up.grid
 
-    def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
-        if k and not self.rng.began(pass_):
-            yield from islice(self.items(pass_, 0), k, None)
-            return
-        permutation = self.rng.permutation
-        for number, block in enumerate(self.up.start(pass_, k), self.number(pass_, k)):
-            yield permutation(pass_, (number,), block)
+    @property
+    def samples(self) -> Count:
+        return self.up.samples
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.BLOCKS
+
+
+@record
+class Shuffled(_InOrder):
+    rng: Rng
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
+        permutation = draws.begin(self, pass_, k).permutation
+        return builtins.map(permutation, count(k), self.up.start(pass_, k, draws))
 
 
 def permute(seed: int | Sequence[int]) -> Stage:
@@ -87,29 +93,28 @@ def permute(seed: int | Sequence[int]) -> Stage:
     >>> from batchup import ops
     >>> batches = ops.indices(10**12) | permute(7) | ops.chunk(3)
     >>> batches[10**9]
-    array([537597121181, 979853157255, 275176637852])
+    array([598598971947, 617153977320, 561580682928])
     """
-    seed = as_seed(seed, "permute(seed)")
-    return Stage(_permute, seed, text=f"permute({seed!r})")
+    key = as_seed(seed, "permute(seed)")
+    return Stage(_permute, key, text=f"permute({key})")
 
 
-def _permute(stream: Stream, seed: int | tuple[int, ...]) -> Stream:
+def _permute(stream: Stream, seed: Seed) -> Stream:
     return replace(stream, plan=Permuted(stream.index_plan("permute"), seed))
 
 
 @record
-class Permuted(DerivedPlan):
-    seed: int | tuple[int, ...]
+class Permuted(_InOrder):
+    seed: Seed
 
-    @property
-    def traits(self) -> Traits:
-        return replace(self.up.traits, lazy=True)
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PermutedBlock]:
+        blocks = enumerate(self.up.start(pass_, k, draws), k)
+        return (self._permuted(block, pass_, number) for number, block in blocks)
 
-    def items(self, pass_: int, k: int) -> Iterator[PermutedBlock]:
-        for number, block in enumerate(self.up.start(pass_, k), self.number(pass_, k)):
-            if len(block) > LARGEST:
-                raise ValueError(f"permute: expected blocks of 2**62 samples at most; got {len(block)}")
-            yield PermutedBlock(block, round_keys(self.seed, number))
+    def _permuted(self, block: Block, pass_: int, number: int) -> PermutedBlock:
+        if len(block) > LARGEST:
+            raise ValueError(f"permute: expected blocks of 2**62 samples at most; got {len(block)}")
+        return PermutedBlock(block, round_keys(self.seed, pass_, number))
 
 
 def repeat(times: int) -> Stage:
@@ -128,69 +133,102 @@ def repeat(times: int) -> Stage:
 
 def _repeat(stream: Stream, times: int) -> Stream:
     plan = stream.plan
-    if plan.traits.once:
+    if plan.again is Again.SINGLE_PASS:
         raise TypeError(f"repeat({times}): {stream!r} is an iterator, gone through only once")
     if times == -1 and (plan.length == 0 or plan.samples == 0):
         raise ValueError(f"repeat(-1): {stream!r} has no samples, so it would never give one")
-    return replace(stream, plan=Repeated(plan, times))
+    return stream.with_plan(lambda plan: Repeated(plan, times))
 
 
 @record
-class Repeated(DerivedPlan):
+class Repeated(PlanOver):
     times: int
-
-    @property
-    def traits(self) -> Traits:
-        up = self.up.traits
-        counted = self.up.length is not None
-        return replace(up, jumps=up.jumps and counted, sized=up.sized and counted)
+    same_for_all_ranks: ClassVar[bool] = True
 
     @property
     def length(self) -> Count:
         return self._times(self.up.length)
 
     @property
+    def grid(self) -> Grid | None:
+        of, length = self.up.grid, self.up.length
+        if of is None or not isinstance(length, int):
+            return of if length == math.inf else None
+        return grid.Repeated(of, length, self._count) if length and of.samples else of
+
+    @property
     def samples(self) -> Count:
         return self._times(self.up.samples)
 
+    @property
+    def kind(self) -> Kind:
+        return self.up.kind
+
+    @property
+    def notes(self) -> bool:
+        return self.up.length is None and self.again is Again.DRAWN
+
+    @property
+    def _count(self) -> int | float:
+        return math.inf if self.times == -1 else self.times
+
     def _times(self, of_one_pass: Count) -> Count:
-        if of_one_pass is None or of_one_pass == 0:
-            return of_one_pass
-        return math.inf if self.times == -1 else of_one_pass * self.times
+        return of_one_pass * self._count if of_one_pass else of_one_pass
 
-    def items(self, pass_: int, k: int) -> Iterator[Any]:
-        length, endless = self.up.length, self.times == -1
-        skipped, k = divmod(k, length) if isinstance(length, int) and length else (0, k)
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         # A pass of this plan is `times` passes of the one before it.
-        first = pass_ * (ENDLESS if endless else self.times)
-        for n in count(skipped) if endless else range(skipped, self.times):
-            items = self.up.start(first + n, k)
-            if endless and not isinstance(self.up.samples, int):
-                items = _not_nothing(items, self.up.traits.blocks)
-            yield from items
-            k = 0
+        first = pass_ * (ENDLESS if self.times == -1 else self.times)
+        skipped, rest = self._find(pass_, first, k, draws)
+        if skipped >= self._count:
+            return iter(())
+        started = self.up.start(first + skipped, rest, draws)
+        return self._passes(pass_, first, skipped, k - rest, started, rest, draws)
 
-    def before(self, k: int) -> int:
-        length, samples = self.up.length, self.up.samples
-        if not (isinstance(length, int) and isinstance(samples, int) and length):
-            return self.up.before(k)
-        passes, k = divmod(k, length)
-        return passes * samples + self.up.before(k)
+    def _find(self, pass_: int, first: int, k: int, draws: Draws) -> tuple[int, int]:
+        """In which of the passes position `k` is, and where in it."""
+        length = self.up.length
+        if isinstance(length, int) and length:
+            return divmod(k, length)
+        if length is not None or k == 0:
+            return 0, k
+        if self.again is Again.DRAWN:
+            notes: Any = draws.begin(self, pass_, 0)
+            number, at = notes.noted(k)
+            return number, k - at
+        return self._search(first, k)
 
-    def seek(self, offset: int) -> tuple[int, int]:
-        length, samples = self.up.length, self.up.samples
-        if not (isinstance(length, int) and isinstance(samples, int) and samples):
-            return self.up.seek(offset)
-        passes, offset = divmod(offset, samples)
-        k, rest = self.up.seek(offset)
-        return passes * length + k, rest
+    def _search(self, first: int, k: int) -> tuple[int, int]:
+        """The same, by going through the plan alone: no work is done."""
+        up = bare(self.up)
+        for n in count() if self.times == -1 else range(self.times):
+            left = k - sum(1 for _ in islice(up.start(first + n, 0, KEYED), k))
+            if left == 0 or (left == k and self.times == -1):
+                return n, k
+            k = left
+        return self.times, 0
 
-
-def _not_nothing(items: Iterator[Any], blocks: bool) -> Iterator[Any]:
-    """The items of one of endless passes; ValueError at its end where it gave nothing."""
-    nothing = True
-    for item in items:
-        nothing = nothing and blocks and len(item) == 0
-        yield item
-    if nothing:
-        raise ValueError("repeat(-1): a whole pass gave nothing, and so would all others")
+    def _passes(
+        self, pass_: int, first: int, n: int, at: int, items: Iterator[Any], rest: int, draws: Draws
+    ) -> Iterator[Any]:
+        """Pass after pass, from the one that was started on, which began at position `at`."""
+        notes: Any = draws.begin(self, pass_, 0) if self.notes else None
+        blocks = self.kind is Kind.BLOCKS
+        unsure = self.times == -1 and not isinstance(self.up.samples, int)
+        while True:
+            if notes is None and not unsure:
+                yield from items
+            else:
+                given, nothing = rest, rest == 0
+                for item in items:
+                    nothing = nothing and blocks and len(item) == 0
+                    given += 1
+                    yield item
+                if nothing and self.times == -1:
+                    raise ValueError("repeat(-1): a whole pass gave nothing, and so would all others")
+                at += given
+            n, rest = n + 1, 0
+            if n >= self._count:
+                return
+            if notes is not None:
+                notes.note(n, at)
+            items = self.up.start(first + n, 0, draws)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count, islice
+from typing import ClassVar
 
-from batchup.ops.checks import Block, whole_number
-from batchup.ops.plan import Count, DerivedPlan, Traits, record
-from batchup.ops.stream import Stage, Stream
+from batchup.core import grid
+from batchup.core.checks import Block, whole_number
+from batchup.core.grid import Grid
+from batchup.core.plan import Draws, Itemwise, Kind, record
+from batchup.core.stream import Stage, Stream
 
 __all__ = ["shard"]
 
@@ -45,7 +47,7 @@ def shard(index: int | None = None, count: int | None = None) -> Stage:
     index = whole_number(index, "shard: index")
     if index >= count:
         raise ValueError(f"shard: expected an index below the count, {count}; got {index}")
-    return Stage(_shard, index, count, text=f"shard({index}, {count}{source})", identity="shard(...)")
+    return Stage(_shard, index, count, text=f"shard({index}, {count}{source})")
 
 
 def _from_environment() -> tuple[int, int, str]:
@@ -71,53 +73,32 @@ def _shard(stream: Stream, index: int, count: int) -> Stream:
 
 
 @record
-class Sharded(DerivedPlan):
+class Sharded(Itemwise):
     index: int
     count: int
+    # A position means the same for all parts, so checkpoints are those of all of them.
+    unnamed: ClassVar[tuple[str, ...]] = ("index", "count")
 
     @property
-    def traits(self) -> Traits:
-        up = self.up.traits
-        return replace(up, part=up.part * self.count + self.index, sharded=True)
+    def grid(self) -> Grid | None:
+        of = self.up.grid
+        return None if of is None else grid.Sharded(of, self.up.length, self._size)
 
     @property
-    def samples(self) -> Count:
-        length = self.up.length
-        if not self.up.traits.sized:
-            return None
-        return self.before(length) if isinstance(length, int) else length
+    def kind(self) -> Kind:
+        return Kind.BLOCKS
 
-    def before(self, k: int) -> int:
-        size, end = self.up.block_size, self.up.before(k)
-        if size is None:
-            return sum(islice(self._sizes(), k))
-        blocks, rest = divmod(end, size)
-        return blocks * self._size(size) + self._size(rest)
-
-    def seek(self, offset: int) -> tuple[int, int]:
-        size = self._size(self.up.block_size or 0)
-        if size:
-            return divmod(offset, size)
-        k = 0
-        for k, n in enumerate(self._sizes()):
-            if offset < n:
-                return k, offset
-            offset -= n
-        return k + 1, offset
-
-    def _sizes(self) -> Iterator[int]:
-        """The sizes of the parts, one block after another: only needed where they are not all alike."""
-        length = self.up.length
-        for k in range(length) if isinstance(length, int) else count():
-            yield self._size(self.up.before(k + 1) - self.up.before(k))
-
-    def _size(self, n: int) -> int:
-        return len(self.part(range(n)))
+    @property
+    def shards(self) -> tuple[tuple[int, int], ...]:
+        return (*self.up.shards, (self.index, self.count))
 
     def part(self, block: Block) -> Block:
         size, more = divmod(len(block), self.count)  # the first parts have one more
         start = self.index * size + min(self.index, more)
         return block[start : start + size + (self.index < more)]
 
-    def items(self, pass_: int, k: int) -> Iterator[Block]:
-        return map(self.part, self.up.start(pass_, k))
+    def _size(self, n: int) -> int:
+        return len(self.part(range(n)))
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
+        return map(self.part, self.up.start(pass_, k, draws))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.ops.checks import as_labels, describe, fingerprint
+from batchup.core.checks import as_labels, describe
+from batchup.core.given import Blocks
+from batchup.core.grid import Even, Grid
+from batchup.core.plan import Draws, EndlessSource, Plan, record
+from batchup.core.randomness import Seed, Shuffle, as_rng, member_shuffle, shuffle_text
+from batchup.core.stream import Stream
 from batchup.ops.feistel import permuted, round_keys
 from batchup.ops.orders import Repeated, Shuffled
-from batchup.ops.plan import EndlessPlan, Plan, Traits, record
-from batchup.ops.randomness import Shuffle, as_rng, member_shuffle, shuffle_text
-from batchup.ops.sources import Blocks
-from batchup.ops.stream import Stream
 
 __all__ = ["stratify"]
 
@@ -53,8 +57,7 @@ def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -
         plans.append(Repeated(Shuffled(Blocks((of_class[member],)), own), -1))
     text = f"stratify({describe(labels)}, {shuffle_text(rng)}"
     text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
-    plan = Strata(len(labels), tuple(plans), shares[shares > 0])
-    return Stream(plan, text=text, identity=f"{text} {fingerprint(labels, shares)}")
+    return Stream(Strata(len(labels), False, tuple(plans), shares[shares > 0]), text=text)
 
 
 def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -77,37 +80,36 @@ def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[
 
 
 @record
-class Strata(EndlessPlan):
+class Strata(EndlessSource):
     """Blocks of `size` with the given shares of the samples of each plan."""
 
     plans: tuple[Plan, ...]
     shares: NDArray[np.float64]
 
-    def below(self) -> tuple[Plan, ...]:
+    def children(self) -> tuple[Plan, ...]:
         return self.plans
 
-    @property
-    def traits(self) -> Traits:
-        each = [plan.traits for plan in self.plans]
-        return Traits(
-            pure=all(traits.pure for traits in each),
-            jumps=all(traits.jumps for traits in each),
-        )
+    def over(self, f: Callable[[Plan], Plan]) -> Strata:
+        return replace(self, plans=tuple(map(f, self.plans)))
 
     @property
-    def bound(self) -> int:
-        return max(plan.bound or 0 for plan in self.plans)
+    def grid(self) -> Grid:
+        bounds = [plan.grid.bound or 0 for plan in self.plans if plan.grid is not None]
+        return Even(math.inf, self.size, max(bounds))
 
-    def items(self, pass_: int, k: int) -> Iterator[NDArray[np.intp]]:
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
         counts = self._counts
         cycles, rest = divmod(k, len(counts))
         used = cycles * counts.sum(axis=0) + counts[:rest].sum(axis=0)
-        taps = [_Tap(plan, pass_, int(n)) for plan, n in zip(self.plans, used, strict=True)]
-        while True:
-            drawn = counts[k % len(counts)]
-            parts = [tap.take(n) for tap, n in zip(taps, drawn.tolist(), strict=True) if n]
-            yield np.concatenate(parts)[_evenly_mixed(drawn, k)]
-            k += 1
+        plans = zip(self.plans, used.tolist(), strict=True)
+        taps = [_Tap(plan, pass_, used, draws.of(n)) for n, (plan, used) in enumerate(plans)]
+        return (self._block(taps, number) for number in count(k))
+
+    def _block(self, taps: list[_Tap], number: int) -> NDArray[np.intp]:
+        drawn = self._counts[number % len(self._counts)]
+        parts = [tap.take(n) for tap, n in zip(taps, drawn.tolist(), strict=True) if n]
+        mixed: NDArray[np.intp] = np.concatenate(parts)[_evenly_mixed(drawn, number)]
+        return mixed
 
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
@@ -136,7 +138,7 @@ class Strata(EndlessPlan):
 def _evenly_mixed(drawn: NDArray[np.int64], k: int) -> NDArray[np.intp]:
     """The order of a block's samples, which are there class by class: each class evenly spread, and
     which comes first another one each time."""
-    first = permuted(np.arange(len(drawn), dtype=np.uint64), len(drawn), round_keys(0, k))
+    first = permuted(np.arange(len(drawn), dtype=np.uint64), len(drawn), round_keys(Seed((0,)), k))
     places = np.concatenate([(np.arange(n) + 0.5) / n for n in drawn.tolist() if n])
     return np.lexsort((np.repeat(first, drawn), places))
 
@@ -144,9 +146,10 @@ def _evenly_mixed(drawn: NDArray[np.int64], k: int) -> NDArray[np.intp]:
 class _Tap:
     """The samples of a plan from number `offset` on, as many at a time as are wanted."""
 
-    def __init__(self, plan: Plan, pass_: int, offset: int):
-        k, self._at = plan.seek(offset)
-        self._blocks = plan.start(pass_, k)
+    def __init__(self, plan: Plan, pass_: int, offset: int, draws: Draws):
+        assert plan.grid is not None
+        k, self._at = plan.grid.seek(pass_, offset)
+        self._blocks = plan.start(pass_, k, draws)
         self._block = np.empty(0, np.intp)
         self._started = False
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, ClassVar, NoReturn, Protocol
 
-from batchup.ops.checks import describe, whole_number
-from batchup.ops.iteration import note, where
-from batchup.ops.plan import Plan, record
-from batchup.ops.stream import Stage, Stream, Work
-from batchup.ops.worked import Worked
+from batchup.core.checks import describe, whole_number
+from batchup.core.computed import Computed
+from batchup.core.notes import note, where
+from batchup.core.plan import Draws, record
+from batchup.core.stream import Stage, Stream
+from batchup.core.work import Made, Opened, Work
 
 __all__ = ["Crew", "Pending", "Pool", "Run", "parallel"]
 
@@ -85,18 +86,18 @@ def parallel(pool: Pool, buffer: int = 32, timeout: float | None = None) -> Stag
         raise ValueError(f"parallel: timeout: expected seconds > 0, or None; got {timeout!r}")
     options = f"buffer={buffer}" if timeout is None else f"buffer={buffer}, timeout={timeout}"
     text = f"parallel({pool!r}, {options})"
-    return Stage(_parallel, pool, buffer, timeout, text, text=text, identity="")
+    return Stage(_parallel, pool, buffer, timeout, text, text=text)
 
 
 def _parallel(stream: Stream, pool: Pool, buffer: int, timeout: float | None, text: str) -> Stream:
     text = f"{stream!r} | {text}"
     work = stream.work
     crew = pool.employ(work, text)
-    return Stream(Parallel(stream.plan, work, pool, crew, buffer, timeout, text), text=text)
+    return Stream(Parallel(stream.plan, work, pool, crew, buffer, timeout, text), (Opened(),), text)
 
 
 @record
-class Parallel(Worked):
+class Parallel(Computed):
     """Items that a pool makes, some ahead."""
 
     ahead: ClassVar[bool] = True
@@ -107,20 +108,15 @@ class Parallel(Worked):
     timeout: float | None
     text: str
 
-    def here(self) -> Plan:
-        return Worked(self.up.here(), self.work)
+    def with_work(self, work: Work) -> Parallel:
+        return replace(self, work=work, crew=self.pool.employ(work, self.text))
 
-    def of_member(self, member: int) -> Plan:
-        up, work = self.up.of_member(member), self.work.of_member(member)
-        crew = self.crew if work is self.work else self.pool.employ(work, self.text)
-        return replace(self, up=up, work=work, crew=crew)
-
-    def items(self, pass_: int, k: int) -> Iterator[Any]:
-        items = self._ahead(pass_, k)
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        items = self._ahead(pass_, k, draws)
         next(items)  # fills the buffer
         return items
 
-    def _ahead(self, pass_: int, k: int) -> Iterator[Any]:
+    def _ahead(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         """The items from position `k` on; but first None, once the buffer is full.
 
         That first None is why the buffer fills at `iter()`, and why the `finally` below runs even
@@ -134,7 +130,7 @@ class Parallel(Worked):
         long = self.timeout is None or self.timeout > threading.TIMEOUT_MAX
         timeout = None if long else self.timeout
         try:
-            plan = self.up.start(pass_, k)
+            plan = self.up.start(pass_, k, draws)
 
             def fill() -> Exception | None:
                 """The items of the plan, handed over until the buffer is full; why it ended, if so."""
@@ -156,12 +152,13 @@ class Parallel(Worked):
                         stuck = pending
                         error = TimeoutError(f"no batch after {self.timeout} s, its timeout")
                     self._fail(error, k, item)
+                made = Made(item, batch)
                 waiting.popleft()
-                del item, pending  # else they would be kept for as long as the caller trains
+                del item, pending, batch  # else they would be kept for as long as the caller trains
                 if ended is None:
                     ended = fill()
-                yield batch
-                del batch
+                yield made
+                del made
                 k += 1
             if ended is not None:
                 raise ended
@@ -175,5 +172,5 @@ class Parallel(Worked):
         if isinstance(error, StopIteration):  # it would end the loop around us, silently
             stopped, error = error, RuntimeError("a function of the stream raised StopIteration")
             error.__cause__ = stopped
-        note(error, lambda: where(self.text, self.traits.pure, k, item))
+        note(error, lambda: where(self.text, self.again, k, item))
         raise error from error.__cause__

@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Self
 
+from batchup.core.checks import whole_number
+from batchup.core.work import Work
 from batchup.data_source.base import AbstractDataSource
 from batchup.data_source.parallel import ParallelDataSource
 from batchup.memory.limits import available_cpus
-from batchup.ops.checks import whole_number
-from batchup.ops.stream import Work
 from batchup.ops.workers import Crew, Pool
 from batchup.work_pool.tasks import WorkStream
 

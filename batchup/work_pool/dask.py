@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from batchup.ops.checks import describe
-from batchup.ops.stream import Work
+from batchup.core.checks import describe
+from batchup.core.work import Work
 from batchup.ops.workers import Crew
 from batchup.work_pool.base import WorkerPool
 

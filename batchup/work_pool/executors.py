@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchup.ops.checks import describe
-from batchup.ops.stream import Work
+from batchup.core.checks import describe
+from batchup.core.work import Work
 from batchup.ops.workers import Crew
 from batchup.work_pool.base import WorkerPool
 from batchup.work_pool.threads import SharedCrew
@@ -26,7 +26,8 @@ class ExecutorPool(WorkerPool):
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> from batchup import ops
     >>> with ThreadPoolExecutor(2) as executor:
-    ...     list(ops.indices(4) | ops.chunk(2) | ops.map(sum) | ops.parallel(ExecutorPool(executor)))
+    ...     totals = ops.indices(4) | ops.chunk(2) | ops.map(lambda block: block.sum().item())
+    ...     list(totals | ops.parallel(ExecutorPool(executor)))
     [1, 5]
     """
 

@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from batchup.ops.checks import describe
+from batchup.core.checks import describe
 from batchup.work_pool.errors import RemoteTraceback, WorkError
 from batchup.work_pool.tracebacks import as_here, code_with_source
 

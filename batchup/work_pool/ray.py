@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from batchup.ops.stream import Work
+from batchup.core.work import Work
 from batchup.ops.workers import Crew
 from batchup.work_pool.base import WorkerPool
 

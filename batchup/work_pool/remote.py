@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from batchup.ops.stream import Work
+from batchup.core.work import Work
 from batchup.work_pool.base import WorkerPool
 from batchup.work_pool.pending import Pending, failed
 from batchup.work_pool.pickling import (

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from batchup import ops
-from batchup.ops.checks import describe, describe_callable, whole_number
-from batchup.ops.sources import stream_of_call
+from batchup.core.checks import describe, describe_callable, whole_number
+from batchup.core.stream import stream_of_call
 from batchup.ops.workers import Pool
 
 __all__ = ["WorkStream"]

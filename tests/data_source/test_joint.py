@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from batchup.core.randomness import member_shuffle
 from batchup.data_source import (
     AbstractDataSource,
     ArrayDataSource,
@@ -16,7 +17,6 @@ from batchup.data_source import (
     CompositeDataSource,
     IteratorDataSource,
 )
-from batchup.ops.randomness import member_shuffle
 from tests.data_source.test_arrays import Squares, some
 from tests.pipelines import plain
 

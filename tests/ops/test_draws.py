@@ -40,7 +40,7 @@ def test_weighted_orders_of_a_subset_and_from_a_generator():
     subset = ops.sample([1, 2, 3], 4, indices=[30, 10, 20], replace=False)
     assert sorted(subset[0]) == [10, 20, 30]
     rng = np.random.RandomState(3)
-    first, second = (ops.sample(np.ones(30), rng, replace=False)[0].tolist() for _ in range(2))
+    first, second = (list(ops.sample(np.ones(30), rng, replace=False))[0].tolist() for _ in range(2))
     assert first != second
     assert repr(subset) == "sample(<3 int64>, 4, <3 int64>, replace=False)"
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from batchup import ops
-from batchup.ops.joins import Choice
+from batchup.core.joint import Choice
+from batchup.core.randomness import KEYED
 from tests.pipelines import plain
 
 
@@ -143,10 +144,10 @@ def test_stratified_of_huge_streams_starts_anywhere():
     b = ops.indices(10**11 + 7) | ops.chunk(64)
     stream = ops.choose(a, b, stratified=True)
     k = 10**10
-    window = list(islice(stream.plan.start(0, k), 50))
+    window = list(islice(stream.plan.start(0, k, KEYED), 50))
     assert [choice.member for choice in window].count(1) in (4, 5)
     assert all(isinstance(choice, Choice) for choice in window)
-    assert list(islice(stream.plan.start(0, k + 20), 30)) == window[20:]
+    assert list(islice(stream.plan.start(0, k + 20, KEYED), 30)) == window[20:]
 
 
 def test_stratified_and_shuffled():
@@ -176,11 +177,18 @@ def test_stratified_wants_known_finite_lengths():
 def test_numbers_of_samples():
     a, b = ops.indices(10) | ops.chunk(3), ops.indices(7) | ops.chunk(3)
     assert ops.zip(a, b).num_samples == 7
+    assert ops.zip(a, b, trim=False).num_samples is None  # one has 9, the other 7
+    assert ops.zip(a, b | ops.repeat(-1)).num_samples is None  # the second has another seam
     assert ops.choose(a, b).num_samples == 17
-    assert ops.zip(a, [1, 2]).num_samples == 10
+    assert ops.choose(b | ops.take(1), a).num_samples == 6
+    assert ops.choose(a, ops.indices(1) | ops.chunk(3)).num_samples == 7
+    assert ops.choose(a, b, stratified=True).num_samples == 17
+    assert ops.choose(a, b, rng=3).num_samples is None
+    assert ops.zip(a, [1, 2]).num_samples is None
     assert ops.choose(a, [1, 2]).num_samples is None
     assert ops.zip([1]).num_samples is None
-    assert ops.choose(a, b | ops.repeat(-1)).num_samples == np.inf
+    assert ops.choose(a, b | ops.repeat(-1)).num_samples == 20
+    assert ops.choose(a | ops.repeat(-1), b | ops.repeat(-1)).num_samples == np.inf
 
 
 def test_work_is_owed_by_the_joint_items_nested_to_any_depth():
@@ -193,6 +201,6 @@ def test_work_is_owed_by_the_joint_items_nested_to_any_depth():
 
     leaf = rows(4, 2) | ops.map(spy)
     stream = ops.choose(ops.zip(leaf, ops.zip(leaf, leaf)), leaf) | ops.map(lambda *batch: batch)
-    planned = list(stream.plan.start())
+    planned = list(stream.plan.start(0, 0, KEYED))
     assert calls == []
     assert [plain(stream.work.run(item)) for item in planned] == [plain(item) for item in stream]

@@ -112,7 +112,7 @@ def test_draws_are_those_of_choice_bit_for_bit(make, weights):
 
 def test_draws_from_the_global_generator():
     np.random.seed(3)
-    drawn = (ops.sample([1, 2, 3], True) | ops.chunk(20))[0]
+    drawn = next(iter(ops.sample([1, 2, 3], True) | ops.chunk(20)))
     np.random.seed(3)
     np.testing.assert_array_equal(drawn, np.random.choice(3, 20, p=np.array([1, 2, 3]) / 6))
 
@@ -144,7 +144,7 @@ def test_seeded_draws_of_every_pass_are_others():
 
 def test_golden_draws():
     drawn = (ops.sample([3, 0, 1, 2], 12345) | ops.chunk(20))[0]
-    assert drawn.tolist() == [3, 2, 0, 0, 2, 3, 3, 3, 0, 3, 0, 2, 0, 0, 3, 3, 0, 3, 3, 0]
+    assert drawn.tolist() == [2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 3, 0, 3, 0, 0, 0]
 
 
 def test_draws_of_a_subset():

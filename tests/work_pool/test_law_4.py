@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchup import ops, work_pool
-from tests.pipelines import arrays_in, build, has_pool, plain, recipes, wild_recipes
+from tests.pipelines import arrays_in, build, plain, recipes, wild_recipes
 
 SOME = 25
 
@@ -135,8 +135,6 @@ def test_random_maps_on_both_sides_of_parallel(pool):
 def test_law_7_a_checkpoint_knows_no_pool(pool, recipe, buffer, k):
     """One of a parallel stream goes on in a serial one, and the other way round."""
     stream = build(recipe)
-    if stream.plan.traits.foreign or has_pool(recipe):  # one pool ahead of another
-        return
     parallel = build(recipe) | ops.parallel(pool, buffer)
     for before, after in (
         (parallel, stream),

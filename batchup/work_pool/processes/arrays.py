@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from batchup.core.checks import describe
 from batchup.memory.shared import Segment, SharedMap, map_file, next_key, room_for, view_of
-from batchup.ops.checks import describe
 from batchup.work_pool.pickling import Pickler
 
 __all__ = ["ArrayPickler", "Kept", "segments_here"]

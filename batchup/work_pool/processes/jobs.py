@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from batchup.core.work import Work
 from batchup.memory.shared import Segment
-from batchup.ops.stream import Work
 from batchup.work_pool.pending import Pending
 
 __all__ = ["Job", "Run", "Task"]

@@ -7,9 +7,9 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from batchup.ops.checks import whole_number
-from batchup.ops.plan import record
-from batchup.ops.stream import Work
+from batchup.core.checks import whole_number
+from batchup.core.plan import record
+from batchup.core.work import Work
 from batchup.ops.workers import Crew, Pool
 from batchup.work_pool.base import WorkerPool, number_of_workers
 from batchup.work_pool.pending import Pending, failed
@@ -41,7 +41,7 @@ class WorkerProcessPool(WorkerPool):
 
     >>> from batchup import ops
     >>> with WorkerProcessPool(processes=2) as pool:
-    ...     squares = ops.indices(5) | ops.chunk(2) | ops.map(lambda block: [i * i for i in block])
+    ...     squares = ops.indices(5) | ops.chunk(2) | ops.map(lambda block: (block**2).tolist())
     ...     list(squares | ops.parallel(pool))
     [[0, 1], [4, 9], [16]]
     """

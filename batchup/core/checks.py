@@ -35,6 +35,9 @@ class LazyBlock(ABC):
     @abstractmethod
     def __getitem__(self, part: slice) -> NDArray[np.intp]: ...
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:].astype(dtype or np.intp, copy=False)
+
 
 PlainBlock = range | NDArray[np.intp]
 Block = PlainBlock | LazyBlock

@@ -6,22 +6,23 @@ A **seed** keys every draw by its place, so that any place is reached without th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.ops.checks import Block, block_array, describe
-from batchup.ops.plan import record
+from batchup.core.checks import Block, block_array, describe
+from batchup.core.plan import Again, Draw, Plan, record, rng_of
 
 if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this library may take
     from numpy.random import Generator, RandomState
 
 __all__ = [
-    "Keyed",
+    "KEYED",
     "Rng",
+    "Seed",
     "Shuffle",
     "Stateful",
     "as_rng",
@@ -30,9 +31,14 @@ __all__ = [
     "copy_with_state",
     "generator_of",
     "get_state",
+    "key_of",
     "member_shuffle",
+    "ordered",
+    "seed_sequence",
     "set_state",
     "shuffle_text",
+    "uniform_method",
+    "unordered",
 ]
 
 # What users may write for `shuffle=`; `as_rng` turns it into a `Rng` or None.
@@ -40,25 +46,31 @@ Shuffle = Union[bool, int, Sequence[int], NDArray[Any], "RandomState", "Generato
 
 
 @record
-class Keyed:
-    """Draws that are a function of (seed, key) alone."""
+class Seed:
+    """Draws that are a function of the seed and their place alone."""
 
-    seed: int | tuple[int, ...]
-    pure: ClassVar[bool] = True
-    jumps: ClassVar[bool] = True
+    ints: tuple[int, ...]
+    again: ClassVar[Again] = Again.KEYED
 
-    def began(self, pass_: int) -> bool:
-        """Whether one may go on in this pass without what was drawn before in it."""
-        return True
+    def draw(self, pass_: int) -> Draw:
+        return _KeyedDraw(self, pass_)
 
-    def permutation(self, pass_: int, key: tuple[int, ...], block: Block) -> NDArray[np.intp]:
-        """The indices of `block`, permuted."""
-        return _permutation(_frozen_generator(self.seed, key).permutation, block)
+    def __str__(self) -> str:
+        return str(self.ints[0] if len(self.ints) == 1 else self.ints)
 
-    def uniforms(self, pass_: int, k: int, size: int) -> Iterator[NDArray[np.float64]]:
-        """Endless blocks of `size` uniform numbers of a pass, from block `k` on."""
-        generator = _frozen_generator(self.seed, (pass_,), advance=k * size)
-        return _blocks_of(generator, size)
+
+@record
+class _KeyedDraw:
+    seed: Seed
+    pass_: int
+
+    def permutation(self, number: int, block: Block) -> NDArray[np.intp]:
+        return permuted(_frozen_generator(self.seed, self.pass_, number), block)
+
+    def uniforms(self, number: int, size: int) -> Iterator[NDArray[np.float64]]:
+        generator = _frozen_generator(self.seed, self.pass_, advance=number * size)
+        while True:
+            yield generator.random_sample(size)
 
 
 @record
@@ -66,24 +78,44 @@ class Stateful:
     """Draws from a generator that somebody else may draw from too; None is NumPy's global one."""
 
     generator: RandomState | Generator | None
-    pure: ClassVar[bool] = False
-    jumps: ClassVar[bool] = False
+    again: ClassVar[Again] = Again.DRAWN
 
     def source(self) -> Any:
         """The generator itself."""
         return np.random.mtrand._rand if self.generator is None else self.generator
 
-    def began(self, pass_: int) -> bool:
-        return False
-
-    def permutation(self, pass_: int, key: tuple[int, ...], block: Block) -> NDArray[np.intp]:
-        return _permutation(self.source().permutation, block)
-
-    def uniforms(self, pass_: int, k: int, size: int) -> Iterator[NDArray[np.float64]]:
-        return _blocks_of(self.source(), size)
+    def draw(self, pass_: int) -> Draw:
+        return _DirectDraw(self.source())
 
 
-Rng = Keyed | Stateful
+@record
+class _DirectDraw:
+    generator: Any
+
+    def permutation(self, number: int, block: Block) -> NDArray[np.intp]:
+        return permuted(self.generator, block)
+
+    def uniforms(self, number: int, size: int) -> Iterator[NDArray[np.float64]]:
+        draw = getattr(self.generator, uniform_method(self.generator))
+        while True:
+            yield draw(size)
+
+
+Rng = Seed | Stateful
+
+
+class _Plain:
+    """Draws that nobody keeps: of seeds, which need no keeping, or where there are no checkpoints."""
+
+    def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
+        draw: Draw = rng_of(plan).draw(pass_)
+        return draw
+
+    def of(self, member: int) -> _Plain:
+        return self
+
+
+KEYED = _Plain()
 
 
 def as_rng(value: Any, where: str) -> Rng | None:
@@ -96,30 +128,33 @@ def as_rng(value: Any, where: str) -> Rng | None:
     if isinstance(value, np.random.RandomState | np.random.Generator):
         return Stateful(value)
     wanted = (
-        f"{where}: expected a seed (an int >= 0, or a sequence of them), a RandomState, a Generator, "
+        f"{where}: expected a seed (an int >= 0, or a sequence of them), NumPy's RandomState or Generator, "
         "True for NumPy's global generator, or None for in order"
     )
-    numbers: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
+    numbers: Sequence[Any] = [value]
     if isinstance(value, np.ndarray) and value.ndim == 1:
         numbers = value.tolist()
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        numbers = value
     for number in numbers:
         if not isinstance(number, int | np.integer) or isinstance(number, bool):
-            raise TypeError(f"{wanted}; got {describe(value)}")
+            other = "" if type(value).__name__ != "Generator" else f" of {type(value).__module__}"
+            raise TypeError(f"{wanted}; got {describe(value)}{other}")
         if number < 0:
             raise ValueError(f"{wanted}; got {value!r}")
-    if not numbers:
+    if not len(numbers):
         raise ValueError(f"{wanted}; got an empty sequence")
-    return Keyed(int(value) if isinstance(value, int | np.integer) else tuple(map(int, numbers)))
+    return Seed(tuple(map(int, numbers)))
 
 
-def as_seed(value: Any, where: str) -> int | tuple[int, ...]:
+def as_seed(value: Any, where: str) -> Seed:
     """`value` as a seed; TypeError for a generator, which would make no pure stream."""
     rng = as_rng(value, where)
-    if not isinstance(rng, Keyed):
+    if not isinstance(rng, Seed):
         raise TypeError(
             f"{where}: expected a seed, an int >= 0 or a sequence of them; got {describe(value)}"
         )
-    return rng.seed
+    return rng
 
 
 def member_shuffle(shuffle: Shuffle, member: int, where: str) -> Shuffle:
@@ -129,9 +164,9 @@ def member_shuffle(shuffle: Shuffle, member: int, where: str) -> Shuffle:
     would otherwise all have the same order.
     """
     rng = as_rng(shuffle, where)
-    if not isinstance(rng, Keyed):
+    if not isinstance(rng, Seed):
         return shuffle
-    words = np.random.SeedSequence(rng.seed, spawn_key=(member,)).generate_state(2)
+    words = seed_sequence(rng, member).generate_state(2)
     return int(words[0]) << 32 | int(words[1])
 
 
@@ -141,10 +176,55 @@ def generator_of(shuffle: Shuffle, where: str) -> RandomState | Generator | None
     A generator is given as it is; for a seed, a `RandomState` made of it.
     """
     rng = as_rng(shuffle, where)
-    if isinstance(rng, Keyed):
-        return _frozen_generator(rng.seed, ())
+    if isinstance(rng, Seed):
+        return _frozen_generator(rng)
     generator: RandomState | Generator | None = None if rng is None else rng.source()
     return generator
+
+
+def key_of(*ints: int) -> list[int]:
+    """Numbers as 32-bit words that no other numbers have: of each, how many words it has, then those.
+
+    (SeedSequence by itself pads with zeros, so that 5 would be (5, 0).)
+    """
+    words: list[int] = []
+    for number in ints:
+        own = [number >> shift & 0xFFFFFFFF for shift in range(0, max(1, number.bit_length()), 32)]
+        words += [len(own), *own]
+    return words
+
+
+def seed_sequence(seed: Seed, *place: int) -> np.random.SeedSequence:
+    """The entropy of a place under a seed."""
+    return np.random.SeedSequence(key_of(*seed.ints), spawn_key=key_of(*place))
+
+
+def permuted(generator: Any, block: Block) -> NDArray[np.intp]:
+    """The indices of a block in an order drawn from a generator."""
+    return ordered(generator.permutation(unordered(block)), block)
+
+
+def unordered(block: Block) -> int | NDArray[np.intp]:
+    """What a generator permutes for a block."""
+    return len(block) if isinstance(block, range) else block_array(block)
+
+
+def ordered(drawn: NDArray[Any], block: Block) -> NDArray[np.intp]:
+    """The indices of a block, of what a generator gave for it."""
+    order: NDArray[np.intp] = drawn.astype(np.intp, copy=False)
+    return order + block.start if isinstance(block, range) and block.start else order
+
+
+def uniform_method(generator: Any) -> str:
+    """The method that draws uniform numbers in [0, 1), which NumPy has under two names."""
+    return "random_sample" if isinstance(generator, np.random.RandomState) else "random"
+
+
+def bits_of(generator: RandomState | Generator) -> Any:
+    """The source of bits of a generator, which it may share with others."""
+    if isinstance(generator, np.random.RandomState):
+        return generator._bit_generator
+    return generator.bit_generator
 
 
 def get_state(generator: RandomState | Generator) -> dict[str, Any]:
@@ -153,13 +233,6 @@ def get_state(generator: RandomState | Generator) -> dict[str, Any]:
         state: dict[str, Any] = generator.get_state(legacy=False)
         return state
     return dict(generator.bit_generator.state)
-
-
-def bits_of(generator: RandomState | Generator) -> Any:
-    """The source of bits of a generator, which it may share with others."""
-    if isinstance(generator, np.random.RandomState):
-        return generator._bit_generator
-    return generator.bit_generator
 
 
 def set_state(generator: RandomState | Generator, state: dict[str, Any]) -> None:
@@ -186,27 +259,11 @@ def copy_with_state(generator: RandomState | Generator, state: dict[str, Any]) -
 def shuffle_text(value: Any) -> str:
     """`value` as it reads in the repr of a stage."""
     rng = as_rng(value, "shuffle")
-    return str(rng.seed if isinstance(rng, Keyed) else value)
+    return str(rng if isinstance(rng, Seed) else value)
 
 
-def _frozen_generator(
-    seed: int | tuple[int, ...], key: tuple[int, ...], advance: int = 0
-) -> RandomState:
+def _frozen_generator(seed: Seed, *place: int, advance: int = 0) -> RandomState:
     # RandomState, whose streams NumPy froze for ever (NEP 19), over PCG64, which can be advanced;
     # it permutes as fast as Generator does, whose methods may change from one release to the next.
-    bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))
+    bits = np.random.PCG64(seed_sequence(seed, *place))
     return np.random.RandomState(bits.advance(advance) if advance else bits)
-
-
-def _blocks_of(generator: RandomState | Generator, size: int) -> Iterator[NDArray[np.float64]]:
-    draw = generator.random_sample if isinstance(generator, np.random.RandomState) else generator.random
-    while True:
-        yield draw(size)
-
-
-def _permutation(draw: Callable[[Any], NDArray[Any]], block: Block) -> NDArray[np.intp]:
-    if not isinstance(block, range):
-        return draw(block_array(block))
-    order = draw(len(block)).astype(np.intp, copy=False)
-    order += block.start
-    return order

@@ -1,0 +1,79 @@
+"""Plans whose items are made already, work and all, by a pool or where they are iterated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from batchup.core.plan import Again, Draws, Itemwise, Kind, Plan, record
+from batchup.core.work import Made, Work
+
+__all__ = ["Computed", "ahead_of_others", "bare", "here", "of_member", "under"]
+
+
+@record
+class Computed(Itemwise):
+    """Items that were made here: of a plan and the work, each a `Made`."""
+
+    work: Work
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.OWN
+
+    @property
+    def samples(self) -> Any:
+        return self.up.samples
+
+    def with_work(self, work: Work) -> Computed:
+        return replace(self, work=work)
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        run = self.work.run
+        return (Made(item, run(item)) for item in self.up.start(pass_, k, draws))
+
+
+def bare(plan: Plan) -> Plan:
+    """The plan alone: its positions and draws, of items that nobody makes."""
+    return bare(plan.up) if isinstance(plan, Computed) else plan.over(bare)
+
+
+def here(plan: Plan) -> Plan:
+    """This plan with no pool in it: what workers would do is done by whoever iterates."""
+    plan = plan.over(here)
+    return Computed(plan.up, plan.work) if isinstance(plan, Computed) else plan
+
+
+def under(plan: Plan, f: Callable[[Plan], Plan]) -> Plan:
+    """`f(plan)`, but below the pool that has made the items, if there is one.
+
+    Which items come does not depend on who makes them. So the pool need not make what is left out, and
+    stays outermost.
+    """
+    return plan.over(lambda up: under(up, f)) if isinstance(plan, Computed) else f(plan)
+
+
+def of_member(plan: Plan, member: int) -> Plan:
+    """This plan as that of one of several streams that are joined; see `Work.of_member`."""
+    plan = plan.over(lambda child: of_member(child, member))
+    if isinstance(plan, Computed):
+        work = plan.work.of_member(member)
+        return plan if work is plan.work else plan.with_work(work)
+    return plan
+
+
+def ahead_of_others(plan: Plan) -> bool:
+    """Whether a plan ahead draws from a generator somewhere but outermost.
+
+    There it would take draws that others are due.
+    """
+    while isinstance(plan, Computed):
+        plan = plan.up
+    return any(map(_draws_ahead, plan.children()))
+
+
+def _draws_ahead(plan: Plan) -> bool:
+    if plan.again < Again.DRAWN:
+        return False
+    return plan.ahead or any(map(_draws_ahead, plan.children()))

@@ -1,0 +1,189 @@
+"""Plans of what users hand over: index blocks, lists, iterators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count, islice
+from typing import Any, ClassVar
+
+from batchup.core.checks import Block, PlainBlock, as_block, describe
+from batchup.core.grid import Grid, Listed
+from batchup.core.plan import Again, Count, Draws, Itemwise, Kind, Plan, PlanOver, record
+from batchup.core.randomness import KEYED
+
+__all__ = ["Blocks", "Counted", "Iterated", "Sequenced", "as_blocks", "plan_of"]
+
+
+@record
+class Blocks(Plan):
+    """Index blocks that are there: of `indices`, or from a user's list."""
+
+    given: tuple[PlainBlock, ...]
+
+    @property
+    def length(self) -> int:
+        return len(self.given)
+
+    @property
+    def grid(self) -> Grid:
+        tops = (b[-1] if isinstance(b, range) else int(b.max()) for b in self.given if len(b))
+        return Listed(tuple(map(len, self.given)), max(tops, default=-1) + 1)
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.BLOCKS
+
+    @property
+    def again(self) -> Again:
+        return Again.KEYED
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PlainBlock]:
+        return iter(self.given[k:])
+
+
+@record
+class Sequenced(Plan):
+    """The items of anything with a length that takes an int."""
+
+    source: Any
+
+    @property
+    def length(self) -> int:
+        return len(self.source)
+
+    @property
+    def again(self) -> Again:
+        return Again.KEYED
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        return (self.source[n] for n in range(k, len(self.source)))
+
+
+@record
+class Iterated(Plan):
+    """The items of an iterator that a function returns: no way but from the start."""
+
+    make: Callable[[], Iterator[Any]]
+    given_kind: Kind = Kind.OWN
+    once: bool = False
+    given_samples: Count = None
+
+    @property
+    def length(self) -> Count:
+        return math.inf if self.given_samples == math.inf else None
+
+    @property
+    def samples(self) -> Count:
+        return self.given_samples
+
+    @property
+    def kind(self) -> Kind:
+        return self.given_kind
+
+    @property
+    def again(self) -> Again:
+        return Again.SINGLE_PASS if self.once else Again.NOT_RESUMABLE
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        return islice(iter(self.make()), k, None) if k else iter(self.make())
+
+
+@record
+class Checked(Itemwise):
+    """Items that can't be looked at beforehand, each checked as it comes to be an index block."""
+
+    where: str
+
+    @property
+    def samples(self) -> Count:
+        return self.up.samples
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.BLOCKS
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
+        items = zip(count(k), self.up.start(pass_, k, draws), strict=False)
+        return (as_block(item, f"{self.where}: item {n}") for n, item in items)
+
+
+_END = object()
+
+
+@record
+class Counted(PlanOver):
+    """A plan whose length somebody else has vouched for; ValueError where it turns out wrong."""
+
+    promised: int
+    same_for_all_ranks: ClassVar[bool] = True
+
+    @property
+    def length(self) -> int:
+        return self.promised
+
+    @property
+    def samples(self) -> Count:
+        return self.up.samples
+
+    @property
+    def kind(self) -> Kind:
+        return self.up.kind
+
+    def start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        items = self.up.start(pass_, k, draws)
+        if self.promised == 0 and next(items, _END) is not _END:
+            raise self._broken("more")  # now, as nobody will ask for the first
+        return self._checked(items, k)
+
+    items = start
+
+    def _checked(self, items: Iterator[Any], k: int) -> Iterator[Any]:
+        for n in range(k, self.promised):
+            item = next(items, _END)
+            if item is _END:
+                raise self._broken(f"only {n}")
+            if n + 1 == self.promised and next(items, _END) is not _END:
+                raise self._broken("more")
+            yield item
+
+    def _broken(self, given: str) -> ValueError:
+        return ValueError(
+            f"a source said that it has {self.samples} samples, which are {self.promised} batches; "
+            f"it gave {given}"
+        )
+
+
+def plan_of(source: Any, where: str) -> tuple[Plan, str]:
+    """The plan of a list, an array or another re-iterable, and how it reads; TypeError for what is none."""
+    wanted = f"{where}: expected a stream, a list, an array or another re-iterable"
+    if isinstance(source, Iterator):
+        raise TypeError(
+            f"{wanted}; got the iterator {describe(source)}, which can be gone through only once. "
+            "Make it a list"
+        )
+    sequence = hasattr(source, "__len__") and hasattr(source, "__getitem__")
+    if isinstance(source, str | bytes) or not (sequence or isinstance(source, Iterable)):
+        stream = f". Its batches are the stream {describe(source)}.stream(batch_size)"
+        hint = stream if hasattr(source, "batch_iterator") else ""
+        raise TypeError(f"{wanted}; got {describe(source)}{hint}")
+    if sequence and not hasattr(source, "keys"):
+        text = describe(source)
+        if isinstance(source, list | tuple) and len(source) <= 4:
+            text = f"[{', '.join(map(describe, source))}]"
+        return Sequenced(source), text
+    return Iterated(source.__iter__, Kind.BORROWED), describe(source)
+
+
+def as_blocks(plan: Plan, where: str) -> Plan:
+    """The plan, or one like it with checked items; TypeError where they are no index blocks."""
+    if plan.kind is Kind.BLOCKS:
+        return plan
+    if isinstance(plan, Sequenced):
+        items = enumerate(plan.items(0, 0, KEYED))
+        return Blocks(tuple([as_block(item, f"{where}: item {k}") for k, item in items]))
+    if isinstance(plan, Iterated):
+        return Checked(plan, where)
+    if len(plan.children()) == 1 and plan.kind is not Kind.OWN:
+        return plan.over(lambda child: as_blocks(child, where))
+    raise TypeError(f"{where}: expected a stream of index blocks; these items are none")

@@ -1,0 +1,167 @@
+"""Where the samples of a plan lie in its blocks: arithmetic on positions, which reads nothing."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate, count, islice
+
+from batchup.core.plan import ENDLESS, Count, record
+
+__all__ = ["Even", "Grid", "Listed", "Repeated", "Sharded", "Sliced"]
+
+
+class Grid(ABC):
+    """Where the samples lie in the blocks of a pass.
+
+    `samples` is their number, `math.inf` where there is no end; all indices are below `bound`, None
+    where nobody knows; `size` is that of all blocks but the last, which may be shorter, None where they
+    are not of one size.
+    """
+
+    samples: int | float
+    bound: int | None
+    size: int | None
+
+    @abstractmethod
+    def before(self, pass_: int, k: int) -> int:
+        """How many samples the first `k` blocks of a pass hold."""
+
+    @abstractmethod
+    def seek(self, pass_: int, offset: int) -> tuple[int, int]:
+        """The position of the block with sample `offset` of a pass, and its place in that block."""
+
+
+@record
+class Even(Grid):
+    """Blocks of one size; the last may be shorter."""
+
+    samples: int | float
+    size: int
+    bound: int | None
+
+    def before(self, pass_: int, k: int) -> int:
+        offset = k * self.size
+        return min(offset, self.samples) if isinstance(self.samples, int) else offset
+
+    def seek(self, pass_: int, offset: int) -> tuple[int, int]:
+        return divmod(offset, self.size)
+
+
+@record
+class Listed(Grid):
+    """Blocks of these sizes."""
+
+    sizes: Sequence[int]
+    bound: int | None
+    size = None
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(accumulate(self.sizes, initial=0))
+
+    @property
+    def samples(self) -> int:  # type: ignore[override]
+        return self._ends[-1]
+
+    def before(self, pass_: int, k: int) -> int:
+        return self._ends[min(k, len(self.sizes))]
+
+    def seek(self, pass_: int, offset: int) -> tuple[int, int]:
+        k = bisect_right(self._ends, offset) - 1
+        return k, offset - self._ends[k]
+
+
+@record
+class _GridOver(Grid):
+    of: Grid
+    size = None
+
+    @property
+    def bound(self) -> int | None:  # type: ignore[override]
+        return self.of.bound
+
+
+@record
+class Repeated(_GridOver):
+    """The blocks of `times` passes of `length` blocks, one after another; of `math.inf`, for ever."""
+
+    length: int
+    times: int | float
+
+    @property
+    def samples(self) -> int | float:  # type: ignore[override]
+        return self.of.samples * self.times if self.of.samples else 0
+
+    def before(self, pass_: int, k: int) -> int:
+        passes, k = divmod(k, self.length)
+        return passes * int(self.of.samples) + self.of.before(self._first(pass_) + passes, k)
+
+    def seek(self, pass_: int, offset: int) -> tuple[int, int]:
+        passes, offset = divmod(offset, int(self.of.samples))
+        k, rest = self.of.seek(self._first(pass_) + passes, offset)
+        return passes * self.length + k, rest
+
+    def _first(self, pass_: int) -> int:
+        return pass_ * (self.times if isinstance(self.times, int) else ENDLESS)
+
+
+@record
+class Sliced(_GridOver):
+    """The blocks from position `first` on, `length` of them."""
+
+    first: int
+    length: int | float
+
+    @property
+    def samples(self) -> int | float:  # type: ignore[override]
+        return self.before(0, self.length) if isinstance(self.length, int) else math.inf
+
+    @property
+    def size(self) -> int | None:  # type: ignore[override]
+        return self.of.size  # cut at an end, the short block is still the last
+
+    def before(self, pass_: int, k: int) -> int:
+        return self.of.before(pass_, self.first + k) - self.of.before(pass_, self.first)
+
+    def seek(self, pass_: int, offset: int) -> tuple[int, int]:
+        k, rest = self.of.seek(pass_, self.of.before(pass_, self.first) + offset)
+        return k - self.first, rest
+
+
+@record
+class Sharded(_GridOver):
+    """A part of each of `length` blocks: of a block of n samples, `part(n)` of them."""
+
+    length: Count
+    part: Callable[[int], int]
+
+    @property
+    def samples(self) -> int | float:  # type: ignore[override]
+        return self.before(0, self.length) if isinstance(self.length, int) else math.inf
+
+    def before(self, pass_: int, k: int) -> int:
+        if self.of.size is None:
+            return sum(islice(self._sizes(pass_), k))
+        blocks, rest = divmod(self.of.before(pass_, k), self.of.size)
+        return blocks * self.part(self.of.size) + self.part(rest)
+
+    def seek(self, pass_: int, offset: int) -> tuple[int, int]:
+        size = self.part(self.of.size or 0)
+        if size:
+            return divmod(offset, size)
+        k = 0
+        for k, n in enumerate(self._sizes(pass_)):
+            if offset < n:
+                return k, offset
+            offset -= n
+        return k + 1, offset
+
+    def _sizes(self, pass_: int) -> Iterator[int]:
+        """The sizes of the parts, one block after another: only needed where they are not all alike."""
+        before = self.of.before
+        for k in range(self.length) if isinstance(self.length, int) else count():
+            yield self.part(before(pass_, k + 1) - before(pass_, k))

@@ -1,0 +1,95 @@
+"""What a checkpoint calls a stream: all that its plan and its steps were built of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from batchup.core.checks import describe, fingerprint
+from batchup.core.computed import Computed
+from batchup.core.plan import Plan, PlanOver
+from batchup.core.randomness import Seed, Stateful
+from batchup.core.work import Copy, Indices, Opened, Work
+
+__all__ = ["identity"]
+
+Path = tuple[int, ...]
+
+
+def identity(plan: Plan, work: Work) -> str:
+    """The plan and the work as text: the same for streams that are built alike, whoever does the work.
+
+    Arrays in plans are indices, and count by what is in them; those in steps are data, and count by
+    shape and dtype, as functions do by their qualified name. Generators and pools don't count, nor does
+    which part a shard is, where a position means the same for all parts.
+    """
+    # Work that a pool has done comes before what follows, as it does without the pool.
+    steps = [*_computed(plan), *((path, _step(step)) for path, step in work.leaves())]
+    parts = [_plan(plan)]
+    for path, step in sorted([s for s in steps if s[1]], key=lambda s: (-len(s[0]), s[0])):
+        parts.append("".join(f"{n}: " for n in path) + step)
+    return " | ".join(parts)
+
+
+def _plan(plan: Plan) -> str:
+    while isinstance(plan, Computed):
+        plan = plan.up
+    children = [_plan(child) for child in plan.children()]
+    own = _values(plan, contents=True)
+    if plan.shards and plan.children() and not plan.same_for_all_ranks:
+        own += [f"parts {plan.shards}"]
+    text = f"{type(plan).__name__.lower()}({', '.join(own)})"
+    if isinstance(plan, PlanOver):
+        return f"{children[0]} | {text}"
+    return f"{text}[{', '.join(children)}]" if children else text
+
+
+def _computed(plan: Plan, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    for n, child in enumerate(plan.children()):
+        yield from _computed(child, path if isinstance(plan, PlanOver) else (*path, n))
+    if isinstance(plan, Computed):
+        for inside, step in plan.work.leaves(path):
+            yield inside, _step(step)
+
+
+def _step(step: Any) -> str:
+    if isinstance(step, Copy | Indices | Opened):  # there or not, the same batches
+        return ""
+    name = type(step).__name__.lower()
+    return f"{name}({', '.join(_values(step, contents=False))})" if is_dataclass(step) else name
+
+
+def _values(thing: Any, contents: bool) -> list[str]:
+    unnamed = getattr(thing, "unnamed", ())
+    values = [getattr(thing, f.name) for f in fields(thing) if f.init and f.name not in unnamed]
+    return [text for value in values if (text := _value(value, contents)) is not None]
+
+
+def _value(value: Any, contents: bool) -> str | None:
+    """A value as text; None where it is a plan, or work, or makes no difference."""
+    if isinstance(value, Plan | Work | Stateful):
+        return "drawn" if isinstance(value, Stateful) else None
+    if isinstance(value, np.ndarray):
+        return f"{describe(value)} {fingerprint(value)}" if contents else describe(value)
+    if isinstance(value, tuple):
+        parts = [_value(part, contents) for part in value]
+        return None if value and None in parts else f"({', '.join(map(str, parts))})"
+    if isinstance(value, Seed):
+        return str(value)
+    if isinstance(value, str | range):
+        return repr(value)
+    if callable(value):
+        return function_name(value)
+    return describe(value)
+
+
+def function_name(fn: Any) -> str:
+    """The qualified name of a function; of an object that is called, that of its class."""
+    inner = getattr(fn, "func", None)
+    if inner is not None and not hasattr(fn, "__qualname__"):
+        return f"partial({function_name(inner)})"
+    named = fn if hasattr(fn, "__qualname__") else type(fn)
+    return f"{getattr(named, '__module__', '')}.{named.__qualname__}"

@@ -1,0 +1,192 @@
+"""Going through a stream: its batches one after another, and checkpoints in between."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+
+from batchup.core.checks import describe, whole_number
+from batchup.core.identity import identity
+from batchup.core.journal import Journal
+from batchup.core.notes import note, was_noted, where
+from batchup.core.plan import Again, Draws, Plan
+from batchup.core.randomness import KEYED
+from batchup.core.work import Work
+
+__all__ = ["StreamIterator"]
+
+_LONG = 500  # characters; of a longer name the checkpoint keeps the beginning and a hash
+_VERSION = 2
+
+
+class StreamIterator(Iterator[Any]):
+    """The items of a stream, one after another, with the checkpoints of torchdata and PyTorch.
+
+    `state_dict()` says where it is, as of the last item received: a dict that `json` can write.
+    `load_state_dict(state)` goes on from there, in this process or another. After an exception, a Ctrl-C
+    among them, the iterator is over: `next` raises RuntimeError, and `state_dict()` is still that of the
+    last item received.
+
+    >>> from batchup import ops
+    >>> batches = ops.indices(10**6) | ops.shuffle(7) | ops.chunk(3)
+    >>> it = iter(batches)
+    >>> first, state = next(it), it.state_dict()
+    >>> state["position"]
+    1
+    >>> other = iter(batches)
+    >>> other.load_state_dict(state)
+    >>> bool((next(other) == next(it)).all())
+    True
+    """
+
+    def __init__(self, plan: Plan, work: Work, text: str, k: int = 0):
+        self._plan = plan
+        self._work = work
+        self._text = text
+        alone = len(work.steps) == 1 and not work.random
+        self._single = work.steps[0] if alone else None
+        # Of one step alone, as mostly, its own method: a call less for every batch.
+        self._run = self._single.run if self._single is not None else work.run
+        self._journal: Journal | None = None
+        self._name: str | None = None
+        if plan.again is Again.DRAWN:
+            self._journal = Journal(plan, lambda: self._position)
+        self._start(k)
+
+    def _start(self, k: int) -> None:
+        draws: Draws = KEYED if self._journal is None else self._journal
+        self._position = k
+        # The plan starts now, not at the first `next`: a parallel plan fills its buffer meanwhile.
+        self._items = self._plan.start(0, k, draws)
+        self._next = self._items.__next__
+
+    def __iter__(self) -> StreamIterator:
+        return self
+
+    def __next__(self) -> Any:
+        item: Any = _NOT_PLANNED
+        try:
+            item = self._next()
+            batch = self._run(item)
+        except BaseException as error:
+            if item is _NOT_PLANNED and (type(error) is StopIteration or self._next == self._over):
+                raise
+            self._failed(error, item)
+        self._position += 1
+        return batch
+
+    def _failed(self, error: BaseException, item: Any) -> NoReturn:
+        self._next = self._over
+        if isinstance(error, Exception) and item is _NOT_PLANNED:
+            if not was_noted(error):  # by a pool
+                note(error, lambda: f"while item {self._position} of {self._text} was planned")
+        elif isinstance(error, Exception):
+            if self._single is not None:
+                note(error, lambda: f"in the stage {self._single}")
+            note(error, lambda: where(self._text, self._plan.again, self._position, item))
+        self._stop()
+        try:
+            if isinstance(error, StopIteration):
+                # It would end the loop around us, silently.
+                raise RuntimeError("a function of the stream raised StopIteration") from error
+            raise error
+        finally:
+            del error  # else it would keep itself, by its traceback
+
+    def _over(self) -> NoReturn:
+        raise RuntimeError(
+            f"this iterator came to its end by an exception, at item {self._position} of {self._text}. "
+            "To go on, load its state_dict() into a fresh iterator of the stream"
+        )
+
+    def close(self) -> None:
+        """End the iteration, and whatever is under way for it."""
+        self._stop()
+        self._next = self._items.__next__
+
+    def _stop(self) -> None:
+        close = getattr(self._items, "close", None)
+        self._items = iter(())  # nothing must keep the old one alive
+        if close is not None:
+            close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the iteration is, as of the last item received.
+
+        For a pure stream less than 1 KB: the stream's name and the position. For one that draws from
+        generators also their states, and what of their draws is not used up. Raises TypeError for a
+        stream over somebody's iterator.
+        """
+        self._check_it_can_go_on()
+        state = {"version": _VERSION, "stream": self._identity(), "position": self._position}
+        if self._journal is not None:
+            state |= _encoded(self._journal.state())
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint: the next item is the one after the last received then.
+
+        Reads no data. Generators are put back as they were. Raises ValueError for the checkpoint of
+        another stream, TypeError for what is no checkpoint and for a stream over somebody's iterator.
+        """
+        self._check_it_can_go_on()
+        if not isinstance(state, dict) or state.get("version") != _VERSION:
+            raise TypeError(
+                f"load_state_dict: expected a dict that state_dict() gave; got {describe(state)}"
+            )
+        if state.get("stream") != self._identity():
+            raise ValueError(
+                f"load_state_dict of {self._text}: expected a checkpoint of this stream, made of\n"
+                f"  {self._identity()}\ngot one of a stream made of\n  {state.get('stream')}"
+            )
+        position = whole_number(state.get("position"), "load_state_dict: position")
+        if self._journal is not None:
+            for key in ("generators", "draws"):
+                if not isinstance(state.get(key), list):
+                    raise TypeError(f"load_state_dict: expected a list under {key!r}; there is none")
+            journal = Journal(self._plan, lambda: self._position)
+            journal.load(_decoded(state["generators"]), _decoded(state["draws"]))
+            self._journal = journal
+        self.close()
+        self._start(position)
+
+    def _check_it_can_go_on(self) -> None:
+        if self._plan.again > Again.DRAWN:
+            raise TypeError(
+                f"{self._text} comes from somebody's iterator, which can't start just anywhere, so "
+                "there are no checkpoints of it"
+            )
+
+    def _identity(self) -> str:
+        if self._name is None:
+            name = identity(self._plan, self._work)
+            if len(name) > _LONG:
+                name = f"{name[:_LONG]}... (SHA-256 {hashlib.sha256(name.encode()).hexdigest()})"
+            self._name = name
+        return self._name
+
+
+_NOT_PLANNED = object()
+
+
+def _encoded(value: Any) -> Any:
+    """`value` as `json` can write it: the arrays as text."""
+    if isinstance(value, dict):
+        return {key: _encoded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encoded(part) for part in value]
+    if isinstance(value, np.ndarray):
+        return {"dtype": value.dtype.str, "base64": base64.b64encode(value.tobytes()).decode()}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"dtype", "base64"}:
+            return np.frombuffer(base64.b64decode(value["base64"]), value["dtype"]).copy()
+        return {key: _decoded(part) for key, part in value.items()}
+    return [_decoded(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,47 @@
+"""Notes on users' exceptions: which stage, which item, which samples."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from batchup.core.checks import LazyBlock, describe
+from batchup.core.plan import Again
+
+__all__ = ["note", "was_noted", "where"]
+
+
+def note(error: BaseException, text: Callable[[], str]) -> None:
+    """Add a note to a user's exception, which must arrive as it was raised whatever it is."""
+    with contextlib.suppress(Exception):
+        error.add_note(text())
+
+
+def was_noted(error: BaseException) -> bool:
+    """Whether a note says at which item it was."""
+    return any(str(text).startswith("at item ") for text in getattr(error, "__notes__", ()))
+
+
+def where(stream: str, again: Again, position: int, item: Any) -> str:
+    """The note that says at which item of a stream something happened, and how to have it again."""
+    text = f"at item {position} of {stream}, made of {glance(item)}"
+    if again is Again.KEYED:
+        return f"{text}; stream[{position}] makes it again"
+    if again is Again.DRAWN:
+        return f"{text}; to make it again, load this iterator's state_dict() into a fresh one"
+    return text
+
+
+def glance(item: Any) -> str:
+    """The first few sample indices of what a plan gave for a batch."""
+    while hasattr(item, "planned"):  # without its place, or the batch that was made of it
+        item = item.planned
+    if isinstance(item, range | LazyBlock) or (isinstance(item, np.ndarray) and item.ndim == 1):
+        head = ", ".join(str(index) for index in item[:5])
+        return f"samples [{head}{', ...' if len(item) > 5 else ''}]"
+    if isinstance(item, tuple):
+        return f"({', '.join(map(glance, item))})"
+    return describe(item)

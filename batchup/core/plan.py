@@ -1,0 +1,235 @@
+"""What a plan is: the cheap half of a stream, which says what each item is made of.
+
+A plan counts in *passes*. Pass 0 is what you get by iterating; `repeat` asks for the further ones, and
+a shuffle gives each of them an order of its own. What a plan does not say of itself makes it slower,
+never wrong.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, IntEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform
+
+if TYPE_CHECKING:
+    from batchup.core.grid import Grid
+
+__all__ = [
+    "ENDLESS",
+    "Again",
+    "Count",
+    "Draw",
+    "Draws",
+    "EndlessSource",
+    "Itemwise",
+    "JointPlan",
+    "Kind",
+    "Plan",
+    "PlanOver",
+    "record",
+    "rng_of",
+    "walk",
+]
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def record(cls: type[T]) -> type[T]:
+    """A frozen dataclass, compared by identity: plans and work hold arrays, which have no `==`."""
+    return dataclass(frozen=True, eq=False, repr=False)(cls)
+
+
+# How many: an int, math.inf, or None where nobody knows.
+Count = int | float | None
+
+# The distance between the numbers of two passes of a plan without end: it never gets that far.
+ENDLESS = 2**64
+
+
+class Again(IntEnum):
+    """How the items of a plan can be had again; of a plan over several, as of the worst of them."""
+
+    KEYED = 0  # every time the same, from any position: a function of seeds and positions
+    DRAWN = 1  # drawn from a generator: anew each time, but a checkpoint goes on with them
+    NOT_RESUMABLE = 2  # what somebody's iterator gives, from the start each time
+    SINGLE_PASS = 3  # of an iterator that is there only once
+
+
+class Kind(Enum):
+    """What the items of a plan are, and whose."""
+
+    BLOCKS = "index blocks, which may be views of others"
+    BORROWED = "somebody else's: copied before anybody may write into them"
+    OWN = "whoever gets them owns them"
+
+
+class Draw(Protocol):
+    """What one plan draws in one pass, from a seed or a generator."""
+
+    def permutation(self, number: int, block: Any) -> Any:
+        """The indices of a block, an intp array, permuted: draw `number` of the pass."""
+
+    def uniforms(self, number: int, size: int) -> Iterator[Any]:
+        """Endless float64 arrays of `size` uniform numbers: the draws from `number` on."""
+
+
+class Draws(Protocol):
+    """Where plans get what they draw: `begin`, when `items` is called."""
+
+    def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
+        """What `plan` draws from its `rng` in this pass, from draw `number` on."""
+
+    def of(self, member: int) -> Draws:
+        """The draws of child number `member` of a plan over several."""
+
+
+class Plan(ABC):
+    """The items of one pass, and of those after it. Subclasses are frozen records, hence picklable.
+
+    One that draws has a field `rng`, its seed or generator.
+    """
+
+    # Whether it asks for items before it is asked for them, as a pool does.
+    ahead: ClassVar[bool] = False
+    # Whether item k is made of the same items below it, whichever part of its blocks a shard takes.
+    same_for_all_ranks: ClassVar[bool] = False
+
+    @property
+    def length(self) -> Count:
+        """How many items a pass has; of a number, no more is ever asked for."""
+        return None
+
+    @property
+    def grid(self) -> Grid | None:
+        """Where the samples lie in the items, which are index blocks then."""
+        return None
+
+    @property
+    def samples(self) -> Count:
+        """How many samples a pass has in all."""
+        return None if self.grid is None else self.grid.samples
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.BORROWED
+
+    @property
+    def again(self) -> Again:
+        each = [plan.again for plan in self.children()]
+        if rng := rng_of(self):
+            each.append(rng.again)
+        return max(each, default=Again.NOT_RESUMABLE)
+
+    @property
+    def shards(self) -> tuple[tuple[int, int], ...]:
+        """Which parts of blocks there are in it, as (index, count)."""
+        return tuple(part for plan in self.children() for part in plan.shards)
+
+    @property
+    def notes(self) -> bool:
+        """Whether it notes numbers of its own among its draws."""
+        return False
+
+    @abstractmethod
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        """The items of pass `pass_` from position `k` on.
+
+        Where `k` is above 0, those before it were received, and what they needed was drawn. So a plan
+        over others starts those at what item `k` still needs, and draws nothing before it is asked for
+        it. What it draws from, and what it is over, is begun in this call, not at the first `next`.
+        """
+
+    def start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        """The items from position `k` on, and none beyond the length: what calls `items`.
+
+        To find the end by asking for one more could draw from a generator, which going on from a
+        checkpoint at the end would not.
+        """
+        length = self.length
+        if not isinstance(length, int):
+            return self.items(pass_, k, draws)
+        if k >= length:
+            return iter(())
+        items = self.items(pass_, k, draws)
+        exact = self.again is Again.KEYED or length - k > sys.maxsize
+        return items if exact else islice(items, length - k)
+
+    def children(self) -> tuple[Plan, ...]:
+        """The plans that this one is over."""
+        return ()
+
+    def over(self, f: Callable[[Plan], Plan]) -> Plan:
+        """The same plan over `f` of each child: how all plans are rewritten."""
+        return self
+
+
+@record
+class PlanOver(Plan):
+    """A plan over one other, `up`. It says for itself how long it is, and what its items are."""
+
+    up: Plan
+
+    def children(self) -> tuple[Plan, ...]:
+        return (self.up,)
+
+    def over(self, f: Callable[[Plan], Plan]) -> Self:
+        up = f(self.up)
+        return self if up is self.up else replace(self, up=up)
+
+
+@record
+class Itemwise(PlanOver):
+    """A plan with one item for each of those of `up`, made of that alone."""
+
+    same_for_all_ranks: ClassVar[bool] = True
+
+    @property
+    def length(self) -> Count:
+        return self.up.length
+
+
+@record
+class EndlessSource(Plan):
+    """A source without end, of blocks of whatever size `chunk`, right behind it, asks for."""
+
+    size: int
+    cut: bool
+
+    @property
+    def length(self) -> float:
+        return math.inf
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.BLOCKS
+
+
+@record
+class JointPlan(Plan):
+    """A plan over several: `plan.start(pass_, k, draws.of(n))` starts number n."""
+
+    plans: tuple[Plan, ...]
+
+    def children(self) -> tuple[Plan, ...]:
+        return self.plans
+
+    def over(self, f: Callable[[Plan], Plan]) -> Self:
+        plans = tuple([f(plan) for plan in self.plans])
+        same = all(a is b for a, b in zip(plans, self.plans, strict=True))
+        return self if same else replace(self, plans=plans)
+
+
+def rng_of(plan: Plan) -> Any:
+    """The seed or generator that a plan draws from; None for none."""
+    return getattr(plan, "rng", None)
+
+
+def walk(plan: Plan, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+    """The items of a pass from position `k` on, of which those before it are made and dropped."""
+    return islice(plan.start(pass_, 0, draws), k, None)

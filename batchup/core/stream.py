@@ -1,0 +1,242 @@
+"""Stream, Stage and `|`: a stream is a plan and the work it owes."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from batchup.core.checks import describe, describe_callable
+from batchup.core.computed import Computed, ahead_of_others, here, of_member, under
+from batchup.core.given import Iterated, as_blocks, plan_of
+from batchup.core.iteration import StreamIterator
+from batchup.core.plan import Again, Count, Kind, Plan, record
+from batchup.core.work import RandomStep, Step, Work, first_steps
+
+__all__ = ["Stage", "Stream", "as_stream", "members_of", "stream_of_call"]
+
+
+@record
+class Stream:
+    """A re-iterable stream of items: a `plan`, cheap, and the `steps` of work that each item owes.
+
+    Streams are made by sources (`indices`, `sample`, `zip`, `choose`) or by giving a list, an array
+    or any re-iterable to a stage; `stream | stage` makes the next.
+
+    >>> from batchup import ops
+    >>> batches = ops.indices(10) | ops.chunk(4) | ops.gather(np.arange(10) * 10)
+    >>> batches
+    indices(10) | chunk(4) | gather(<10 int64>)
+    >>> len(batches), batches.num_samples
+    (3, 10)
+    >>> batches[2]
+    (array([80, 90]),)
+    """
+
+    plan: Plan
+    steps: tuple[Step | RandomStep, ...] = ()
+    text: str = "stream"
+
+    # `ndarray | x` asks x, and does not broadcast.
+    __array_ufunc__ = None
+
+    def __post_init__(self) -> None:
+        if ahead_of_others(self.plan):
+            raise TypeError(
+                f"{self!r}: expected no pool before this stage where a stream draws from a generator: it would "
+                "take draws ahead that others are due. Put the pool last, as in zip(a, b) | "
+                "parallel(pool) or pool.parallel_data_source(CompositeDataSource(...)); or give seeds"
+            )
+
+    @property
+    def num_samples(self) -> Count:
+        """How many samples the items hold in all: an int, `np.inf`, or None where nobody knows."""
+        return self.plan.samples
+
+    @property
+    def pure(self) -> bool:
+        """Whether every iteration gives the same items: no draws from a stateful generator."""
+        return self.plan.again is Again.KEYED
+
+    @property
+    def work(self) -> Work:
+        """What is owed for each item of the plan; at the least, that it belongs to the caller."""
+        return Work(self.steps or first_steps(self.plan.kind, whole=True))
+
+    def with_step(self, step: Step | RandomStep) -> Stream:
+        """This stream with one more step of work for each item."""
+        reads = getattr(step, "only_reads", False)
+        before = self.steps if self.steps or reads else first_steps(self.plan.kind)
+        return replace(self, steps=(*before, step))
+
+    def with_plan(self, f: Callable[[Plan], Plan]) -> Stream:
+        """This stream with `f(plan)` for its plan: another choice of the items, whoever makes them."""
+        return replace(self, plan=under(self.plan, f))
+
+    def index_plan(self, where: str) -> Plan:
+        """The plan, checked to be of index blocks; TypeError that names the stage where it isn't."""
+        if self.steps:
+            hint = (
+                ", whose work a pool has done. Put parallel last"
+                if isinstance(self.plan, Computed)
+                else ""
+            )
+            raise TypeError(
+                f"{where}: expected a stream of index blocks, before any gather, map, zip or choose; "
+                f"got {self!r}{hint}"
+            )
+        return as_blocks(self.plan, where)
+
+    def __iter__(self) -> StreamIterator:
+        return StreamIterator(self.plan, self.work, self.text)
+
+    def __len__(self) -> int:
+        length = self.plan.length
+        if isinstance(length, int):
+            return length
+        kind = "is endless" if length is not None else "has no length that is known beforehand"
+        raise TypeError(f"{self!r} {kind}; take(k) makes it one of k items at most")
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, k: int) -> Any:
+        """Item `k`, made alone, here; from the end where `k` is negative and the length known.
+
+        Raises IndexError where there is none, TypeError for a stream that draws from a generator, whose
+        item k would be another one each time.
+        """
+        try:
+            position = operator.index(k)
+        except TypeError:
+            raise TypeError(
+                f"stream[k]: expected an int; got {describe(k)}. "
+                "For several items write stream | skip(start) | take(count)"
+            ) from None
+        if self.plan.again in (Again.DRAWN, Again.SINGLE_PASS):
+            why = (
+                "draws from a generator: give a seed"
+                if self.plan.again is Again.DRAWN
+                else "goes through somebody's iterator: make it a list"
+            )
+            raise TypeError(f"stream[k]: expected a stream that gives the same again; {self!r} {why}")
+        if position < 0:
+            position += len(self)
+        if position >= 0:
+            for item in islice(StreamIterator(here(self.plan), self.work, self.text, position), 1):
+                return item
+        length = f"; it has {self.plan.length}" if isinstance(self.plan.length, int) else ""
+        raise IndexError(f"there is no item {k} in {self!r}{length}")
+
+    def __or__(self, stage: Any) -> Stream:
+        if isinstance(stage, Stage):
+            return stage(self)
+        raise TypeError(f"{self!r} | ...: expected a stage; got {_no_stage(stage)}")
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class Stage:
+    """A pure function from stream to stream: `stream | stage`, or `stage(stream)`.
+
+    `function(stream, *args)` returns the new stream; `text` is how the stage reads in a repr. A
+    list, an array or any other re-iterable will do for a stream. `stage | stage` is a stage.
+
+    >>> from batchup import ops
+    >>> halves = ops.chunk(2) | ops.take(1)
+    >>> halves
+    chunk(2) | take(1)
+    >>> list([np.arange(7)] | halves)
+    [array([0, 1])]
+
+    A stage of your own is most often a composition; `Stage` gives it a name:
+
+    >>> def windowed(stream, size, seed):
+    ...     return stream | ops.chunk(size) | ops.shuffle(seed)
+    >>> ops.indices(6) | ops.Stage(windowed, 3, 7)
+    indices(6) | windowed(3, 7)
+    """
+
+    __slots__ = ("args", "function", "text")
+    __array_ufunc__ = None
+
+    def __init__(self, function: Callable[..., Stream], *args: Any, text: str | None = None):
+        if not callable(function):
+            raise TypeError(f"Stage: expected a function; got {describe(function)}")
+        self.function = function
+        self.args = args
+        self.text = text or f"{describe_callable(function)}({', '.join(map(_argument, args))})"
+
+    def __call__(self, source: Any) -> Stream:
+        stream = as_stream(source, self.text)
+        result = self.function(stream, *self.args)
+        if not isinstance(result, Stream):
+            raise TypeError(
+                f"{self.text}: expected a function from stream to stream; it returned "
+                f"{describe(result)}. To apply a function to every item write map(function)"
+            )
+        return replace(result, text=f"{stream.text} | {self.text}")
+
+    def __ror__(self, source: Any) -> Stream:
+        return self(source)
+
+    def __or__(self, after: Any) -> Stage:
+        if isinstance(after, Stage):
+            return Stage(_both, self, after, text=f"{self.text} | {after.text}")
+        raise TypeError(f"{self!r} | ...: expected a stage; got {_no_stage(after)}")
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _both(stream: Stream, first: Stage, second: Stage) -> Stream:
+    return second(first(stream))
+
+
+def _argument(value: Any) -> str:
+    return describe(value) if isinstance(value, np.ndarray) else repr(value)
+
+
+def _no_stage(value: Any) -> str:
+    """What was given for a stage, and what to write instead."""
+    if getattr(value, "__module__", "").startswith("batchup.ops"):
+        return f"the function {value.__name__}: call it, as in {value.__name__}(...)"
+    return f"{describe_callable(value)}. To apply a function to every item write map(function)"
+
+
+def as_stream(source: Any, where: str) -> Stream:
+    """`source` as a stream: as it is, or the items of any re-iterable, in order."""
+    if isinstance(source, Stream):
+        return source
+    plan, text = plan_of(source, where)
+    return Stream(plan, text=text)
+
+
+def stream_of_call(
+    make: Callable[[], Iterator[Any]],
+    text: str,
+    *,
+    kind: Kind = Kind.OWN,
+    once: bool = False,
+    samples: Count = None,
+) -> Stream:
+    """The items of the iterator that `make()` returns, called anew for every pass."""
+    return Stream(Iterated(make, kind, once, samples), text=text)
+
+
+def members_of(streams: tuple[Any, ...], where: str) -> tuple[tuple[Plan, ...], tuple[Work, ...], str]:
+    """The plans, the works and the names of several streams that a stage joins."""
+    if not streams:
+        raise ValueError(f"{where}: expected one stream at least; got none")
+    members = [as_stream(stream, f"{where}: stream {n}") for n, stream in enumerate(streams)]
+    works = [Work(m.steps or first_steps(m.plan.kind)) for m in members]
+    return (
+        tuple([of_member(member.plan, n) for n, member in enumerate(members)]),
+        tuple([work.of_member(n) for n, work in enumerate(works)]),
+        ", ".join(member.text for member in members),
+    )

@@ -1,0 +1,213 @@
+"""What a stream owes for each item of its plan: steps of work, one after another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from batchup.core.checks import LazyBlock, block_array
+from batchup.core.notes import note
+from batchup.core.plan import Kind, record
+
+__all__ = [
+    "Copy",
+    "Indices",
+    "Made",
+    "Opened",
+    "Placed",
+    "RandomStep",
+    "Step",
+    "Work",
+    "first_steps",
+    "mapped",
+]
+
+
+@runtime_checkable
+class Step(Protocol):
+    """One piece of work: a picklable value that makes an item of an item; `str` names its stage.
+
+    What has further work inside of it also has `parts()`, those `Work`s, and `over(f)`, the same step
+    over `f` of each.
+    """
+
+    def run(self, item: Any) -> Any: ...
+
+
+class RandomStep(Protocol):
+    """A step with a generator of its own for each item; there, `run` is given its `Placed` too."""
+
+    random: ClassVar[bool] = True
+
+    def run(self, item: Any, placed: Placed) -> Any: ...
+
+    def of_member(self, member: int) -> Self:
+        """This step as that of a member of several streams: with numbers of its own."""
+
+
+class Placed(NamedTuple):
+    """An item of a plan with its place, for steps that draw random numbers."""
+
+    place: tuple[int, int]  # the pass, and the position in it
+    planned: Any
+    indexed: bool  # whether it is made of index blocks
+
+    def key(self) -> bytes:
+        """128 bits of the place, and of the samples that are in the item: their indices, in their order."""
+        digest = hashlib.sha1(repr(self.place).encode(), usedforsecurity=False)
+        if self.indexed:
+            _feed(digest.update, self.planned)
+        return digest.digest()[:16]
+
+
+def _feed(update: Callable[[Any], None], item: Any) -> None:
+    while isinstance(item, Placed | Made):
+        item = item.planned
+    if isinstance(item, range | LazyBlock):
+        item = block_array(item)
+    if isinstance(item, np.ndarray):
+        if item.ndim == 1 and item.dtype.kind in "iu":
+            update(b"%d:" % len(item))
+            update(np.ascontiguousarray(item, dtype="<i8"))
+    elif isinstance(item, tuple):
+        update(b"(%d:" % len(item))
+        for part in item:
+            _feed(update, part)
+    elif isinstance(item, int):
+        update(b"%d;" % item)
+
+
+class Made(NamedTuple):
+    """A batch that was made already, and what the plan gave for it."""
+
+    planned: Any
+    batch: Any
+
+
+def _place_of(item: Any) -> Any:
+    while type(item) is Made:
+        item = item.planned
+    return item
+
+
+def _run_placed(step: Any, item: Any, placed: Placed) -> Any:
+    return step.run(item, placed) if getattr(step, "random", False) else step.run(item)
+
+
+@record
+class Work:
+    """What is owed for each item of a plan: the steps, one after another. Runs anywhere."""
+
+    steps: tuple[Any, ...] = ()
+
+    @cached_property
+    def random(self) -> bool:
+        """Whether any of the steps draws, and needs to know the place of the item."""
+        return any(getattr(step, "random", False) for step in self.steps)
+
+    def run(self, item: Any) -> Any:
+        """The batch. An exception leaves with a note that names the stage it came from."""
+        step: Any = None
+        try:
+            placed = _place_of(item) if self.random else None
+            if type(item) is Placed:
+                item = item.planned
+            for step in self.steps:
+                item = step.run(item) if placed is None else _run_placed(step, item, placed)
+        except Exception as error:
+            note(error, partial(str.format, "in the stage {}", step))
+            raise
+        return item
+
+    def over(self, f: Callable[[Work], Work]) -> Work:
+        """This work over `f` of each work inside of its steps."""
+        steps = tuple([step.over(f) if hasattr(step, "over") else step for step in self.steps])
+        return self if _same(steps, self.steps) else Work(steps)
+
+    def of_member(self, member: int) -> Work:
+        """This work as that of one of several streams that are joined, whose random maps differ."""
+        inside = self.over(lambda work: work.of_member(member))
+        steps = tuple(
+            [
+                step.of_member(member) if getattr(step, "random", False) else step
+                for step in inside.steps
+            ]
+        )
+        return inside if _same(steps, inside.steps) else Work(steps)
+
+    def leaves(self, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Every step, those inside of others first, with the numbers of the members that it is of."""
+        for step in self.steps:
+            parts: tuple[Work, ...] = step.parts() if hasattr(step, "parts") else ()
+            for n, part in enumerate(parts):
+                yield from part.leaves((*path, n))
+            yield path, step
+
+
+def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    return all(a is b for a, b in zip(some, others, strict=True))
+
+
+def mapped(item: Any, f: Callable[[Any], Any], kinds: tuple[type, ...] = (tuple, list, dict)) -> Any:
+    """`f` of each part of an item, also inside of nested tuples, lists and dicts: the one walk over them."""
+    if isinstance(item, dict) and dict in kinds:
+        return {key: mapped(part, f, kinds) for key, part in item.items()}
+    if isinstance(item, tuple | list) and isinstance(item, kinds):
+        parts = [mapped(part, f, kinds) for part in item]
+        if isinstance(item, list):
+            return parts
+        return type(item)(*parts) if hasattr(item, "_fields") else tuple(parts)
+    return f(item)
+
+
+# --- the first step of a stream: what makes an item of its plan the caller's
+
+
+@record
+class Copy:
+    """Copies the arrays of a borrowed item, also those in tuples, lists and dicts."""
+
+    def run(self, item: Any) -> Any:
+        return mapped(item, _copied)
+
+    def __str__(self) -> str:
+        return "copy"
+
+
+def _copied(part: Any) -> Any:
+    if isinstance(part, LazyBlock):
+        return part[:]
+    return part.copy() if isinstance(part, np.ndarray) else part
+
+
+@record
+class Indices:
+    """Makes an index block an array that is the caller's: what users' functions get."""
+
+    def run(self, item: Any) -> Any:
+        return np.array(block_array(item))
+
+    def __str__(self) -> str:
+        return "indices"
+
+
+@record
+class Opened:
+    """Takes the batch out of a `Made`."""
+
+    def run(self, item: Made) -> Any:
+        return item.batch
+
+    def __str__(self) -> str:
+        return "made"
+
+
+def first_steps(kind: Kind, whole: bool = False) -> tuple[Step, ...]:
+    """What makes the items of a plan the caller's; with `whole`, ranges stay ranges."""
+    if kind is Kind.OWN:
+        return ()
+    return (Indices(),) if kind is Kind.BLOCKS and not whole else (Copy(),)

@@ -12,19 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "Block",
-    "LazyBlock",
-    "PlainBlock",
-    "as_block",
-    "as_labels",
-    "block_array",
-    "describe",
-    "describe_callable",
-    "fingerprint",
-    "whole_number",
-]
-
 
 class LazyBlock(ABC):
     """An index block of which only slices are written out, each when it is asked for."""

@@ -6,25 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from batchup.core.plan import Again, Draws, Itemwise, Kind, Plan, record
+from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, record
 from batchup.core.work import Made, Work
-
-__all__ = ["Computed", "ahead_of_others", "bare", "here", "of_member", "under"]
 
 
 @record
-class Computed(Itemwise):
+class Computed(SameSamples):
     """Items that were made here: of a plan and the work, each a `Made`."""
 
     work: Work
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.OWN
-
-    @property
-    def samples(self) -> Any:
-        return self.up.samples
+    kind = Kind.OWN
 
     def with_work(self, work: Work) -> Computed:
         return replace(self, work=work)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
-from typing import Any, ClassVar
+from typing import Any
 
 from batchup.core.checks import Block, PlainBlock, as_block, describe
 from batchup.core.grid import Grid, Listed
-from batchup.core.plan import Again, Count, Draws, Itemwise, Kind, Plan, PlanOver, record
+from batchup.core.plan import Again, Count, Draws, Kind, Plan, SameSamples, record
 from batchup.core.randomness import KEYED
-
-__all__ = ["Blocks", "Counted", "Iterated", "Sequenced", "as_blocks", "plan_of"]
 
 
 @record
@@ -20,6 +18,8 @@ class Blocks(Plan):
     """Index blocks that are there: of `indices`, or from a user's list."""
 
     given: tuple[PlainBlock, ...]
+    kind = Kind.BLOCKS
+    again = Again.KEYED
 
     @property
     def length(self) -> int:
@@ -30,14 +30,6 @@ class Blocks(Plan):
         tops = (b[-1] if isinstance(b, range) else int(b.max()) for b in self.given if len(b))
         return Listed(tuple(map(len, self.given)), max(tops, default=-1) + 1)
 
-    @property
-    def kind(self) -> Kind:
-        return Kind.BLOCKS
-
-    @property
-    def again(self) -> Again:
-        return Again.KEYED
-
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PlainBlock]:
         return iter(self.given[k:])
 
@@ -47,14 +39,11 @@ class Sequenced(Plan):
     """The items of anything with a length that takes an int."""
 
     source: Any
+    again = Again.KEYED
 
     @property
     def length(self) -> int:
         return len(self.source)
-
-    @property
-    def again(self) -> Again:
-        return Again.KEYED
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         return (self.source[n] for n in range(k, len(self.source)))
@@ -90,18 +79,11 @@ class Iterated(Plan):
 
 
 @record
-class Checked(Itemwise):
+class Checked(SameSamples):
     """Items that can't be looked at beforehand, each checked as it comes to be an index block."""
 
     where: str
-
-    @property
-    def samples(self) -> Count:
-        return self.up.samples
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.BLOCKS
+    kind = Kind.BLOCKS
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         items = zip(count(k), self.up.start(pass_, k, draws), strict=False)
@@ -112,23 +94,14 @@ _END = object()
 
 
 @record
-class Counted(PlanOver):
+class Counted(SameSamples):
     """A plan whose length somebody else has vouched for; ValueError where it turns out wrong."""
 
     promised: int
-    same_for_all_ranks: ClassVar[bool] = True
 
     @property
     def length(self) -> int:
         return self.promised
-
-    @property
-    def samples(self) -> Count:
-        return self.up.samples
-
-    @property
-    def kind(self) -> Kind:
-        return self.up.kind
 
     def start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         items = self.up.start(pass_, k, draws)

@@ -11,8 +11,6 @@ from itertools import accumulate, count, islice
 
 from batchup.core.plan import ENDLESS, Count, record
 
-__all__ = ["Even", "Grid", "Listed", "Repeated", "Sharded", "Sliced"]
-
 
 class Grid(ABC):
     """Where the samples lie in the blocks of a pass.

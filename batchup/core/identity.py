@@ -14,8 +14,6 @@ from batchup.core.plan import Plan, PlanOver
 from batchup.core.randomness import Seed, Stateful
 from batchup.core.work import Copy, Indices, Opened, Work
 
-__all__ = ["identity"]
-
 Path = tuple[int, ...]
 
 

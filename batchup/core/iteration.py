@@ -17,8 +17,6 @@ from batchup.core.plan import Again, Draws, Plan
 from batchup.core.randomness import KEYED
 from batchup.core.work import Work
 
-__all__ = ["StreamIterator"]
-
 _LONG = 500  # characters; of a longer name the checkpoint keeps the beginning and a hash
 _VERSION = 2
 
@@ -58,7 +56,7 @@ class StreamIterator(Iterator[Any]):
         self._start(k)
 
     def _start(self, k: int) -> None:
-        draws: Draws = KEYED if self._journal is None else self._journal
+        draws: Draws = KEYED if self._journal is None else self._journal.draws
         self._position = k
         # The plan starts now, not at the first `next`: a parallel plan fills its buffer meanwhile.
         self._items = self._plan.start(0, k, draws)

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from batchup.core.plan import record
 from batchup.core.work import Work
 
-__all__ = ["Choice", "Pick"]
-
 
 class Choice(NamedTuple):
     """An item of a plan over several: the number of the one that it is from, and what that gave."""

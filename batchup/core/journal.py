@@ -16,11 +16,9 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-import numpy as np
-
 from batchup.core.checks import Block
 from batchup.core.computed import Computed, bare
-from batchup.core.plan import Again, Draw, Draws, Plan, PlanOver, record, rng_of
+from batchup.core.plan import Again, Draw, Plan, PlanOver, record, rng_of
 from batchup.core.randomness import (
     bits_of,
     copy_with_state,
@@ -30,8 +28,6 @@ from batchup.core.randomness import (
     uniform_method,
     unordered,
 )
-
-__all__ = ["Journal"]
 
 _LARGE = 256  # numbers; by value they are as large as the state of a generator
 _MANY = 32  # draws kept before it is looked which of them are used up
@@ -90,27 +86,11 @@ class _JournalDraw:
         for n in count(number):
             yield self.site.draw((self.pass_, n), size, method, size, self.journal)
 
-    def note(self, number: int, value: int) -> None:
-        """Keep a number of the plan's own as if it were drawn."""
-        self.site.kept[self.pass_, number] = np.array([value])
-
-    def noted(self, most: int) -> tuple[int, int]:
-        """The last of these that is at most `most`, with its number; (0, 0) where there is none."""
-        found = [
-            (number, int(value[0]))
-            for (pass_, number), value in self.site.kept.items()
-            if pass_ == self.pass_ and value[0] <= most
-        ]
-        number, value = max(found, default=(0, 0))
-        if self.journal.asking:
-            self.site.first = (self.pass_, number)
-        return number, value
-
 
 class Journal:
     """The draws of one iteration over a plan that draws from generators.
 
-    `position` says how many items the caller has received. It is itself the `Draws` of the plan.
+    `position` says how many items the caller has received; `draws` are those of the plan.
     """
 
     def __init__(self, plan: Plan, position: Callable[[], int]):
@@ -119,8 +99,9 @@ class Journal:
         self._sites: list[_Site] = []
         self._of_plan: dict[tuple[Any, int], _Site] = {}
         self.asking = False
+        self.draws = _At(self, ())
         for path, drawing in _drawing(plan):
-            site = _Site(None if drawing.notes else rng_of(drawing).source())
+            site = _Site(rng_of(drawing).source())
             self._of_plan[path, id(drawing)] = site
             self._sites.append(site)
         for site, (path, drawing) in zip(self._sites, _drawing(self._bare), strict=True):
@@ -131,12 +112,6 @@ class Journal:
                 id(bits_of(s.generator)): s.generator for s in self._sites if s.generator is not None
             }.values()
         )
-
-    def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
-        return _At(self, ()).begin(plan, pass_, number)
-
-    def of(self, member: int) -> Draws:
-        return _At(self, (member,))
 
     def site(self, path: tuple[int, ...], plan: Plan) -> _Site:
         try:
@@ -153,7 +128,7 @@ class Journal:
         for site in self._sites:
             site.first = None
         try:
-            self._bare.start(0, self._position(), self)
+            self._bare.start(0, self._position(), self.draws)
         except _NotDrawnError:  # it is not known then what it needs: everything is kept
             return
         finally:
@@ -209,13 +184,10 @@ class _At:
 
 
 def _drawing(plan: Plan, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Plan]]:
-    """The plans that draw, each with the numbers of the members that it is in.
-
-    Those that must note where their passes began are among them: they have no rng, and no length.
-    """
+    """The plans that draw from generators, each with the numbers of the members that it is in."""
     while isinstance(plan, Computed):
         plan = plan.up
-    if plan.notes or getattr(rng_of(plan), "again", None) is Again.DRAWN:
+    if getattr(rng_of(plan), "again", None) is Again.DRAWN:
         yield path, plan
     for n, child in enumerate(plan.children()):
         yield from _drawing(child, path if isinstance(plan, PlanOver) else (*path, n))

@@ -11,8 +11,6 @@ import numpy as np
 from batchup.core.checks import LazyBlock, describe
 from batchup.core.plan import Again
 
-__all__ = ["note", "was_noted", "where"]
-
 
 def note(error: BaseException, text: Callable[[], str]) -> None:
     """Add a note to a user's exception, which must arrive as it was raised whatever it is."""

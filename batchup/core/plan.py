@@ -14,27 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transform
 
 if TYPE_CHECKING:
     from batchup.core.grid import Grid
-
-__all__ = [
-    "ENDLESS",
-    "Again",
-    "Count",
-    "Draw",
-    "Draws",
-    "EndlessSource",
-    "Itemwise",
-    "JointPlan",
-    "Kind",
-    "Plan",
-    "PlanOver",
-    "record",
-    "rng_of",
-    "walk",
-]
 
 T = TypeVar("T")
 
@@ -96,9 +79,9 @@ class Plan(ABC):
     """
 
     # Whether it asks for items before it is asked for them, as a pool does.
-    ahead: ClassVar[bool] = False
+    ahead = False
     # Whether item k is made of the same items below it, whichever part of its blocks a shard takes.
-    same_for_all_ranks: ClassVar[bool] = False
+    same_for_all_ranks = False
 
     @property
     def length(self) -> Count:
@@ -130,11 +113,6 @@ class Plan(ABC):
     def shards(self) -> tuple[tuple[int, int], ...]:
         """Which parts of blocks there are in it, as (index, count)."""
         return tuple(part for plan in self.children() for part in plan.shards)
-
-    @property
-    def notes(self) -> bool:
-        """Whether it notes numbers of its own among its draws."""
-        return False
 
     @abstractmethod
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
@@ -187,11 +165,24 @@ class PlanOver(Plan):
 class Itemwise(PlanOver):
     """A plan with one item for each of those of `up`, made of that alone."""
 
-    same_for_all_ranks: ClassVar[bool] = True
+    same_for_all_ranks = True
 
     @property
     def length(self) -> Count:
         return self.up.length
+
+
+@record
+class SameSamples(Itemwise):
+    """A plan whose items are made of the same samples as those of `up`, and are of the same kind."""
+
+    @property
+    def samples(self) -> Count:
+        return self.up.samples
+
+    @property
+    def kind(self) -> Kind:
+        return self.up.kind
 
 
 @record
@@ -201,13 +192,8 @@ class EndlessSource(Plan):
     size: int
     cut: bool
 
-    @property
-    def length(self) -> float:
-        return math.inf
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.BLOCKS
+    length = math.inf
+    kind = Kind.BLOCKS
 
 
 @record

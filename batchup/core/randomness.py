@@ -6,9 +6,10 @@ A **seed** keys every draw by its place, so that any place is reached without th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, ClassVar, Union
+from functools import partial
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,28 +20,6 @@ from batchup.core.plan import Again, Draw, Plan, record, rng_of
 if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this library may take
     from numpy.random import Generator, RandomState
 
-__all__ = [
-    "KEYED",
-    "Rng",
-    "Seed",
-    "Shuffle",
-    "Stateful",
-    "as_rng",
-    "as_seed",
-    "bits_of",
-    "copy_with_state",
-    "generator_of",
-    "get_state",
-    "key_of",
-    "member_shuffle",
-    "ordered",
-    "seed_sequence",
-    "set_state",
-    "shuffle_text",
-    "uniform_method",
-    "unordered",
-]
-
 # What users may write for `shuffle=`; `as_rng` turns it into a `Rng` or None.
 Shuffle = Union[bool, int, Sequence[int], NDArray[Any], "RandomState", "Generator", None]
 
@@ -50,27 +29,13 @@ class Seed:
     """Draws that are a function of the seed and their place alone."""
 
     ints: tuple[int, ...]
-    again: ClassVar[Again] = Again.KEYED
+    again = Again.KEYED
 
     def draw(self, pass_: int) -> Draw:
-        return _KeyedDraw(self, pass_)
+        return _Draw(partial(_frozen_generator, self, pass_))
 
     def __str__(self) -> str:
         return str(self.ints[0] if len(self.ints) == 1 else self.ints)
-
-
-@record
-class _KeyedDraw:
-    seed: Seed
-    pass_: int
-
-    def permutation(self, number: int, block: Block) -> NDArray[np.intp]:
-        return permuted(_frozen_generator(self.seed, self.pass_, number), block)
-
-    def uniforms(self, number: int, size: int) -> Iterator[NDArray[np.float64]]:
-        generator = _frozen_generator(self.seed, self.pass_, advance=number * size)
-        while True:
-            yield generator.random_sample(size)
 
 
 @record
@@ -78,25 +43,28 @@ class Stateful:
     """Draws from a generator that somebody else may draw from too; None is NumPy's global one."""
 
     generator: RandomState | Generator | None
-    again: ClassVar[Again] = Again.DRAWN
+    again = Again.DRAWN
 
     def source(self) -> Any:
         """The generator itself."""
         return np.random.mtrand._rand if self.generator is None else self.generator
 
     def draw(self, pass_: int) -> Draw:
-        return _DirectDraw(self.source())
+        return _Draw(lambda *place, advance=0: self.source())
 
 
 @record
-class _DirectDraw:
-    generator: Any
+class _Draw:
+    """Draws from the generator of each place."""
+
+    generator: Callable[..., Any]
 
     def permutation(self, number: int, block: Block) -> NDArray[np.intp]:
-        return permuted(self.generator, block)
+        return ordered(self.generator(number).permutation(unordered(block)), block)
 
     def uniforms(self, number: int, size: int) -> Iterator[NDArray[np.float64]]:
-        draw = getattr(self.generator, uniform_method(self.generator))
+        generator = self.generator(advance=number * size)
+        draw = getattr(generator, uniform_method(generator))
         while True:
             yield draw(size)
 
@@ -197,11 +165,6 @@ def key_of(*ints: int) -> list[int]:
 def seed_sequence(seed: Seed, *place: int) -> np.random.SeedSequence:
     """The entropy of a place under a seed."""
     return np.random.SeedSequence(key_of(*seed.ints), spawn_key=key_of(*place))
-
-
-def permuted(generator: Any, block: Block) -> NDArray[np.intp]:
-    """The indices of a block in an order drawn from a generator."""
-    return ordered(generator.permutation(unordered(block)), block)
 
 
 def unordered(block: Block) -> int | NDArray[np.intp]:

@@ -17,8 +17,6 @@ from batchup.core.iteration import StreamIterator
 from batchup.core.plan import Again, Count, Kind, Plan, record
 from batchup.core.work import RandomStep, Step, Work, first_steps
 
-__all__ = ["Stage", "Stream", "as_stream", "members_of", "stream_of_call"]
-
 
 @record
 class Stream:

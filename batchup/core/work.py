@@ -5,26 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from batchup.core.checks import LazyBlock, block_array
 from batchup.core.notes import note
 from batchup.core.plan import Kind, record
-
-__all__ = [
-    "Copy",
-    "Indices",
-    "Made",
-    "Opened",
-    "Placed",
-    "RandomStep",
-    "Step",
-    "Work",
-    "first_steps",
-    "mapped",
-]
 
 
 @runtime_checkable
@@ -41,7 +28,7 @@ class Step(Protocol):
 class RandomStep(Protocol):
     """A step with a generator of its own for each item; there, `run` is given its `Placed` too."""
 
-    random: ClassVar[bool] = True
+    random: bool
 
     def run(self, item: Any, placed: Placed) -> Any: ...
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice, pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +15,6 @@ from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid, Sliced
 from batchup.core.plan import Again, Count, Draws, EndlessSource, Kind, Plan, PlanOver, record, walk
 from batchup.core.stream import Stage, Stream
-
-__all__ = ["chunk", "skip", "take"]
 
 
 def chunk(size: int, drop_last: bool = False) -> Stage:
@@ -52,6 +50,7 @@ _EMPTY = 10_000
 class Chunked(PlanOver):
     size: int
     drop_last: bool
+    kind = Kind.BLOCKS
 
     @property
     def length(self) -> Count:
@@ -71,10 +70,6 @@ class Chunked(PlanOver):
     def grid(self) -> Grid | None:
         samples, up = self.samples, self.up.grid
         return None if samples is None or up is None else Even(samples, self.size, up.bound)
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.BLOCKS
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         match self.up:
@@ -190,7 +185,7 @@ class Between(PlanOver):
 
     first: int
     stop: int | None
-    same_for_all_ranks: ClassVar[bool] = True
+    same_for_all_ranks = True
 
     @property
     def length(self) -> Count:

@@ -15,8 +15,6 @@ from batchup.core.plan import Draws, EndlessSource, Kind, Plan, record
 from batchup.core.randomness import Rng, Shuffle, as_rng, shuffle_text
 from batchup.core.stream import Stream
 
-__all__ = ["cumulative_weights", "sample"]
-
 
 def sample(
     weights: ArrayLike, rng: Shuffle, indices: ArrayLike | None = None, replace: bool = True
@@ -118,19 +116,13 @@ class WeightedOrders(Plan):
     weights: NDArray[np.float64]
     rng: Rng
     subset: NDArray[np.intp] | None
-
-    @property
-    def length(self) -> int:
-        return 1
+    kind = Kind.BLOCKS
+    length = 1
 
     @property
     def grid(self) -> Grid:
         n = len(self.weights)
         return Even(n, n, _bound(self.subset, n))
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.BLOCKS
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
         uniforms = draws.begin(self, pass_, k).uniforms(k, len(self.weights))

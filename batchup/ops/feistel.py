@@ -19,8 +19,6 @@ from batchup.core.checks import Block, LazyBlock, block_array
 from batchup.core.plan import record
 from batchup.core.randomness import Seed, seed_sequence
 
-__all__ = ["LARGEST", "PermutedBlock", "enciphered", "permuted", "round_keys"]
-
 LARGEST = 2**62
 _SMALL = 1024  # so few are simply shuffled: the halves of the cipher would be too small to be random
 _ROUNDS = 8  # of 4, neighbours stay neighbours too often in small sets; 8 pass every test of ours

@@ -7,19 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import count, repeat
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed
-from batchup.core.plan import Draws, Itemwise, Kind, Plan, PlanOver, record
+from batchup.core.plan import Draws, Kind, Plan, PlanOver, SameSamples, record
 from batchup.core.randomness import Seed, as_seed, seed_sequence
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Placed
-
-__all__ = ["Map", "map"]
 
 
 def map(
@@ -103,18 +101,10 @@ def _indexed(plan: Plan) -> bool:
 
 
 @record
-class PlacedPlan(Itemwise):
+class PlacedPlan(SameSamples):
     """Each item with its place among those of all passes, whatever is skipped later on."""
 
     indexed: bool
-
-    @property
-    def samples(self) -> Any:
-        return self.up.samples
-
-    @property
-    def kind(self) -> Kind:
-        return self.up.kind
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Placed]:
         places = builtins.zip(repeat(pass_), count(k), strict=False)
@@ -129,7 +119,7 @@ class RandomMap:
     seed: Seed
     name: str | None
     path: tuple[int, ...]
-    random: ClassVar[bool] = True
+    random = True
 
     def run(self, item: Any, placed: Placed) -> Any:
         rng = self._generator(placed)

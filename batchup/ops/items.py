@@ -14,8 +14,6 @@ from batchup.core.checks import Block, block_array, describe
 from batchup.core.plan import record
 from batchup.core.stream import Stage, Stream
 
-__all__ = ["Gather", "gather"]
-
 Read = Callable[[Any], Any]
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain, count, islice
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,6 @@ from batchup.core.plan import Again, Count, Draw, Draws, JointPlan, record
 from batchup.core.randomness import KEYED, Rng, Shuffle, as_rng, shuffle_text
 from batchup.core.stream import Stream, as_stream, members_of
 from batchup.core.work import Work, mapped
-
-__all__ = ["choose", "joined", "zip"]
 
 
 def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
@@ -47,8 +45,8 @@ class Zipped(JointPlan):
     """Tuples of one item of each plan."""
 
     trim: bool
-    same_for_all_ranks: ClassVar[bool] = True
-    unnamed: ClassVar[tuple[str, ...]] = ("trim",)  # it is the work's too
+    same_for_all_ranks = True
+    unnamed = ("trim",)  # it is the work's too
 
     @property
     def length(self) -> Count:
@@ -167,7 +165,7 @@ class Chosen(JointPlan):
 
     rng: Rng | None
     stratified: bool
-    same_for_all_ranks: ClassVar[bool] = True
+    same_for_all_ranks = True
 
     @property
     def length(self) -> Count:

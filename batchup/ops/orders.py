@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count, islice
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,10 @@ from batchup.core import grid
 from batchup.core.checks import Block, whole_number
 from batchup.core.computed import bare
 from batchup.core.grid import Grid
-from batchup.core.plan import ENDLESS, Again, Count, Draws, Itemwise, Kind, PlanOver, record
-from batchup.core.randomness import KEYED, Rng, Seed, Shuffle, as_rng, as_seed, shuffle_text
+from batchup.core.plan import ENDLESS, Again, Count, Draws, Kind, PlanOver, SameSamples, record
+from batchup.core.randomness import Rng, Seed, Shuffle, as_rng, as_seed, shuffle_text
 from batchup.core.stream import Stage, Stream
 from batchup.ops.feistel import LARGEST, PermutedBlock, round_keys
-
-__all__ = ["permute", "repeat", "shuffle"]
 
 
 def shuffle(rng: Shuffle) -> Stage:
@@ -55,24 +53,18 @@ def _shuffle(stream: Stream, rng: Rng | None) -> Stream:
 
 
 @record
-class _InOrder(Itemwise):
+class _Reordered(SameSamples):
     """Blocks of the same samples as before, each in another order."""
+
+    kind = Kind.BLOCKS
 
     @property
     def grid(self) -> Grid | None:
         return self.up.grid
 
-    @property
-    def samples(self) -> Count:
-        return self.up.samples
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.BLOCKS
-
 
 @record
-class Shuffled(_InOrder):
+class Shuffled(_Reordered):
     rng: Rng
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
@@ -104,7 +96,7 @@ def _permute(stream: Stream, seed: Seed) -> Stream:
 
 
 @record
-class Permuted(_InOrder):
+class Permuted(_Reordered):
     seed: Seed
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PermutedBlock]:
@@ -143,7 +135,7 @@ def _repeat(stream: Stream, times: int) -> Stream:
 @record
 class Repeated(PlanOver):
     times: int
-    same_for_all_ranks: ClassVar[bool] = True
+    same_for_all_ranks = True
 
     @property
     def length(self) -> Count:
@@ -165,10 +157,6 @@ class Repeated(PlanOver):
         return self.up.kind
 
     @property
-    def notes(self) -> bool:
-        return self.up.length is None and self.again is Again.DRAWN
-
-    @property
     def _count(self) -> int | float:
         return math.inf if self.times == -1 else self.times
 
@@ -178,57 +166,42 @@ class Repeated(PlanOver):
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         # A pass of this plan is `times` passes of the one before it.
         first = pass_ * (ENDLESS if self.times == -1 else self.times)
-        skipped, rest = self._find(pass_, first, k, draws)
-        if skipped >= self._count:
-            return iter(())
-        started = self.up.start(first + skipped, rest, draws)
-        return self._passes(pass_, first, skipped, k - rest, started, rest, draws)
-
-    def _find(self, pass_: int, first: int, k: int, draws: Draws) -> tuple[int, int]:
-        """In which of the passes position `k` is, and where in it."""
         length = self.up.length
         if isinstance(length, int) and length:
-            return divmod(k, length)
-        if length is not None or k == 0:
-            return 0, k
-        if self.again is Again.DRAWN:
-            notes: Any = draws.begin(self, pass_, 0)
-            number, at = notes.noted(k)
-            return number, k - at
-        return self._search(first, k)
+            n, k = divmod(k, length)
+        elif length is None and k:
+            n, k = self._found(first, k, draws)
+        else:
+            n = 0
+        if n >= self._count:
+            return iter(())
+        return self._passes(first, n, k, self.up.start(first + n, k, draws), draws)
 
-    def _search(self, first: int, k: int) -> tuple[int, int]:
-        """The same, by going through the plan alone: no work is done."""
+    def _found(self, first: int, k: int, draws: Draws) -> tuple[int, int]:
+        """In which of the passes position `k` is, and where in it, by the plan alone: no work is done."""
         up = bare(self.up)
         for n in count() if self.times == -1 else range(self.times):
-            left = k - sum(1 for _ in islice(up.start(first + n, 0, KEYED), k))
-            if left == 0 or (left == k and self.times == -1):
+            given = sum(1 for _ in islice(up.start(first + n, 0, draws), k))
+            if given == k or (given == 0 and self.times == -1):
                 return n, k
-            k = left
+            k -= given
         return self.times, 0
 
-    def _passes(
-        self, pass_: int, first: int, n: int, at: int, items: Iterator[Any], rest: int, draws: Draws
-    ) -> Iterator[Any]:
-        """Pass after pass, from the one that was started on, which began at position `at`."""
-        notes: Any = draws.begin(self, pass_, 0) if self.notes else None
+    def _passes(self, first: int, n: int, k: int, items: Iterator[Any], draws: Draws) -> Iterator[Any]:
+        """Pass after pass, from position `k` of number `n` on, which was started."""
         blocks = self.kind is Kind.BLOCKS
         unsure = self.times == -1 and not isinstance(self.up.samples, int)
         while True:
-            if notes is None and not unsure:
-                yield from items
-            else:
-                given, nothing = rest, rest == 0
+            if unsure:
+                nothing = k == 0
                 for item in items:
                     nothing = nothing and blocks and len(item) == 0
-                    given += 1
                     yield item
-                if nothing and self.times == -1:
+                if nothing:
                     raise ValueError("repeat(-1): a whole pass gave nothing, and so would all others")
-                at += given
-            n, rest = n + 1, 0
+            else:
+                yield from items
+            n, k = n + 1, 0
             if n >= self._count:
                 return
-            if notes is not None:
-                notes.note(n, at)
             items = self.up.start(first + n, 0, draws)

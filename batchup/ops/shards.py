@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar
 
 from batchup.core import grid
 from batchup.core.checks import Block, whole_number
 from batchup.core.grid import Grid
 from batchup.core.plan import Draws, Itemwise, Kind, record
 from batchup.core.stream import Stage, Stream
-
-__all__ = ["shard"]
 
 # Who sets which variables for rank and world size: torchrun, Open MPI, SLURM.
 _ENVIRONMENTS = (
@@ -76,17 +73,14 @@ def _shard(stream: Stream, index: int, count: int) -> Stream:
 class Sharded(Itemwise):
     index: int
     count: int
+    kind = Kind.BLOCKS
     # A position means the same for all parts, so checkpoints are those of all of them.
-    unnamed: ClassVar[tuple[str, ...]] = ("index", "count")
+    unnamed = ("index", "count")
 
     @property
     def grid(self) -> Grid | None:
         of = self.up.grid
         return None if of is None else grid.Sharded(of, self.up.length, self._size)
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.BLOCKS
 
     @property
     def shards(self) -> tuple[tuple[int, int], ...]:

@@ -11,8 +11,6 @@ from batchup.core.checks import as_block, describe, whole_number
 from batchup.core.given import Blocks
 from batchup.core.stream import Stream
 
-__all__ = ["indices"]
-
 
 def indices(which: int | ArrayLike) -> Stream:
     """One index block, a whole pass: 0 to n-1 for an int n, else the given subset.

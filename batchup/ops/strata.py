@@ -20,8 +20,6 @@ from batchup.core.stream import Stream
 from batchup.ops.feistel import permuted, round_keys
 from batchup.ops.orders import Repeated, Shuffled
 
-__all__ = ["stratify"]
-
 # A cycle of blocks: so many orders of the classes, and places to start in each.
 _ORDERS, _STARTS = 32, 32
 

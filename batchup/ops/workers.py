@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from batchup.core.checks import describe, whole_number
 from batchup.core.computed import Computed
@@ -15,8 +15,6 @@ from batchup.core.notes import note, where
 from batchup.core.plan import Draws, record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Made, Opened, Work
-
-__all__ = ["Crew", "Pending", "Pool", "Run", "parallel"]
 
 
 class Pending(Protocol):
@@ -100,7 +98,7 @@ def _parallel(stream: Stream, pool: Pool, buffer: int, timeout: float | None, te
 class Parallel(Computed):
     """Items that a pool makes, some ahead."""
 
-    ahead: ClassVar[bool] = True
+    ahead = True
 
     pool: Pool
     crew: Crew

@@ -69,8 +69,9 @@ def check_laws(
             _check_model(case, model)
         for law in (length, again, skipping, mapping, sharding, checkpoints, memory, pickling):
             law(case.stream)
-        for pool in pools:
-            parallel(case.stream, pool)
+        for pool, buffer in product(pools, (1, 3, 40)):
+            parallel(case.stream, pool, buffer)
+            checkpoints_across(case.stream, pool, buffer)
             _members_in_pools(case, pool)
     if len(refusals) == tried:
         raise refusals[0]
@@ -83,7 +84,9 @@ class _Case:
         self.build = build
         self.members = members
 
-    def stream(self, rng: Any = None, through: Callable[[Any], Any] = lambda member: member) -> ops.Stream:
+    def stream(
+        self, rng: Any = None, through: Callable[[Any], Any] = lambda member: member
+    ) -> ops.Stream:
         rng = np.random.RandomState(0) if rng is None else rng
         return self.build(*[through(member(rng)) for member in self.members], rng=rng)
 
@@ -110,7 +113,9 @@ def length(make: Make) -> None:
         _same(len(items), len(stream), "law 1, the length", stream)
         sizes = [_size(item) for item in items]
         if samples is not None and None not in sizes:
-            _same(sum(size for size in sizes if size is not None), samples, "law 1, num_samples", stream)
+            _same(
+                sum(size for size in sizes if size is not None), samples, "law 1, num_samples", stream
+            )
     if not isinstance(n, int):
         _refused(lambda: len(stream), TypeError, "law 1, len() of no known length", stream)
 
@@ -167,7 +172,10 @@ def mapping(make: Make) -> None:
     def keep(*batch: Any) -> Any:
         return batch
 
-    two, one = make() | ops.map(keep) | ops.map(last), make() | ops.map(lambda *batch: last(*keep(*batch)))
+    two, one = (
+        make() | ops.map(keep) | ops.map(last),
+        make() | ops.map(lambda *batch: last(*keep(*batch))),
+    )
     _same(_some(two), _some(one), "law 5", make())
 
 
@@ -182,7 +190,11 @@ def sharding(make: Make) -> None:
         _same(joined, whole, f"law 6, {count} shards", make())
 
 
-def checkpoints(make: Make, resume: Callable[[ops.Stream], ops.Stream] = lambda stream: stream) -> None:
+def checkpoints(
+    make: Make,
+    resume: Callable[[ops.Stream], ops.Stream] = lambda stream: stream,
+    positions: Iterable[int] = range(SOME + 1),
+) -> None:
     """Law 7: a checkpoint after any item gives exactly the rest, and does the work of the rest alone.
 
     So it is after an exception and after a Ctrl-C at any item, and where others draw from the generator.
@@ -194,14 +206,17 @@ def checkpoints(make: Make, resume: Callable[[ops.Stream], ops.Stream] = lambda 
         return
     pure, serial = stream.pure, not (_has_pool(stream.plan) or _has_pool(resume(stream).plan))
     whole = _some(make())
-    for k in range(len(whole) + 1):
+    for k in positions:
+        if k > len(whole):
+            break
         for error in (None, OSError("unreadable"), KeyboardInterrupt()):
             _resumes(make, resume, k, error, whole[k:], None)
     if serial and not pure:
         rng = np.random.RandomState(0)
         whole = _beside(iter(make(rng)), rng, SOME)
-        for k in range(len(whole) + 1):
-            _resumes(make, resume, k, None, whole[k:], rng)
+        for k in positions:
+            if k <= len(whole):
+                _resumes(make, resume, k, None, whole[k:], rng)
     if pure:
         small = len(json.dumps(iter(stream).state_dict())) < 1000
         _same(small, True, "law 7, a state of less than 1 KB", stream)
@@ -278,20 +293,27 @@ def pickling(make: Make) -> None:
     _same(repr(copy), repr(stream), "law 9, the repr of a pickled copy", stream)
 
 
-def parallel(make: Make, pool: Any, buffers: Sequence[int] = (1, 3, 40)) -> None:
-    """Law 4: a pool gives the same items, whatever its buffer; and law 7 across it."""
-    whole = _some(make())
-    for buffer in buffers:
-        def in_pool(stream: ops.Stream, buffer: int = buffer) -> ops.Stream:
-            return stream | ops.parallel(pool, buffer)
+def parallel(make: Make, pool: Any, buffer: int = 3, positions: Iterable[int] = (0, 1, 5)) -> None:
+    """Law 4: a pool gives the same items, whatever its buffer, also before stages by position."""
 
-        _same(_some(in_pool(make())), whole, f"law 4, buffer {buffer}", make())
-        for k in (1, len(whole) // 2):
-            rest = _some(in_pool(make()) | ops.skip(k), len(whole) - k)
-            _same(rest, whole[k:], f"law 4 and skip({k}), buffer {buffer}", make())
-    if make().plan.again <= Again.DRAWN:
-        checkpoints(make, in_pool)
-        checkpoints(lambda rng=None: in_pool(make(rng)))
+    def in_pool(rng: Any = None) -> ops.Stream:
+        return make(rng) | ops.parallel(pool, buffer)
+
+    whole = _some(make())
+    _same(_some(in_pool()), whole, f"law 4, buffer {buffer}", make())
+    for k in positions:
+        rest = _some(in_pool() | ops.skip(k), len(whole) - k)
+        _same(rest, whole[k:], f"law 4, buffer {buffer}, and skip({k})", make())
+        for after in (ops.take(k), ops.take(k) | ops.repeat(2)) if k else ():
+            _same(_some(in_pool() | after), _some(make() | after), f"law 4, and {after}", make())
+
+
+def checkpoints_across(
+    make: Make, pool: Any, buffer: int = 3, positions: Iterable[int] = (0, 1, 5)
+) -> None:
+    """Law 7 with a pool on one side: a checkpoint doesn't know who did the work."""
+    checkpoints(make, lambda stream: stream | ops.parallel(pool, buffer), positions)
+    checkpoints(lambda rng=None: make(rng) | ops.parallel(pool, buffer), positions=positions)
 
 
 def _members_in_pools(case: _Case, pool: Any) -> None:

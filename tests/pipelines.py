@@ -14,6 +14,7 @@ from numpy.random import PCG64, RandomState, SeedSequence
 from batchup import ops, work_pool
 from batchup.core.randomness import as_seed
 from batchup.ops.feistel import permuted, round_keys
+from batchup.testing import plain
 
 X = np.arange(200).reshape(100, 2) * 10
 Y = np.arange(100) + 1000
@@ -28,13 +29,22 @@ def words(*ints):
         yield from [len(own), *own]
 
 
+POOL = work_pool.WorkerThreadPool(2)
+
+
 def keyed(seed, *key):
     seed = [seed] if isinstance(seed, int) else seed
     return RandomState(PCG64(SeedSequence(list(words(*seed)), spawn_key=list(words(*key)))))
 
 
 def double(*batch):
-    return tuple(part * 2 for part in batch)
+    return tuple(map(_twice, batch))
+
+
+def _twice(part):
+    if isinstance(part, dict):
+        return {key: _twice(value) for key, value in part.items()}
+    return tuple(map(_twice, part)) if isinstance(part, tuple) else np.array(part) * 2
 
 
 def noise(*batch, rng):
@@ -65,9 +75,7 @@ BUILD = {
     "named": lambda streams, rng: streams[0] | ops.gather(x=X, y=Y, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
     "random": lambda streams, rng, seed: streams[0] | ops.map(noise, rng=seed),
-    "parallel": lambda streams, rng, buffer: (
-        streams[0] | ops.parallel(work_pool.WorkerThreadPool(2), buffer)
-    ),
+    "parallel": lambda streams, rng, buffer: streams[0] | ops.parallel(POOL, buffer),
     "zip": lambda streams, rng, flatten, trim: ops.zip(*streams, flatten=flatten, trim=trim),
     "choose": lambda streams, rng, seed, stratified: ops.choose(
         *streams, rng=rng if seed == "stateful" else seed, stratified=stratified
@@ -185,7 +193,8 @@ MODEL = {
     ],
     "parallel": lambda before, p, buffer: model(before[0], p),
     "map": lambda before, p: [
-        tuple((2 * np.array(part)).tolist() for part in item) for item in model(before[0], p)
+        plain(double(*item) if isinstance(item, tuple) else double(item))
+        for item in model(before[0], p)
     ],
     "zip": _zipped,
     "choose": _chosen,
@@ -195,8 +204,10 @@ MODEL = {
 # --- recipes: a source, then any number of stages, then perhaps work, perhaps several of these joined
 
 seeds = st.one_of(st.integers(0, 2**70), st.lists(st.integers(0, 9), min_size=1, max_size=3).map(tuple))
+any_seeds = st.just("stateful") | seeds
 index_lists = st.lists(st.integers(0, 99), max_size=12)
 weight_lists = st.lists(st.integers(0, 5), min_size=1, max_size=9).filter(any)
+label_lists = st.lists(st.integers(0, 3), min_size=1, max_size=9)
 sizes = st.integers(1, 9)
 places = st.integers(0, 7)
 
@@ -218,89 +229,89 @@ STAGES = {
     "shard": st.tuples(places, st.integers(1, 4)),
     **BY_POSITION,
 }
-WORK = {"gather": st.just(()), "named": st.just(()), "map": st.just(())}
+WORK = {
+    "gather": st.just(()),
+    "named": st.just(()),
+    "map": st.just(()),
+    "parallel": st.tuples(sizes),
+    **BY_POSITION,
+}
 NOISE = {"random": st.tuples(seeds)}  # not in the model
-# What the stream may end in; nothing but stages by position can follow it.
-WORKERS = {"parallel": st.tuples(sizes)}
 JOINS = {
     "zip": st.tuples(st.booleans(), st.booleans()),
     "choose": st.tuples(st.none() | seeds, st.booleans()),
 }
-# What draws from the generator that all stages share, and what never ends.
+# What draws from the generator that all stages share, or never ends, or both.
 DRAWS = {
     "drawn": st.tuples(weight_lists),
     "sample": st.tuples(weight_lists, seeds),
-    "orders": st.tuples(weight_lists, st.just("stateful") | seeds),
-    "stratify": st.tuples(
-        st.lists(st.integers(0, 3), min_size=1, max_size=9), st.just("stateful") | seeds
-    ),
+    "orders": st.tuples(weight_lists, any_seeds),
+    "stratify": st.tuples(label_lists, any_seeds),
 }
+STATEFUL = {"stateful": st.just(())}
+ENDLESS = {"repeat": st.just((-1,))}
+WILD_JOINS = {**JOINS, "choose": st.tuples(st.none() | any_seeds, st.booleans())}
 
 
 def _rows(table):
     return st.one_of([st.tuples(st.just(stage), args) for stage, args in table.items()])
 
 
-def _chain(source, stages):
-    recipe = source
-    for stage, args in stages:
-        if stage == "map" and recipe[0] != "gather":  # a function of tuples
-            recipe = ("gather", (recipe,), ())
-        recipe = (stage, (recipe,), args)
+def _chain(recipe, rows):
+    """The recipe with these stages behind it, but for those that can't stand there."""
+    for stage, args in rows:
+        further = (stage, (recipe,), args)
+        if _buildable(further):
+            recipe = further
     return recipe
+
+
+def _buildable(recipe):
+    try:
+        stream = build(recipe)
+        if not isinstance(stream.plan.length, int):
+            next(iter(stream), None)
+    except (TypeError, ValueError):  # what each refuses is tested in its own place
+        return False
+    return True
 
 
 def _lead_to(sources, *tables):
     """Recipes that start at one of `sources` and go on by rows of each of the tables."""
-    most = [1 if table is WORK or table is WORKERS else 3 for table in tables]
-    tails = [st.lists(_rows(t), max_size=n) for t, n in zip(tables, most, strict=True)]
+    tails = [st.lists(_rows(table), max_size=3) for table in tables]
     return st.builds(lambda source, *rows: _chain(source, chain(*rows)), sources, *tails)
 
 
-def _joined(members, joins=JOINS):
+def _joined(members, joins):
     pairs = st.tuples(_rows(joins), st.lists(members, min_size=1, max_size=3).map(tuple))
     return pairs.map(lambda pair: (pair[0][0], pair[1], pair[0][1])).filter(_buildable)
 
 
-def _buildable(recipe):
-    # Only members of known finite length can be stratified.
-    stage, before, args = recipe
-    lengths = [build(part).plan.length for part in before]
-    return stage != "choose" or not args[1] or all(isinstance(n, int) for n in lengths)
+def _sources(table):
+    return _rows(table).map(lambda row: (row[0], (), row[1]))
 
 
-_sources = _rows(SOURCES).map(lambda row: (row[0], (), row[1]))
-_members = _lead_to(_sources, STAGES, WORK, WORKERS, BY_POSITION)
+_members = _lead_to(_sources(SOURCES), STAGES, WORK)
 
 # Pure and finite, of every stage.
 recipes = st.one_of(
     _members,
-    _lead_to(_joined(_members), WORKERS, BY_POSITION),
-    _joined(_lead_to(_joined(_members), BY_POSITION)),
+    _lead_to(_joined(_members, JOINS), WORK),
+    _joined(_lead_to(_joined(_members, JOINS), BY_POSITION), JOINS),
 )
 
-_WILD_JOINS = {**JOINS, "choose": st.tuples(st.just("stateful") | st.none() | seeds, st.booleans())}
-_wild_sources = st.one_of(
-    _rows(DRAWS).map(lambda row: (row[0], (), row[1])),
-    _lead_to(_sources, STAGES).map(lambda recipe: ("stateful", (recipe,), ())),
-    st.builds(
-        lambda n, seed: ("repeat", (("shuffle", (("indices", (), (n,)),), (seed,)),), (-1,)),
-        st.integers(1, 9),
-        seeds,
-    ),
+_wild_members = _lead_to(
+    _sources({**SOURCES, **DRAWS}), {**STAGES, **STATEFUL, **ENDLESS}, {**WORK, **NOISE}
 )
-# (Parts of endless small blocks may all be empty.)
-_unsharded = {stage: args for stage, args in STAGES.items() if stage != "shard"}
-# Never parallel inside of a join: there, when its plan draws from a generator, nobody else must.
-_serial_members = _lead_to(_sources, STAGES, WORK, BY_POSITION)
-_wild_members = _lead_to(_wild_sources, _unsharded, WORK, BY_POSITION)
 
-# What draws from a generator, or never ends, or both.
+# Of index blocks, which can still be cut.
+block_recipes = _lead_to(_sources({**SOURCES, **DRAWS}), {**STAGES, **STATEFUL, **ENDLESS})
+
+# What draws from a generator, or never ends, or has noise, or all of it.
 wild_recipes = st.one_of(
-    _lead_to(_wild_sources, _unsharded, WORK, WORKERS, BY_POSITION),
-    _lead_to(_joined(_wild_members | _serial_members, _WILD_JOINS), WORKERS, BY_POSITION),
-    _lead_to(_serial_members, NOISE, BY_POSITION, NOISE, WORKERS),
-    _lead_to(_joined(_lead_to(_serial_members, NOISE)), NOISE, BY_POSITION, WORKERS),
+    _wild_members,
+    _lead_to(_joined(_wild_members, WILD_JOINS), {**WORK, **NOISE, **ENDLESS}),
+    _joined(_lead_to(_joined(_wild_members, WILD_JOINS), BY_POSITION), WILD_JOINS),
 )
 
 
@@ -308,24 +319,3 @@ def has_pool(recipe):
     """Whether there is a pool in it, which can't be pickled."""
     stage, before, _ = recipe
     return stage == "parallel" or any(map(has_pool, before))
-
-
-# --- comparing
-
-
-def plain(item):
-    """An item as lists and numbers, in tuples and dicts as they are."""
-    if isinstance(item, tuple):
-        return tuple(map(plain, item))
-    if isinstance(item, dict):
-        return {key: plain(part) for key, part in item.items()}
-    return item.tolist() if isinstance(item, np.ndarray) else list(item)
-
-
-def arrays_in(item):
-    """The arrays of an item, also inside tuples and dicts."""
-    if isinstance(item, tuple | list | dict):
-        for part in item.values() if isinstance(item, dict) else item:
-            yield from arrays_in(part)
-    elif isinstance(item, np.ndarray):
-        yield item

@@ -39,6 +39,10 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     plan = stream.index_plan("chunk")
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
+    if plan.length == math.inf and plan.grid is not None and plan.grid.before(0, _EMPTY) == 0:
+        raise ValueError(
+            f"chunk: the first {_EMPTY} blocks of {stream!r} have no samples, and there is no end"
+        )
     return replace(stream, plan=Chunked(plan, size, drop_last))
 
 
@@ -92,14 +96,8 @@ class Chunked(PlanOver):
         size = self.size
         pieces: list[Block] = []  # of the block that goes across a seam
         missing = size
-        empty = 0
         for block in blocks:
             n = len(block)
-            empty = 0 if n else empty + 1
-            if empty > _EMPTY and self.up.length == math.inf:
-                raise ValueError(
-                    f"chunk: {_EMPTY} blocks in a row, of an endless stream, have no samples"
-                )
             if pieces:
                 pieces.append(block[i : i + missing])
                 i += missing

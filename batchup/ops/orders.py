@@ -109,6 +109,10 @@ class Permuted(_Reordered):
         return PermutedBlock(block, round_keys(self.seed, pass_, number))
 
 
+# So many passes without an item, of what is chosen at random, and there will be none.
+_EMPTY = 1000
+
+
 def repeat(times: int) -> Stage:
     """Go through the stream `times` times, one pass after another; -1 is for ever.
 
@@ -180,9 +184,11 @@ class Repeated(PlanOver):
     def _found(self, first: int, k: int, draws: Draws) -> tuple[int, int]:
         """In which of the passes position `k` is, and where in it, by the plan alone: no work is done."""
         up = bare(self.up)
+        empty = 0
         for n in count() if self.times == -1 else range(self.times):
             given = sum(1 for _ in islice(up.start(first + n, 0, draws), k))
-            if given == k or (given == 0 and self.times == -1):
+            empty = 0 if given else empty + 1
+            if given == k or empty > _EMPTY:
                 return n, k
             k -= given
         return self.times, 0
@@ -191,14 +197,17 @@ class Repeated(PlanOver):
         """Pass after pass, from position `k` of number `n` on, which was started."""
         blocks = self.kind is Kind.BLOCKS
         unsure = self.times == -1 and not isinstance(self.up.samples, int)
+        most = _EMPTY if self.again <= Again.DRAWN else 0
+        empty = 0
         while True:
             if unsure:
-                nothing = k == 0
+                nothing = True
                 for item in items:
                     nothing = nothing and blocks and len(item) == 0
                     yield item
-                if nothing:
-                    raise ValueError("repeat(-1): a whole pass gave nothing, and so would all others")
+                empty = empty + 1 if nothing and not k else 0
+                if empty > most:
+                    raise ValueError(f"repeat(-1): {empty} passes in a row gave nothing")
             else:
                 yield from items
             n, k = n + 1, 0

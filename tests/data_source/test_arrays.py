@@ -9,7 +9,7 @@ import pytest
 from batchup import ops
 from batchup.data_source import ArrayDataSource, RandomAccessDataSource
 from batchup.sampling import StandardSampler, SubsetSampler, WeightedSampler, WeightedSubsetSampler
-from tests.pipelines import plain
+from batchup.testing import plain
 from tests.test_sampling import Reverse
 
 X = np.arange(33).reshape(11, 3)

@@ -14,9 +14,9 @@ from batchup.data_source import (
     MapDataSource,
     coerce_data_source,
 )
+from batchup.testing import plain
 from tests.data_source.test_arrays import some
 from tests.data_source.test_joint import OneByOne
-from tests.pipelines import plain
 
 X = np.arange(7)
 

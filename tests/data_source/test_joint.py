@@ -17,8 +17,8 @@ from batchup.data_source import (
     CompositeDataSource,
     IteratorDataSource,
 )
+from batchup.testing import plain
 from tests.data_source.test_arrays import Squares, some
-from tests.pipelines import plain
 
 A, B, C = np.arange(5), np.arange(9) * 10, np.arange(4) * 1000
 

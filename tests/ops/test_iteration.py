@@ -19,7 +19,7 @@ from batchup.data_source import (
     IteratorDataSource,
 )
 from batchup.sampling import StratifiedSampler, WeightedPermutationSampler, WeightedSampler
-from tests.pipelines import plain
+from batchup.testing import plain
 
 X = np.arange(23)
 

@@ -8,7 +8,7 @@ import pytest
 from batchup import ops
 from batchup.core.joint import Choice
 from batchup.core.randomness import KEYED
-from tests.pipelines import plain
+from batchup.testing import plain
 
 
 def numbers(n, start=0):

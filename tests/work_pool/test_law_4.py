@@ -1,17 +1,18 @@
 """Law 4: `s | parallel(pool)` is `s`, for every pool, any number of workers, any buffer."""
 
-import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from batchup import ops, work_pool
-from tests.pipelines import arrays_in, build, plain, recipes, wild_recipes
+from batchup import ops, testing, work_pool
+from batchup.core.plan import Again
+from batchup.testing import plain
+from tests.pipelines import build, recipes, wild_recipes
 
 SOME = 25
 
@@ -46,36 +47,38 @@ def some(stream):
     return [plain(item) for item in islice(stream, SOME)]
 
 
+everything = recipes | wild_recipes
+positions = st.lists(st.integers(0, 12), max_size=2)
+
+
 @settings(max_examples=60)
-@given(recipe=recipes | wild_recipes, buffer=st.integers(1, 40))
-def test_law_4(pool, recipe, buffer):
-    assert some(build(recipe) | ops.parallel(pool, buffer)) == some(build(recipe))
+@given(recipe=everything, buffer=st.integers(1, 40), positions=positions)
+def test_law_4(pool, recipe, buffer, positions):
+    testing.parallel(lambda rng=None: build(recipe, rng), pool, buffer, positions)
 
 
 @settings(max_examples=30)
-@given(recipe=recipes | wild_recipes, buffer=st.integers(1, 9), k=st.integers(0, 12))
-def test_law_4_with_stages_by_position_after_it(pool, recipe, buffer, k):
+@given(recipe=everything, buffer=st.integers(1, 9))
+def test_law_4_inside_of_joins(pool, recipe, buffer):
     stream = build(recipe)
-    if stream.pure:
-        parallel = stream | ops.parallel(pool, buffer)
-        assert some(parallel | ops.skip(k)) == some(stream | ops.skip(k))
-        assert some(parallel | ops.repeat(2)) == some(stream | ops.repeat(2))
-        assert some(ops.zip(parallel, parallel)) == some(ops.zip(stream, stream))
+    assume(stream.pure)
+    parallel = stream | ops.parallel(pool, buffer)
+    assert some(ops.zip(parallel, parallel)) == some(ops.zip(stream, stream))
+    assert some(ops.choose(stream, parallel, rng=3)) == some(ops.choose(stream, stream, rng=3))
+
+
+@settings(max_examples=40)
+@given(recipe=everything, buffer=st.integers(1, 9), positions=positions)
+def test_law_7_a_checkpoint_knows_no_pool(pool, recipe, buffer, positions):
+    """One of a parallel stream goes on in a serial one, and the other way round."""
+    assume(build(recipe).plan.again <= Again.DRAWN)
+    testing.checkpoints_across(lambda rng=None: build(recipe, rng), pool, buffer, positions)
 
 
 @settings(max_examples=30)
 @given(recipe=recipes, buffer=st.integers(1, 9))
 def test_law_8_writing_into_a_batch_changes_nothing_else(pool, recipe, buffer):
-    stream = build(recipe) | ops.parallel(pool, buffer)
-    untouched = some(stream)
-    seen = []
-    for item in stream:
-        seen.append(plain(item))
-        for array in arrays_in(item):
-            assert array.flags.writeable
-            array[...] = -1
-    assert seen[:SOME] == untouched
-    assert some(stream) == untouched
+    testing.memory(lambda: build(recipe) | ops.parallel(pool, buffer))
 
 
 def test_a_batch_by_its_number_is_made_here(pool):
@@ -128,23 +131,3 @@ def test_random_maps_on_both_sides_of_parallel(pool):
     parallel = stream(ops.parallel(pool, 3))
     assert text(parallel) == text(stream())
     assert repr(parallel[1]) == text(stream())[1]
-
-
-@settings(max_examples=40)
-@given(recipe=recipes | wild_recipes, buffer=st.integers(1, 9), k=st.integers(0, 12))
-def test_law_7_a_checkpoint_knows_no_pool(pool, recipe, buffer, k):
-    """One of a parallel stream goes on in a serial one, and the other way round."""
-    stream = build(recipe)
-    parallel = build(recipe) | ops.parallel(pool, buffer)
-    for before, after in (
-        (parallel, stream),
-        (build(recipe), build(recipe) | ops.parallel(pool, buffer)),
-    ):
-        it = iter(before)
-        for _ in islice(it, k):
-            pass
-        state = json.loads(json.dumps(it.state_dict()))
-        rest = some(it)
-        other = iter(after)
-        other.load_state_dict(state)
-        assert some(other) == rest

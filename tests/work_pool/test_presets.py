@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from batchup import data_source, ops, sampling, work_pool
+from batchup.testing import plain
 from tests.conftest import eventually
-from tests.pipelines import plain
 
 X = np.arange(200).reshape(100, 2)
 Y = np.arange(100) + 1000

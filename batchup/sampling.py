@@ -1,7 +1,7 @@
 """Samplers: which samples come, in which order. Presets over `batchup.ops`.
 
 A data source has one of these: `StandardSampler` for all samples, `SubsetSampler` for some of them,
-the weighted ones for endless draws. Derive your own from `AbstractSampler`.
+the weighted ones for endless draws. Derive your own from `OrderSampler`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from batchup.ops.draws import cumulative_weights
 
 __all__ = [
     "AbstractSampler",
+    "OrderSampler",
     "StandardSampler",
     "StratifiedSampler",
     "SubsetSampler",
@@ -49,6 +50,9 @@ def num_batches(n: Count, batch_size: int) -> Count:
 
 class AbstractSampler(ABC):
     """What a sampler must have; a class with these methods works wherever ours do.
+
+    Its batches come one after another, and can't be gone on with: for a sampler with checkpoints derive
+    from `OrderSampler`.
 
     >>> class EvenFirst(AbstractSampler):
     ...     def __init__(self, n):
@@ -85,6 +89,7 @@ class AbstractSampler(ABC):
 
     def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
         """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`."""
+        batch_size = whole_number(batch_size, "batch_size", least=1)
         make = partial(self._index_batches, batch_size, shuffle)
         name = type(self).__name__
         # The arrays may be views on the sampler's own.
@@ -101,11 +106,40 @@ class AbstractSampler(ABC):
         return self.shuffled_indices_batch_iterator(batch_size, rng)
 
 
-class _StreamSampler(AbstractSampler):
-    """A sampler that is a composition of stages: only `stream` is to write."""
+class OrderSampler(AbstractSampler):
+    """A sampler that says in which order the samples of an epoch come: only `order` is to write.
+
+    So it has a length and checkpoints, as ours have, which are presets of it.
+
+    >>> class EvenFirst(OrderSampler):
+    ...     def __init__(self, n):
+    ...         self.n = n
+    ...     def order(self, shuffle=None):
+    ...         even, odd = np.arange(0, self.n, 2), np.arange(1, self.n, 2)
+    ...         return [even, odd] | ops.shuffle(shuffle)
+    >>> from batchup.data_source import ArrayDataSource
+    >>> ds = ArrayDataSource([np.arange(5) * 10], sampler=EvenFirst(5))
+    >>> len(ds.stream(3)), [batch.tolist() for (batch,) in ds.batch_iterator(3, shuffle=7)]
+    (2, [[40, 0, 20], [30, 10]])
+    """
 
     @abstractmethod
-    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream: ...
+    def order(self, shuffle: Shuffle = None) -> ArrayLike | ops.Stream:
+        """The indices of an epoch: a 1-D integer array, or a stream of index blocks.
+
+        `shuffle` is as for `ops.shuffle`, which is what to give it to, so that nothing is drawn here.
+        """
+
+    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+        size = whole_number(batch_size, "batch_size", least=1)
+        return self._order(shuffle) | ops.chunk(size)
+
+    def _order(self, shuffle: Shuffle) -> ops.Stream:
+        order = self.order(shuffle)
+        return order if isinstance(order, ops.Stream) else ops.indices(order)
+
+    def num_indices_generated(self) -> Count:
+        return self._order(None).num_samples
 
     def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
         return iter(self.stream(batch_size) | ops.map(block_array))
@@ -117,24 +151,19 @@ class _StreamSampler(AbstractSampler):
         return iter(self.stream(batch_size, shuffle_rng) | ops.map(block_array))
 
 
-class _EpochSampler(_StreamSampler):
-    """Passes over index blocks: `indices | shuffle | repeat | chunk`."""
+class _EpochSampler(OrderSampler):
+    """Passes over index blocks: `indices | shuffle | repeat`."""
 
     def __init__(self, source: ops.Stream, repeats: int, where: str):
         self.repeats = whole_number(repeats, f"{where}: repeats", least=1, also=-1)
         self._source = source
-        self._passes = source | ops.repeat(repeats) if repeats != 1 else source
+        self.order()  # checks that there is one
 
-    def num_indices_generated(self) -> Count:
-        return self._passes.num_samples
-
-    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+    def order(self, shuffle: Shuffle = None) -> ops.Stream:
         stream = self._source
         if as_rng(shuffle, "shuffle") is not None:
             stream = stream | ops.shuffle(shuffle)
-        if self.repeats != 1:
-            stream = stream | ops.repeat(self.repeats)
-        return stream | ops.chunk(batch_size)
+        return stream | ops.repeat(self.repeats) if self.repeats != 1 else stream
 
 
 class StandardSampler(_EpochSampler):
@@ -177,7 +206,7 @@ class SubsetSampler(_EpochSampler):
         return f"SubsetSampler({describe(self.indices)}, repeats={self.repeats})"
 
 
-class WeightedPermutationSampler(_StreamSampler):
+class WeightedPermutationSampler(OrderSampler):
     """Passes over all samples in weighted random orders: likely ones come early, each comes once.
 
     `sample(weights, rng, indices, replace=False) | repeat(repeats) | chunk`. `weights` is (n,) numbers
@@ -192,26 +221,24 @@ class WeightedPermutationSampler(_StreamSampler):
         self.repeats = whole_number(repeats, "WeightedPermutationSampler: repeats", least=1, also=-1)
         self.weights = np.array(weights, dtype=np.float64)
         self.indices = None if indices is None else np.array(indices)
-        self._passes = self._orders(0)  # checks them
+        self.order(0)  # checks them
 
-    def _orders(self, rng: Shuffle) -> ops.Stream:
+    def order(self, shuffle: Shuffle = None) -> ops.Stream:
+        rng = _drawn(shuffle, self)
         return ops.sample(self.weights, rng, self.indices, replace=False) | ops.repeat(self.repeats)
 
     def num_indices_generated(self) -> Count:
-        return self._passes.num_samples
+        return self.order(0).num_samples
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """The sample indices at these places."""
         return indices if self.indices is None else self.indices[indices]
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        return self._orders(_drawn(shuffle, self)) | ops.chunk(batch_size)
-
     def __repr__(self) -> str:
         return f"WeightedPermutationSampler({describe(self.weights)}, repeats={self.repeats})"
 
 
-class StratifiedSampler(_StreamSampler):
+class StratifiedSampler(OrderSampler):
     """Endless batches with the same, or the given, shares of each class: `stratify(y, rng) | chunk`.
 
     `y` is (n,) labels from 0, `proportions` (classes,) numbers >= 0; see `ops.stratify`.
@@ -230,8 +257,8 @@ class StratifiedSampler(_StreamSampler):
     def num_indices_generated(self) -> float:
         return np.inf
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        return ops.stratify(self.y, _drawn(shuffle, self), self.proportions) | ops.chunk(batch_size)
+    def order(self, shuffle: Shuffle = None) -> ops.Stream:
+        return ops.stratify(self.y, _drawn(shuffle, self), self.proportions)
 
     def __repr__(self) -> str:
         return f"StratifiedSampler({describe(self.y)})"
@@ -246,7 +273,7 @@ def _drawn(shuffle: Shuffle, sampler: AbstractSampler) -> Shuffle:
     return shuffle
 
 
-class _EndlessSampler(_StreamSampler):
+class _EndlessSampler(OrderSampler):
     """Weighted draws: `sample(weights, rng, indices) | chunk`."""
 
     def __init__(self, weights: ArrayLike, indices: NDArray[np.intp] | None, where: str):
@@ -257,8 +284,8 @@ class _EndlessSampler(_StreamSampler):
     def num_indices_generated(self) -> float:
         return np.inf
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
-        return ops.sample(self._weights, _drawn(shuffle, self), self._indices) | ops.chunk(batch_size)
+    def order(self, shuffle: Shuffle = None) -> ops.Stream:
+        return ops.sample(self._weights, _drawn(shuffle, self), self._indices)
 
     def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
         """Raises NotImplementedError: weighted draws have no order."""

@@ -7,4 +7,6 @@
 
 from batchup import data_source, ops, sampling, work_pool
 
-__all__ = ["data_source", "ops", "sampling", "work_pool"]
+__version__ = "1.0.0.dev0"
+
+__all__ = ["__version__", "data_source", "ops", "sampling", "work_pool"]

@@ -167,7 +167,11 @@ def test_class_balancing_with_a_missing_class_warns_nobody(recwarn):
         (lambda: WeightedSampler([1, -1]), ValueError, "WeightedSampler: .* weight 1 is -1.0"),
         (lambda: WeightedSampler([0, 0]), ValueError, "the sum of 2 weights is 0.0"),
         (lambda: WeightedSubsetSampler([1, 2], [3]), ValueError, "got 2 weights and 1 indices"),
-        (lambda: StandardSampler(5).stream(0), ValueError, "batch_size: expected a whole number >= 1; got 0"),
+        (
+            lambda: StandardSampler(5).stream(0),
+            ValueError,
+            "batch_size: expected a whole number >= 1; got 0",
+        ),
         (lambda: StandardSampler(5).stream(2, "x"), TypeError, "shuffle: expected a seed"),
     ],
 )

@@ -130,6 +130,11 @@ class Counted(SameSamples):
 def plan_of(source: Any, where: str) -> tuple[Plan, str]:
     """The plan of a list, an array or another re-iterable, and how it reads; TypeError for what is none."""
     wanted = f"{where}: expected a stream, a list, an array or another re-iterable"
+    if hasattr(source, "batch_iterator"):
+        raise TypeError(
+            f"{wanted}; got the data source {source!r}. Its batches are the stream ds.stream(batch_size); "
+            "ds.map(function) is a data source"
+        )
     if isinstance(source, Iterator):
         raise TypeError(
             f"{wanted}; got the iterator {describe(source)}, which can be gone through only once. "
@@ -137,8 +142,11 @@ def plan_of(source: Any, where: str) -> tuple[Plan, str]:
         )
     sequence = hasattr(source, "__len__") and hasattr(source, "__getitem__")
     if isinstance(source, str | bytes) or not (sequence or isinstance(source, Iterable)):
-        stream = f". Its batches are the stream {describe(source)}.stream(batch_size)"
-        hint = stream if hasattr(source, "batch_iterator") else ""
+        hint = (
+            f": call it, as in {source.__name__}(...)"
+            if callable(source) and hasattr(source, "__name__")
+            else ""
+        )
         raise TypeError(f"{wanted}; got {describe(source)}{hint}")
     if sequence and not hasattr(source, "keys"):
         text = describe(source)

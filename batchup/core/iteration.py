@@ -66,16 +66,18 @@ class StreamIterator(Iterator[Any]):
         return self
 
     def __next__(self) -> Any:
+        position = self._position
         item: Any = _NOT_PLANNED
         try:
             item = self._next()
             batch = self._run(item)
+            self._position = position + 1
+            return batch
         except BaseException as error:
+            self._position = position  # a Ctrl-C may come at any moment
             if item is _NOT_PLANNED and (type(error) is StopIteration or self._next == self._over):
                 raise
             self._failed(error, item)
-        self._position += 1
-        return batch
 
     def _failed(self, error: BaseException, item: Any) -> NoReturn:
         self._next = self._over

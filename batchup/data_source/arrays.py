@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import wraps
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,7 @@ from batchup import ops
 from batchup.core.checks import Block, block_array, describe, whole_number
 from batchup.core.plan import Count, record
 from batchup.core.randomness import Shuffle
-from batchup.data_source.base import StreamDataSource, batch_of
+from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of, refuse_others
 from batchup.data_source.indices import as_asked, listed, several
 from batchup.ops.items import Gather, gathering
 from batchup.sampling import (
@@ -137,22 +137,41 @@ class RandomAccessDataSource(StreamDataSource):
         where = "samples_by_indices" if mapped else "samples_by_indices_nomapping"
         return listed(indices, length, where)
 
-    def stream(  # type: ignore[override]
-        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+    def batch_iterator(
+        self,
+        batch_size: int,
+        shuffle: Shuffle = None,
+        shard: tuple[int, int] | tuple[()] | None = None,
+        **unknown: Never,
+    ) -> ops.StreamIterator:
+        """The batches of an epoch: `iter(self.stream(batch_size, shuffle, shard))`."""
+        refuse_others(unknown, "batch_iterator")
+        return iter(self.stream(batch_size, shuffle, shard))
+
+    def stream(
+        self,
+        batch_size: int,
+        shuffle: Shuffle = None,
+        shard: tuple[int, int] | tuple[()] | None = None,
+        **unknown: Never,
     ) -> ops.Stream:
         """The `Stream` behind `batch_iterator`, to be continued with `|`.
 
         `shard=(i, n)` is part i of n of every batch, for data-parallel training; `batch_size` is then the
         global one, of all parts together. See `ops.shard`; `shard=()` asks the environment.
         """
+        refuse_others(unknown, "stream")
         return self._blocks(batch_size, shuffle, shard) | self._reading()
 
     def index_stream(
-        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
+        self,
+        batch_size: int,
+        shuffle: Shuffle = None,
+        shard: tuple[int, int] | tuple[()] | None = None,
     ) -> ops.Stream:
         return self._blocks(batch_size, shuffle, shard) | ops.map(block_array)
 
-    def _blocks(self, batch_size: int, shuffle: Shuffle, shard: tuple[int, int] | None) -> ops.Stream:
+    def _blocks(self, batch_size: int, shuffle: Shuffle, shard: tuple[int, ...] | None) -> ops.Stream:
         blocks = self.sampler.stream(batch_size, shuffle)
         if shard is None:
             return blocks
@@ -217,7 +236,14 @@ class ArrayDataSource(RandomAccessDataSource):
             )
         if not data:
             raise ValueError("ArrayDataSource: expected one array at least; got an empty list")
-        self._gather = Gather(tuple(data), include_indices=bool(include_indices))
+        if any(isinstance(array, AbstractDataSource) for array in data):
+            raise TypeError(
+                "ArrayDataSource: expected arrays; got data sources among them. Side by side they are "
+                "CompositeDataSource([ds, ArrayDataSource([y])])"
+            )
+        self._gather = Gather(
+            tuple(data), include_indices=bool(include_indices), where="ArrayDataSource"
+        )
         super().__init__(self._gather.length, indices, repeats, sampler, include_indices)
         self.data = list(data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -114,6 +115,8 @@ class AbstractDataSource(ABC):
         self, batch_size: int, n_batches: int | None, kwargs: dict[str, Any]
     ) -> tuple[ops.Stream, int | None]:
         """The batches of an epoch, no more than `n_batches`, and how many they are if that is known."""
+        if self.is_random_access:
+            refuse_others(kwargs, "batch_map")
         stream = self.stream(batch_size, **kwargs)
         total = stream.plan.length
         if total is None and isinstance(stream.num_samples, int):
@@ -143,6 +146,24 @@ class AbstractDataSource(ABC):
         """As `samples_by_indices`, but past the subset, if there is one."""
         self._refuse("samples_by_indices_nomapping")
 
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"{self!r}: its batches are those of batch_iterator(batch_size)")
+
+    def __len__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r}: the number of its samples is num_samples(), that of its batches "
+            "len(stream(batch_size))"
+        )
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __or__(self, stage: Any) -> NoReturn:
+        raise TypeError(
+            f"{self!r} | ...: write ds.map(function) for a data source, or continue its batches, "
+            "ds.stream(batch_size) | ..."
+        )
+
     def _refuse(self, method: str) -> NoReturn:
         raise TypeError(
             f"{method}: {self!r} is not a random access data source: "
@@ -151,6 +172,16 @@ class AbstractDataSource(ABC):
 
     def __repr__(self) -> str:
         return type(self).__name__
+
+
+def refuse_others(kwargs: dict[str, Any], method: str) -> None:
+    """TypeError that names the method, and the nearest argument that it has."""
+    known = ("batch_size", "shuffle", "shard")
+    for name in kwargs:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
+            raise TypeError(f"{method}: there is no argument {name}=; {hint}")
 
 
 def given(shuffle: Shuffle, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -170,23 +201,32 @@ class StreamDataSource(AbstractDataSource):
     ) -> ops.Stream:
         """The sample indices of each batch, as a stream."""
 
-    def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
+    def batch_iterator(
+        self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any
+    ) -> ops.StreamIterator:
         """The batches of an epoch: `iter(self.stream(batch_size, shuffle))`.
 
         `shard=(i, n)` is part i of n of every batch of `batch_size`; see `ops.shard`.
         """
+        self._check("batch_iterator", kwargs)
         return iter(self.stream(batch_size, shuffle, **kwargs))
 
     def batch_indices_iterator(
         self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    ) -> ops.StreamIterator:
         """The sample indices of each batch of an epoch; TypeError where there is no random access.
 
         `samples_by_indices_nomapping` makes the batches of them (but for the noise of a random map).
         """
         if not self.is_random_access:
             self._refuse("batch_indices_iterator")
+        self._check("batch_indices_iterator", kwargs)
         return iter(self.index_stream(batch_size, shuffle, **kwargs))
+
+    def _check(self, method: str, kwargs: dict[str, Any]) -> None:
+        """TypeError for an argument that nobody knows; a user's function may know others."""
+        if self.is_random_access:
+            refuse_others(kwargs, method)
 
     def _batch(self, indices: Any) -> Any:
         """The batch of what `index_stream` gives."""
@@ -231,6 +271,7 @@ class MapDataSource(StreamDataSource):
         return self.source.num_samples(**kwargs)
 
     def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+        self._check("stream", kwargs)
         return self.source.stream(batch_size, shuffle, **kwargs) | self._stage
 
     def index_stream(

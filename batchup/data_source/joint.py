@@ -44,8 +44,7 @@ class _JointDataSource(StreamDataSource):
     def _streams(self, batch_size: int, shuffle: Shuffle, kwargs: dict[str, Any]) -> list[ops.Stream]:
         # Further keyword arguments are for the members that call a user's function.
         shard = {"shard": kwargs.pop("shard")} if "shard" in kwargs else {}
-        if kwargs and self.is_random_access:
-            raise TypeError(f"{self!r}: no member takes the arguments {', '.join(kwargs)}")
+        self._check("stream", kwargs)
         streams = []
         for n, ds in enumerate(self.datasets):
             own = shard if ds.is_random_access else {**shard, **kwargs}

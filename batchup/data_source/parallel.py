@@ -48,6 +48,7 @@ class ParallelDataSource(StreamDataSource):
         return self.source.num_samples(**kwargs)
 
     def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+        self._check("stream", kwargs)
         source = self.source
         if isinstance(source, StreamDataSource):
             return source.stream(batch_size, shuffle, **kwargs) | self._stage

@@ -8,6 +8,7 @@
 [array([1, 5, 2, 3]), array([0, 4, 0, 1]), array([5, 2, 3, 4])]
 """
 
+from batchup.core.iteration import StreamIterator
 from batchup.core.stream import Stage, Stream
 from batchup.ops.blocks import chunk, skip, take
 from batchup.ops.draws import sample
@@ -23,6 +24,7 @@ from batchup.ops.workers import parallel
 __all__ = [
     "Stage",  # a pure function from stream to stream
     "Stream",  # a plan and the work it owes
+    "StreamIterator",  # going through a stream, with checkpoints
     "choose",  # one item of one of several streams at a time
     "chunk",  # cut blocks anew, across the seams
     "gather",  # read the samples of a block
@@ -39,3 +41,7 @@ __all__ = [
     "take",  # end after so many items
     "zip",  # one item of each of several streams
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -146,7 +146,11 @@ def test_an_empty_set_has_no_batches():
         (lambda: ArrayDataSource([X], sampler=5), TypeError, "expected a sampler; got 5"),
         (lambda: ArrayDataSource([X], sampler=StandardSampler(5), repeats=2), ValueError, "got both"),
         (lambda: ArrayDataSource([X], sampler=StandardSampler(5), indices=[1]), ValueError, "got both"),
-        (lambda: ArrayDataSource([X]).batch_iterator(0), ValueError, "batch_size: expected a whole number >= 1; got 0"),
+        (
+            lambda: ArrayDataSource([X]).batch_iterator(0),
+            ValueError,
+            "batch_size: expected a whole number >= 1; got 0",
+        ),
         (
             lambda: ArrayDataSource([X]).batch_iterator(5, shuffle="yes"),
             TypeError,

@@ -217,7 +217,9 @@ def test_arguments_of_a_users_function_reach_it():
     assert next(ds.batch_iterator(2))[1] is None
     rng = np.random.RandomState(1)
     assert next(ds.batch_iterator(2, shuffle=rng))[1] is rng
-    with pytest.raises(TypeError, match="no member takes the arguments upto"):
+    with pytest.raises(
+        TypeError, match="batch_iterator: there is no argument upto=; it takes batch_size"
+    ):
         CompositeDataSource([ArrayDataSource([B])]).batch_iterator(2, upto=4)
 
 

@@ -48,7 +48,11 @@ def _twice(part):
 
 
 def noise(*batch, rng):
-    return (*batch, rng.integers(1000, size=3))
+    """A random number a sample, as another part of the batch."""
+    first = batch
+    while isinstance(first, tuple | dict):
+        first = next(iter(first.values() if isinstance(first, dict) else first))
+    return (*batch, rng.integers(1000, size=len(first)))
 
 
 # --- how a stage is built: from streams, its arguments, and the generator that all stages share

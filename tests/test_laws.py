@@ -4,7 +4,7 @@ from itertools import islice, product
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from batchup import ops, testing
@@ -72,7 +72,16 @@ def test_law_2_again(recipe):
     testing.again(making(recipe))
 
 
+# Was found, over a plan over several that is rewritten where there is no need.
+CHOSEN_STRATA = (
+    "choose",
+    (("indices", (), (0,)), ("stratify", (), ([0], "stateful"))),
+    ("stateful", False),
+)
+
+
 @given(everything)
+@example(("repeat", (CHOSEN_STRATA,), (-1,)))
 def test_law_3_skipping(recipe):
     testing.skipping(making(recipe))
 

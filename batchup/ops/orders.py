@@ -183,7 +183,7 @@ class Repeated(PlanOver):
 
     def _found(self, first: int, k: int, draws: Draws) -> tuple[int, int]:
         """In which of the passes position `k` is, and where in it, by the plan alone: no work is done."""
-        up = bare(self.up)
+        up = bare(self.up) if self.again is Again.KEYED else self.up
         empty = 0
         for n in count() if self.times == -1 else range(self.times):
             given = sum(1 for _ in islice(up.start(first + n, 0, draws), k))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import count
 
@@ -14,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.core.checks import as_labels, describe
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid
-from batchup.core.plan import Draws, EndlessSource, Plan, record
+from batchup.core.plan import Draws, EndlessSource, JointPlan, Plan, record
 from batchup.core.randomness import Seed, Shuffle, as_rng, member_shuffle, shuffle_text
 from batchup.core.stream import Stream
 from batchup.ops.feistel import permuted, round_keys
@@ -78,17 +77,10 @@ def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[
 
 
 @record
-class Strata(EndlessSource):
+class Strata(JointPlan, EndlessSource):
     """Blocks of `size` with the given shares of the samples of each plan."""
 
-    plans: tuple[Plan, ...]
     shares: NDArray[np.float64]
-
-    def children(self) -> tuple[Plan, ...]:
-        return self.plans
-
-    def over(self, f: Callable[[Plan], Plan]) -> Strata:
-        return replace(self, plans=tuple(map(f, self.plans)))
 
     @property
     def grid(self) -> Grid:

@@ -69,7 +69,7 @@ def check_laws(
             _check_model(case, model)
         for law in (length, again, skipping, mapping, sharding, checkpoints, memory, pickling):
             law(case.stream)
-        for pool, buffer in product(pools, (1, 3, 40)):
+        for pool, buffer in product(pools, (1, 5)):
             parallel(case.stream, pool, buffer)
             checkpoints_across(case.stream, pool, buffer)
             _members_in_pools(case, pool)
@@ -244,6 +244,8 @@ def _resumes(
             _refused(lambda: next(items), RuntimeError, f"{law}: next()", stream)
     state = json.loads(json.dumps(items.state_dict()))
     _same(state["position"], k, f"{law}: the position", stream)
+    if error is not None and stream.pure:
+        return  # its state is the position alone, which was resumed from
     spy = _Spy()
     again = iter(resume(make(beside)) | ops.map(spy))
     again.load_state_dict(state)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, record
+from batchup.core.randomness import KEYED
 from batchup.core.work import Made, Work
 
 
@@ -34,6 +36,11 @@ def here(plan: Plan) -> Plan:
     """This plan with no pool in it: what workers would do is done by whoever iterates."""
     plan = plan.over(here)
     return Computed(plan.up, plan.work) if isinstance(plan, Computed) else plan
+
+
+def clamped(plan: Plan, pass_: int, k: int) -> int:
+    """Position `k` of a pass, or that of the end where it is further on, by the plan alone."""
+    return sum(1 for _ in islice(bare(plan).start(pass_, 0, KEYED), k))
 
 
 def under(plan: Plan, f: Callable[[Plan], Plan]) -> Plan:

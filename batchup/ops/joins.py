@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.computed import bare
+from batchup.core.computed import clamped
 from batchup.core.grid import Even
 from batchup.core.joint import Choice, Pick
 from batchup.core.plan import Again, Count, Draw, Draws, JointPlan, record
-from batchup.core.randomness import KEYED, Rng, Shuffle, as_rng, shuffle_text
+from batchup.core.randomness import Rng, Shuffle, as_rng, shuffle_text
 from batchup.core.stream import Stream, as_stream, members_of
 from batchup.core.work import Work, mapped
 
@@ -203,7 +203,7 @@ class Chosen(JointPlan):
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
         if k and self.again is Again.KEYED and self.length is None:
-            k = self._clamped(pass_, k)
+            k = clamped(self, pass_, k)
         drawn = (
             None
             if self.rng is None
@@ -216,10 +216,6 @@ class Chosen(JointPlan):
             for m, (plan, n) in enumerate(builtins.zip(self.plans, given, strict=True))
         ]
         return self._chosen(members, turns)
-
-    def _clamped(self, pass_: int, k: int) -> int:
-        """The position, or that of the end where it is further on, by the plan alone."""
-        return sum(1 for _ in islice(bare(self).start(pass_, 0, KEYED), k))
 
     def _chosen(self, members: list[Iterator[Any]], turns: Iterator[int]) -> Iterator[Choice]:
         for turn in turns:

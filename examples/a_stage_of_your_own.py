@@ -1,0 +1,189 @@
+"""Three stages of your own, written with public names alone, and checked by the laws.
+
+Most stages need none of this: they are compositions, `ops.Stage(function, ...)`. What says which samples
+come, in which order or how many, is a *plan*: a frozen record that gives the items of any pass from any
+position on. What it does not say of itself makes it slower, never wrong.
+
+    python examples/a_stage_of_your_own.py
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from batchup import ops, work_pool
+from batchup.core import (
+    Again,
+    Choice,
+    Count,
+    Draws,
+    Itemwise,
+    JointPlan,
+    Kind,
+    Pick,
+    PlanOver,
+    Stage,
+    Stream,
+    block_array,
+    clamped,
+    members_of,
+    record,
+    whole_number,
+)
+from batchup.testing import check_laws
+
+# -- 1. A plan with one item for each item before it: `Itemwise`. Positions and lengths are as there.
+
+
+def pad_blocks(size: int) -> Stage:
+    """Each index block filled up to `size` by repeating its last sample; an empty one stays empty."""
+    size = whole_number(size, "pad_blocks(size)", least=1)  # errors come when the stage is built
+    return Stage(_pad_blocks, size, text=f"pad_blocks({size})")
+
+
+def _pad_blocks(stream: Stream, size: int) -> Stream:
+    return Stream(PaddedBlocks(stream.index_plan("pad_blocks"), size))
+
+
+@record
+class PaddedBlocks(Itemwise):
+    size: int
+    kind = Kind.BLOCKS  # so `gather`, `chunk` and the like may follow
+    # It says nothing of its `grid`, where the samples lie: a `chunk` behind it goes through the blocks
+    # to find the first sample of its own, where it would else jump.
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        return map(self.padded, self.up.start(pass_, k, draws))
+
+    def padded(self, block: Any) -> Any:
+        missing = self.size - len(block)
+        return (
+            np.append(block_array(block), [block[-1]] * missing)
+            if len(block) and missing > 0
+            else block
+        )
+
+
+# -- 2. A plan with fewer items: it says how many, and begins at the item before it that it needs.
+
+
+def every(n: int) -> Stage:
+    """Each n-th item, from the first on."""
+    n = whole_number(n, "every(n)", least=1)
+    return Stage(_every, n, text=f"every({n})")
+
+
+def _every(stream: Stream, n: int) -> Stream:
+    # `with_plan`, and not a new Stream: the work is owed as before, and a pool makes no more than this.
+    return stream.with_plan(lambda plan: Every(plan, n))
+
+
+@record
+class Every(PlanOver):
+    n: int
+    same_for_all_ranks = True  # item k is of the same item before it, whichever part a shard takes
+
+    @property
+    def length(self) -> Count:
+        length = self.up.length
+        return -(-length // self.n) if isinstance(length, int) else length
+
+    @property
+    def kind(self) -> Kind:
+        return self.up.kind
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        # Item k - 1 was received, and what it needed was drawn; what lies between it and item k was not.
+        start = (k - 1) * self.n + 1 if k else 0
+        return islice(self.up.start(pass_, start, draws), k * self.n - start, None, self.n)
+
+
+# -- 3. A plan over several: a source. The items say which one they are from, as each has its own work.
+
+
+def interleave(a: Any, b: Any) -> Stream:
+    """An item of one and an item of the other in turns, until the one whose turn it is has none."""
+    plans, works, text = members_of((a, b), "interleave")
+    return Stream(Interleaved(plans), (Pick(works, "interleave"),), f"interleave({text})")
+
+
+@record
+class Interleaved(JointPlan):
+    same_for_all_ranks = True
+
+    @property
+    def length(self) -> Count:
+        a, b = [plan.length for plan in self.plans]
+        if a is None or b is None:
+            return None
+        return min(2 * a, 2 * b + 1)
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
+        if k and self.length is None and self.again is Again.KEYED:
+            k = clamped(self, pass_, k)  # nothing comes after the end
+        given = [(k + 1) // 2, k // 2]
+        members = [
+            plan.start(pass_, at, draws.of(n))
+            for n, (plan, at) in enumerate(zip(self.plans, given, strict=True))
+        ]
+        return self._in_turns(members, k % 2)
+
+    def _in_turns(self, members: list[Iterator[Any]], turn: int) -> Iterator[Choice]:
+        while True:
+            try:
+                item = next(members[turn])
+            except StopIteration:
+                return
+            yield Choice(turn, item)
+            turn = 1 - turn
+
+
+# -- What they give
+
+
+def main() -> None:
+    X = np.arange(10) * 10
+    batches = ops.indices(10) | ops.shuffle(7) | ops.chunk(4) | pad_blocks(4) | ops.gather(X)
+    print([len(batch) for (batch,) in batches], "samples a batch, all of one shape")
+    print(list(batches | every(2)))
+    print(list(interleave(["a", "b", "c"], ["x", "y"])))
+
+    with work_pool.WorkerThreadPool(2) as pool:
+        check_laws(
+            lambda stream, rng: stream | pad_blocks(4),
+            members=1,
+            model=lambda blocks: [b + b[-1:] * (4 - len(b)) for b in blocks],
+            pools=[pool],
+        )
+        check_laws(
+            lambda stream, rng: stream | every(3),
+            members=1,
+            model=lambda items: items[::3],
+            pools=[pool],
+        )
+        check_laws(lambda a, b, rng: interleave(a, b), members=2, model=interleaved, pools=[pool])
+        # Also as part of something larger, and over what draws, or ends who knows when.
+        check_laws(
+            lambda a, b, rng: (
+                interleave(a | every(2), ops.choose(b | pad_blocks(3), [1], rng=5)) | ops.repeat(2)
+            ),
+            members=2,
+        )
+    print("All laws hold.")
+
+
+def interleaved(a: list[Any], b: list[Any]) -> list[Any]:
+    """The same in plain Python."""
+    items: list[Any] = []
+    for n in range(len(a) + len(b)):
+        member = (a, b)[n % 2]
+        if n // 2 >= len(member):
+            break
+        items.append(member[n // 2])
+    return items
+
+
+if __name__ == "__main__":
+    main()

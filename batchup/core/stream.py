@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -95,6 +96,10 @@ class Stream:
     def __len__(self) -> int:
         length = self.plan.length
         if isinstance(length, int):
+            if length > sys.maxsize:
+                raise OverflowError(
+                    f"{self!r} has {length} items, more than len() can say; see plan.length"
+                )
             return length
         kind = "is endless" if length is not None else "has no length that is known beforehand"
         raise TypeError(f"{self!r} {kind}; take(k) makes it one of k items at most")
@@ -122,8 +127,10 @@ class Stream:
                 else "goes through somebody's iterator: make it a list"
             )
             raise TypeError(f"stream[k]: expected a stream that gives the same again; {self!r} {why}")
-        if position < 0:
-            position += len(self)
+        if position < 0 and isinstance(self.plan.length, int):
+            position += self.plan.length
+        elif position < 0:
+            len(self)  # raises: there is no end to count from
         if position >= 0:
             for item in islice(StreamIterator(here(self.plan), self.work, self.text, position), 1):
                 return item

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from batchup import ops
+from batchup import ops, work_pool
 
 
 def increment(x):
@@ -295,3 +295,59 @@ def test_every_name_is_exported_and_in_the_readmes_table():
             assert re.search(rf"^\| `{name}\(", readme, re.MULTILINE), (
                 f"{name} is not in the README's table"
             )
+
+
+def test_an_item_by_its_number_is_refused_of_what_draws_anew_each_time():
+    drawn = ops.indices(9) | ops.shuffle(np.random.RandomState(1)) | ops.chunk(3)
+    with pytest.raises(
+        TypeError, match=r"stream\[k\]: expected a stream that gives the same again.*give a seed"
+    ):
+        drawn[0]
+    assert len((ops.indices(9) | ops.shuffle(1) | ops.chunk(3))[0]) == 3
+
+
+def test_work_is_not_done_for_what_is_left_out_before_a_pool():
+    """Also where the plan draws from a generator, and has to go through what is left out."""
+    for rng in (1, np.random.RandomState(1)):
+        done = []
+        with work_pool.WorkerThreadPool(2) as pool:
+            stream = ops.indices(40) | ops.shuffle(rng) | ops.chunk(2) | ops.map(done.append)
+            assert len(list(stream | ops.parallel(pool) | ops.skip(8) | ops.take(1))) == 1
+            assert len(done) == 1
+            assert len(list(stream | ops.parallel(pool) | ops.take(2) | ops.repeat(2))) == 4
+            assert len(done) == 5
+
+
+def test_going_on_with_a_choice_does_no_work_of_what_was_before():
+    done = []
+
+    def members(pool):
+        for n in range(3):
+            blocks = ops.indices(60) | ops.shuffle(n) | ops.chunk(2)
+            yield blocks | ops.map(lambda block: done.append(block) or block) | ops.parallel(pool, 1)
+
+    with work_pool.WorkerThreadPool(2) as pool:
+        stream = ops.choose(*members(pool), rng=5)
+        list(iter(stream | ops.take(9)))
+        state = iter(stream).state_dict() | {"position": 9}
+        done.clear()
+        items = iter(stream)
+        items.load_state_dict(state)
+        next(items)
+        items.close()
+        assert len(done) <= 4  # one ahead in each member
+
+
+def test_what_is_no_stage_is_told_what_to_write():
+    with pytest.raises(TypeError, match=r"got the function shuffle: call it, as in shuffle\(\.\.\.\)"):
+        ops.indices(3) | ops.shuffle
+    with pytest.raises(TypeError, match=r"call it, as in chunk\(\.\.\.\)"):
+        ops.shuffle(1) | ops.chunk
+    with pytest.raises(TypeError, match=r"got <function>: call it, as in indices\(\.\.\.\)"):
+        ops.indices | ops.chunk(3)
+    with pytest.raises(TypeError, match=r"write map\(function\)"):
+        ops.indices(3) | abs
+
+
+def test_the_names_of_ops_are_the_stages():
+    assert dir(ops) == sorted(ops.__all__)

@@ -259,3 +259,39 @@ def test_slices_of_a_source_of_ones_own():
         [0, 1],
         [0, 1],
     )
+
+
+def test_errors_speak_the_users_words():
+    ds = ArrayDataSource([X])
+    with pytest.raises(
+        TypeError, match=r"batch_iterator: there is no argument shufle=; did you mean shuffle="
+    ):
+        ds.batch_iterator(5, shufle=True)
+    with pytest.raises(
+        TypeError, match=r"stream: there is no argument drop_last=; it takes batch_size"
+    ):
+        ds.stream(5, drop_last=True)
+    with pytest.raises(TypeError, match="batch_map: there is no argument shufle="):
+        ds.batch_map_concat(lambda x: x, 5, shufle=1)
+    with pytest.raises(TypeError, match="batch_iterator: there is no argument shufle="):
+        ds.map(len).batch_iterator(5, shufle=True)
+    with pytest.raises(ValueError, match=r"^batch_size: expected a whole number >= 1; got 0"):
+        ds.batch_iterator(0)
+    with pytest.raises(TypeError, match="ArrayDataSource: array 1: expected an array"):
+        ArrayDataSource([X, 5])
+    with pytest.raises(ValueError, match="ArrayDataSource: expected arrays of one length"):
+        ArrayDataSource([X, X[:3]])
+    with pytest.raises(TypeError, match=r"expected arrays; got data sources.*CompositeDataSource\(\["):
+        ArrayDataSource([ds, X])
+    with pytest.raises(TypeError, match=r"its batches are those of batch_iterator\(batch_size\)"):
+        list(ds)
+    with pytest.raises(
+        TypeError, match=r"num_samples\(\), that of its batches len\(stream\(batch_size\)\)"
+    ):
+        len(ds)
+    assert ds  # is one, all the same
+    for wrong in (lambda: ds | ops.map(len), lambda: ops.map(len)(ds)):
+        with pytest.raises(TypeError, match=r"ds\.map\(function\)"):
+            wrong()
+        with pytest.raises(TypeError, match=r"ds\.stream\(batch_size\)"):
+            wrong()

@@ -17,6 +17,7 @@ from batchup.data_source import (
     CompositeDataSource,
     IteratorDataSource,
 )
+from batchup.sampling import AbstractSampler
 from batchup.testing import plain
 from tests.data_source.test_arrays import Squares, some
 
@@ -284,3 +285,30 @@ def test_what_comes_one_after_another_has_no_shards():
     for shard in (3, (0,), (0, 2, 3), "01"):
         with pytest.raises(TypeError, match=r"shard: expected \(index, count\), or \(\)"):
             ArrayDataSource([A]).batch_iterator(3, shard=shard)
+
+
+class OddFirst(AbstractSampler):
+    """A user's own, that only says how many it gives."""
+
+    def num_indices_generated(self):
+        return 10
+
+    def in_order_indices_batch_iterator(self, batch_size):
+        order = [1, 3, 5, 7, 9, 0, 2, 4, 6, 8]
+        return (np.array(order[k : k + batch_size]) for k in range(0, 10, batch_size))
+
+    def shuffled_indices_batch_iterator(self, batch_size, shuffle_rng):
+        return self.in_order_indices_batch_iterator(batch_size)
+
+
+def test_shards_of_stratified_choices_with_a_users_sampler():
+    ds = ChoiceDataSource(
+        [ArrayDataSource([np.arange(10)], sampler=OddFirst()), ArrayDataSource([np.arange(4) * 100])],
+        stratified=True,
+    )
+    whole = [batch.tolist() for (batch,) in ds.batch_iterator(4)]
+    shards = [
+        [batch.tolist() for (batch,) in ds.batch_iterator(4, shard=(rank, 2))] for rank in range(2)
+    ]
+    assert [a + b for a, b in zip(*shards, strict=True)] == whole
+    assert len(ds.stream(4)) == len(whole) == 4

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from batchup.testing import plain
 
 
 def lists(stream):
@@ -115,3 +116,34 @@ def test_a_stride_of_the_source_does_not_keep_it_in_memory():
         ops.indices(10**6) | ops.shuffle(1) | ops.chunk(3) | ops.take(1) | ops.gather(np.arange(10**6))
     )
     assert first[0].base is None
+
+
+def test_only_the_first_chunk_says_how_many_are_drawn_at_a_time():
+    for source in (ops.stratify(np.arange(30) % 3, 5), ops.sample(np.ones(30), 5)):
+        sixes = [plain(block) for block in source | ops.chunk(6) | ops.take(4)]
+        threes = [plain(block) for block in source | ops.chunk(6) | ops.chunk(3) | ops.take(8)]
+        assert threes == [part for block in sixes for part in (block[:3], block[3:])]
+
+
+def test_blocks_without_samples_now_and_then_are_no_end():
+    stream = ops.indices(10) | ops.chunk(4) | ops.repeat(-1) | ops.shard(3, 4) | ops.chunk(8)
+    assert len(stream[100_000]) == 8  # one block of three has no sample for this rank
+    assert len(list(stream | ops.take(6000))) == 6000
+
+
+def test_blocks_without_samples_for_ever_are_refused_when_it_is_built():
+    small = ops.indices(2) | ops.repeat(-1) | ops.shard(3, 4)
+    with pytest.raises(ValueError, match=r"chunk: the first 10000 blocks of .* have no samples"):
+        small | ops.chunk(8)
+
+
+def test_more_items_than_an_index_can_count():
+    stream = ops.indices(2**62) | ops.repeat(9) | ops.chunk(1)
+    assert stream[-1] == range(2**62 - 1, 2**62)
+    assert next(iter(stream | ops.skip(2**62 + 5) | ops.skip(2**62)))[0] == 5
+    with pytest.raises(
+        OverflowError, match=r"has 41505174165846491136 items, more than len\(\) can say"
+    ):
+        len(stream)
+    drawn = ops.indices(5) | ops.shuffle(np.random.RandomState(1)) | ops.repeat(2**62) | ops.repeat(9)
+    assert sorted(next(iter(drawn))) == [0, 1, 2, 3, 4]

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from batchup.core.randomness import KEYED
+from batchup.core.work import Work
 from batchup.data_source import ArrayDataSource, CompositeDataSource
+from batchup.ops.functions import Map
+from batchup.testing import plain
 
 X = np.arange(20)
 
@@ -112,3 +116,46 @@ def test_presets_take_it():
 def test_it_wants_a_seed(rng):
     with pytest.raises(TypeError, match=r"map\(fn, rng\): expected a seed"):
         ops.map(draw, rng=rng)
+
+
+@pytest.mark.parametrize("before", [(), (ops.shuffle(1),), (ops.shuffle(np.random.RandomState(1)),)])
+def test_a_function_of_index_blocks_always_gets_an_array(before):
+    def kind(block):
+        return type(block), block.dtype, block.flags.writeable
+
+    stream = ops.indices(6)
+    for stage in (*before, ops.chunk(4)):
+        stream = stream | stage
+    expected = [(np.ndarray, np.dtype(np.intp), True)] * 2
+    assert list(stream | ops.map(kind)) == expected
+    assert list(ops.zip(stream) | ops.map(kind)) == expected
+    assert list(ops.choose(stream) | ops.map(kind)) == expected
+    assert list(stream | ops.map(lambda block, rng: kind(block), rng=1)) == expected
+
+
+def test_the_note_of_a_random_map_reads_like_the_others():
+    def bad(block, rng):
+        raise ValueError("bad")
+
+    stream = ops.indices(9) | ops.chunk(3) | ops.skip(1) | ops.map(bad, rng=5)
+    with pytest.raises(ValueError, match="bad") as caught:
+        list(stream)
+    assert caught.value.__notes__ == [
+        "in the stage map(bad, rng=5)",
+        f"at item 0 of {stream!r}, made of samples [3, 4, 5]; stream[0] makes it again",
+    ]
+
+
+def test_work_can_be_taken_apart_and_put_together():
+    stream = ops.zip(
+        ops.indices(4) | ops.gather(np.arange(4)) | ops.map(lambda x: x + 1),
+        ops.indices(4) | ops.gather(np.arange(4) * 10),
+    )
+    [join] = stream.steps
+    parts = join.parts()
+    [item] = stream.plan.start(0, 0, KEYED)
+    each = [work.run(part) for work, part in zip(parts, item, strict=True)]
+    assert [plain(part) for part in each] == [[1, 2, 3, 4], ([0, 10, 20, 30],)]
+    doubled = join.over(lambda work: Work((*work.steps, Map(lambda x: x * 2))))
+    assert [plain(part) for part in doubled.run(item)] == [[2, 4, 6, 8], [0, 20, 40, 60]]
+    assert join.over(lambda work: work) is join

@@ -292,3 +292,19 @@ def test_an_augmentation_in_place_does_not_reach_the_training_data():
     for source in (ops.indices(8), ops.indices(8) | ops.shuffle(1), ops.indices([1, 2])):
         list(source | ops.chunk(3) | ops.gather(X) | ops.map(spoil))
         assert (X == 1).all()
+
+
+def test_objects_that_are_arrays_are_copied_others_are_the_same_objects():
+    samples = [np.arange(n) for n in range(1, 5)]
+    other = object()
+    column = np.empty(5, object)
+    column[:4] = samples
+    column[4] = other
+    for blocks in ([[0, 4, 2]], [range(2, 5)]):
+        [(batch,)] = blocks | ops.gather(column)
+        assert batch[-1 if 4 in blocks[0][-1:] else 1] is other
+        for sample in batch:
+            if sample is not other:
+                sample[...] = -1
+    assert [sample.tolist() for sample in samples] == [list(range(n)) for n in range(1, 5)]
+    assert column[4] is other

@@ -16,7 +16,8 @@ from batchup.data_source import ArrayDataSource
 from batchup.testing import plain
 
 X = np.arange(1000)
-OURS = os.path.dirname(batchup.__file__)
+# What a Ctrl-C does in the pools themselves is tested with them.
+OURS = tuple(os.path.join(os.path.dirname(batchup.__file__), room, "") for room in ("core", "ops"))
 
 STREAMS = {
     "serial": lambda rng: (

@@ -17,10 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import as_block, as_labels, block_array, describe, whole_number
-from batchup.core.given import Counted
+from batchup.core.given import Counted, Iterated
 from batchup.core.plan import Count, Kind
-from batchup.core.randomness import Shuffle, as_rng, generator_of
-from batchup.core.stream import stream_of_call
+from batchup.core.randomness import Seed, Shuffle, as_rng, frozen_generator
 from batchup.ops.draws import cumulative_weights
 
 __all__ = [
@@ -94,16 +93,17 @@ class AbstractSampler(ABC):
         name = type(self).__name__
         # The arrays may be views on the sampler's own.
         samples = self.num_indices_generated()
-        stream = stream_of_call(make, name, kind=Kind.BORROWED, samples=samples)
+        stream = ops.Stream(Iterated(make, Kind.BORROWED, samples=samples), text=name)
         plan = stream.index_plan(name)
         batches = num_batches(samples, batch_size)
         return replace(stream, plan=Counted(plan, batches) if isinstance(batches, int) else plan)
 
     def _index_batches(self, batch_size: int, shuffle: Shuffle) -> Iterator[NDArray[np.intp]]:
-        rng = generator_of(shuffle, "shuffle")
+        rng = as_rng(shuffle, "shuffle")
         if rng is None:
             return self.in_order_indices_batch_iterator(batch_size)
-        return self.shuffled_indices_batch_iterator(batch_size, rng)
+        generator = frozen_generator(rng) if isinstance(rng, Seed) else rng.source()
+        return self.shuffled_indices_batch_iterator(batch_size, generator)
 
 
 class OrderSampler(AbstractSampler):

@@ -14,24 +14,11 @@ from typing import Any
 import numpy as np
 
 from batchup import ops, work_pool
-from batchup.core import (
-    Again,
-    Choice,
-    Count,
-    Draws,
-    Itemwise,
-    JointPlan,
-    Kind,
-    Pick,
-    PlanOver,
-    Stage,
-    Stream,
-    block_array,
-    clamped,
-    members_of,
-    record,
-    whole_number,
-)
+from batchup.core.checks import block_array, whole_number
+from batchup.core.computed import clamped
+from batchup.core.joint import Choice, Pick
+from batchup.core.plan import Again, Count, Draws, Itemwise, JointPlan, Kind, PlanOver, record
+from batchup.core.stream import Stage, Stream, members_of
 from batchup.testing import check_laws
 
 # -- 1. A plan with one item for each item before it: `Itemwise`. Positions and lengths are as there.

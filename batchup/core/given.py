@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
 from typing import Any
 
-from batchup.core.checks import Block, PlainBlock, as_block, describe
+from batchup.core.checks import Block, PlainBlock, as_block, describe, describe_callable
 from batchup.core.grid import Grid, Listed
 from batchup.core.plan import Again, Count, Draws, Kind, Plan, SameSamples, record
 from batchup.core.randomness import KEYED
@@ -54,25 +54,13 @@ class Iterated(Plan):
     """The items of an iterator that a function returns: no way but from the start."""
 
     make: Callable[[], Iterator[Any]]
-    given_kind: Kind = Kind.OWN
-    once: bool = False
-    given_samples: Count = None
+    kind: Kind = Kind.OWN
+    again: Again = Again.NOT_RESUMABLE
+    samples: Count = None
 
     @property
     def length(self) -> Count:
-        return math.inf if self.given_samples == math.inf else None
-
-    @property
-    def samples(self) -> Count:
-        return self.given_samples
-
-    @property
-    def kind(self) -> Kind:
-        return self.given_kind
-
-    @property
-    def again(self) -> Again:
-        return Again.SINGLE_PASS if self.once else Again.NOT_RESUMABLE
+        return math.inf if self.samples == math.inf else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         return islice(iter(self.make()), k, None) if k else iter(self.make())
@@ -97,32 +85,28 @@ _END = object()
 class Counted(SameSamples):
     """A plan whose length somebody else has vouched for; ValueError where it turns out wrong."""
 
-    promised: int
-
-    @property
-    def length(self) -> int:
-        return self.promised
+    length: int = 0
 
     def start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         items = self.up.start(pass_, k, draws)
-        if self.promised == 0 and next(items, _END) is not _END:
+        if self.length == 0 and next(items, _END) is not _END:
             raise self._broken("more")  # now, as nobody will ask for the first
         return self._checked(items, k)
 
     items = start
 
     def _checked(self, items: Iterator[Any], k: int) -> Iterator[Any]:
-        for n in range(k, self.promised):
+        for n in range(k, self.length):
             item = next(items, _END)
             if item is _END:
                 raise self._broken(f"only {n}")
-            if n + 1 == self.promised and next(items, _END) is not _END:
+            if n + 1 == self.length and next(items, _END) is not _END:
                 raise self._broken("more")
             yield item
 
     def _broken(self, given: str) -> ValueError:
         return ValueError(
-            f"a source said that it has {self.samples} samples, which are {self.promised} batches; "
+            f"a source said that it has {self.samples} samples, which are {self.length} batches; "
             f"it gave {given}"
         )
 
@@ -142,11 +126,7 @@ def plan_of(source: Any, where: str) -> tuple[Plan, str]:
         )
     sequence = hasattr(source, "__len__") and hasattr(source, "__getitem__")
     if isinstance(source, str | bytes) or not (sequence or isinstance(source, Iterable)):
-        hint = (
-            f": call it, as in {source.__name__}(...)"
-            if callable(source) and hasattr(source, "__name__")
-            else ""
-        )
+        hint = f": call it, as in {describe_callable(source)}(...)" if callable(source) else ""
         raise TypeError(f"{wanted}; got {describe(source)}{hint}")
     if sequence and not hasattr(source, "keys"):
         text = describe(source)

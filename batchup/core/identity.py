@@ -12,7 +12,7 @@ from batchup.core.checks import describe, fingerprint
 from batchup.core.computed import Computed
 from batchup.core.plan import Plan, PlanOver
 from batchup.core.randomness import Seed, Stateful
-from batchup.core.work import Copy, Indices, Opened, Work
+from batchup.core.work import Own, Work
 
 Path = tuple[int, ...]
 
@@ -54,7 +54,7 @@ def _computed(plan: Plan, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def _step(step: Any) -> str:
-    if isinstance(step, Copy | Indices | Opened):  # there or not, the same batches
+    if isinstance(step, Own):  # there or not, the same batches
         return ""
     name = type(step).__name__.lower()
     return f"{name}({', '.join(_values(step, contents=False))})" if is_dataclass(step) else name

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from batchup.core.plan import record
-from batchup.core.work import Work
+from batchup.core.work import Step, Work
+
+
+@record
+class JointStep(Step):
+    """A step that does the works of several streams."""
+
+    works: tuple[Work, ...]
+
+    def parts(self) -> tuple[Work, ...]:
+        return self.works
+
+    def over(self, f: Callable[[Work], Work]) -> Self:
+        works = tuple(map(f, self.works))
+        return self if all(map(operator.is_, works, self.works)) else replace(self, works=works)
 
 
 class Choice(NamedTuple):
@@ -18,22 +33,13 @@ class Choice(NamedTuple):
 
 
 @record
-class Pick:
+class Pick(JointStep):
     """The step for items that are each from one of several streams: does that stream's work."""
 
-    works: tuple[Work, ...]
     name: str
 
     def run(self, item: Choice) -> Any:
         return self.works[item.member].run(item.item)
-
-    def parts(self) -> tuple[Work, ...]:
-        return self.works
-
-    def over(self, f: Callable[[Work], Work]) -> Pick:
-        works = tuple(map(f, self.works))
-        same = all(a is b for a, b in zip(works, self.works, strict=True))
-        return self if same else replace(self, works=works)
 
     def __str__(self) -> str:
         return f"{self.name}(of {len(self.works)} streams)"

@@ -107,11 +107,7 @@ class Journal:
         for site, (path, drawing) in zip(self._sites, _drawing(self._bare), strict=True):
             self._of_plan[path, id(drawing)] = site
         # One of each source of bits, which generators may share.
-        self._generators = list(
-            {
-                id(bits_of(s.generator)): s.generator for s in self._sites if s.generator is not None
-            }.values()
-        )
+        self._generators = list({id(bits_of(s.generator)): s.generator for s in self._sites}.values())
 
     def site(self, path: tuple[int, ...], plan: Plan) -> _Site:
         try:

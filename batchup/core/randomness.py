@@ -32,7 +32,7 @@ class Seed:
     again = Again.KEYED
 
     def draw(self, pass_: int) -> Draw:
-        return _Draw(partial(_frozen_generator, self, pass_))
+        return _Draw(partial(frozen_generator, self, pass_))
 
     def __str__(self) -> str:
         return str(self.ints[0] if len(self.ints) == 1 else self.ints)
@@ -51,6 +51,9 @@ class Stateful:
 
     def draw(self, pass_: int) -> Draw:
         return _Draw(lambda *place, advance=0: self.source())
+
+    def __str__(self) -> str:
+        return "True" if self.generator is None else str(self.generator)
 
 
 @record
@@ -138,18 +141,6 @@ def member_shuffle(shuffle: Shuffle, member: int, where: str) -> Shuffle:
     return int(words[0]) << 32 | int(words[1])
 
 
-def generator_of(shuffle: Shuffle, where: str) -> RandomState | Generator | None:
-    """What users' own samplers are given to draw from; None for in order.
-
-    A generator is given as it is; for a seed, a `RandomState` made of it.
-    """
-    rng = as_rng(shuffle, where)
-    if isinstance(rng, Seed):
-        return _frozen_generator(rng)
-    generator: RandomState | Generator | None = None if rng is None else rng.source()
-    return generator
-
-
 def key_of(*ints: int) -> list[int]:
     """Numbers as 32-bit words that no other numbers have: of each, how many words it has, then those.
 
@@ -219,13 +210,7 @@ def copy_with_state(generator: RandomState | Generator, state: dict[str, Any]) -
     return other
 
 
-def shuffle_text(value: Any) -> str:
-    """`value` as it reads in the repr of a stage."""
-    rng = as_rng(value, "shuffle")
-    return str(rng if isinstance(rng, Seed) else value)
-
-
-def _frozen_generator(seed: Seed, *place: int, advance: int = 0) -> RandomState:
+def frozen_generator(seed: Seed, *place: int, advance: int = 0) -> RandomState:
     # RandomState, whose streams NumPy froze for ever (NEP 19), over PCG64, which can be advanced;
     # it permutes as fast as Generator does, whose methods may change from one release to the next.
     bits = np.random.PCG64(seed_sequence(seed, *place))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -13,10 +13,10 @@ import numpy as np
 
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed, ahead_of_others, here, of_member, under
-from batchup.core.given import Iterated, as_blocks, plan_of
+from batchup.core.given import as_blocks, plan_of
 from batchup.core.iteration import StreamIterator
-from batchup.core.plan import Again, Count, Kind, Plan, record
-from batchup.core.work import RandomStep, Step, Work, first_steps
+from batchup.core.plan import Again, Count, Plan, record
+from batchup.core.work import Step, Work, first_steps
 
 
 @record
@@ -37,7 +37,7 @@ class Stream:
     """
 
     plan: Plan
-    steps: tuple[Step | RandomStep, ...] = ()
+    steps: tuple[Step, ...] = ()
     text: str = "stream"
 
     # `ndarray | x` asks x, and does not broadcast.
@@ -66,10 +66,9 @@ class Stream:
         """What is owed for each item of the plan; at the least, that it belongs to the caller."""
         return Work(self.steps or first_steps(self.plan.kind, whole=True))
 
-    def with_step(self, step: Step | RandomStep) -> Stream:
+    def with_step(self, step: Step) -> Stream:
         """This stream with one more step of work for each item."""
-        reads = getattr(step, "only_reads", False)
-        before = self.steps if self.steps or reads else first_steps(self.plan.kind)
+        before = self.steps if self.steps or step.only_reads else first_steps(self.plan.kind)
         return replace(self, steps=(*before, step))
 
     def with_plan(self, f: Callable[[Plan], Plan]) -> Stream:
@@ -79,14 +78,10 @@ class Stream:
     def index_plan(self, where: str) -> Plan:
         """The plan, checked to be of index blocks; TypeError that names the stage where it isn't."""
         if self.steps:
-            hint = (
-                ", whose work a pool has done. Put parallel last"
-                if isinstance(self.plan, Computed)
-                else ""
-            )
+            pool = ", of batches of a pool. Put parallel last" * isinstance(self.plan, Computed)
             raise TypeError(
                 f"{where}: expected a stream of index blocks, before any gather, map, zip or choose; "
-                f"got {self!r}{hint}"
+                f"got {self!r}{pool}"
             )
         return as_blocks(self.plan, where)
 
@@ -97,9 +92,7 @@ class Stream:
         length = self.plan.length
         if isinstance(length, int):
             if length > sys.maxsize:
-                raise OverflowError(
-                    f"{self!r} has {length} items, more than len() can say; see plan.length"
-                )
+                raise OverflowError(f"{self!r} has {length} items, more than len() can say")
             return length
         kind = "is endless" if length is not None else "has no length that is known beforehand"
         raise TypeError(f"{self!r} {kind}; take(k) makes it one of k items at most")
@@ -120,12 +113,7 @@ class Stream:
                 f"stream[k]: expected an int; got {describe(k)}. "
                 "For several items write stream | skip(start) | take(count)"
             ) from None
-        if self.plan.again in (Again.DRAWN, Again.SINGLE_PASS):
-            why = (
-                "draws from a generator: give a seed"
-                if self.plan.again is Again.DRAWN
-                else "goes through somebody's iterator: make it a list"
-            )
+        if why := _ANEW.get(self.plan.again):
             raise TypeError(f"stream[k]: expected a stream that gives the same again; {self!r} {why}")
         if position < 0 and isinstance(self.plan.length, int):
             position += self.plan.length
@@ -199,6 +187,12 @@ class Stage:
         return self.text
 
 
+_ANEW = {
+    Again.DRAWN: "draws from a generator: give a seed",
+    Again.SINGLE_PASS: "goes through somebody's iterator: make it a list",
+}
+
+
 def _both(stream: Stream, first: Stage, second: Stage) -> Stream:
     return second(first(stream))
 
@@ -220,18 +214,6 @@ def as_stream(source: Any, where: str) -> Stream:
         return source
     plan, text = plan_of(source, where)
     return Stream(plan, text=text)
-
-
-def stream_of_call(
-    make: Callable[[], Iterator[Any]],
-    text: str,
-    *,
-    kind: Kind = Kind.OWN,
-    once: bool = False,
-    samples: Count = None,
-) -> Stream:
-    """The items of the iterator that `make()` returns, called anew for every pass."""
-    return Stream(Iterated(make, kind, once, samples), text=text)
 
 
 def members_of(streams: tuple[Any, ...], where: str) -> tuple[tuple[Plan, ...], tuple[Work, ...], str]:

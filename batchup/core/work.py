@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,26 +15,34 @@ from batchup.core.notes import note
 from batchup.core.plan import Kind, record
 
 
-@runtime_checkable
-class Step(Protocol):
+class Step:
     """One piece of work: a picklable value that makes an item of an item; `str` names its stage.
 
-    What has further work inside of it also has `parts()`, those `Work`s, and `over(f)`, the same step
-    over `f` of each.
+    Steps of your own are records that write `run`. What has further work inside of it has `parts()`, those
+    `Work`s, and `over(f)`, the same step over `f` of each: so work is split, and put together again.
     """
 
-    def run(self, item: Any) -> Any: ...
+    # It doesn't write into its item, nor hand it on, so it may be given what is somebody else's.
+    only_reads = False
+    # It draws random numbers, and writes `run_placed` in place of `run`.
+    random = False
 
+    def run(self, item: Any) -> Any:
+        raise NotImplementedError
 
-class RandomStep(Protocol):
-    """A step with a generator of its own for each item; there, `run` is given its `Placed` too."""
+    def run_placed(self, item: Any, placed: Placed) -> Any:
+        """The same, where it is known which item it is."""
+        return self.run(item)
 
-    random: bool
+    def parts(self) -> tuple[Work, ...]:
+        return ()
 
-    def run(self, item: Any, placed: Placed) -> Any: ...
+    def over(self, f: Callable[[Work], Work]) -> Step:
+        return self
 
-    def of_member(self, member: int) -> Self:
-        """This step as that of a member of several streams: with numbers of its own."""
+    def of_member(self, member: int) -> Step:
+        """This step as that of a member of several streams: with random numbers of its own."""
+        return self
 
 
 class Placed(NamedTuple):
@@ -81,20 +90,16 @@ def _place_of(item: Any) -> Any:
     return item
 
 
-def _run_placed(step: Any, item: Any, placed: Placed) -> Any:
-    return step.run(item, placed) if getattr(step, "random", False) else step.run(item)
-
-
 @record
 class Work:
     """What is owed for each item of a plan: the steps, one after another. Runs anywhere."""
 
-    steps: tuple[Any, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     @cached_property
     def random(self) -> bool:
         """Whether any of the steps draws, and needs to know the place of the item."""
-        return any(getattr(step, "random", False) for step in self.steps)
+        return any(step.random for step in self.steps)
 
     def run(self, item: Any) -> Any:
         """The batch. An exception leaves with a note that names the stage it came from."""
@@ -104,39 +109,27 @@ class Work:
             if type(item) is Placed:
                 item = item.planned
             for step in self.steps:
-                item = step.run(item) if placed is None else _run_placed(step, item, placed)
+                item = step.run(item) if placed is None else step.run_placed(item, placed)
         except Exception as error:
             note(error, partial(str.format, "in the stage {}", step))
             raise
         return item
 
-    def over(self, f: Callable[[Work], Work]) -> Work:
-        """This work over `f` of each work inside of its steps."""
-        steps = tuple([step.over(f) if hasattr(step, "over") else step for step in self.steps])
-        return self if _same(steps, self.steps) else Work(steps)
+    def over(self, f: Callable[[Step], Step]) -> Work:
+        """This work with `f` of each step."""
+        steps = tuple(map(f, self.steps))
+        return self if all(map(operator.is_, steps, self.steps)) else Work(steps)
 
     def of_member(self, member: int) -> Work:
         """This work as that of one of several streams that are joined, whose random maps differ."""
-        inside = self.over(lambda work: work.of_member(member))
-        steps = tuple(
-            [
-                step.of_member(member) if getattr(step, "random", False) else step
-                for step in inside.steps
-            ]
-        )
-        return inside if _same(steps, inside.steps) else Work(steps)
+        return self.over(lambda s: s.over(lambda work: work.of_member(member)).of_member(member))
 
     def leaves(self, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Any]]:
         """Every step, those inside of others first, with the numbers of the members that it is of."""
         for step in self.steps:
-            parts: tuple[Work, ...] = step.parts() if hasattr(step, "parts") else ()
-            for n, part in enumerate(parts):
+            for n, part in enumerate(step.parts()):
                 yield from part.leaves((*path, n))
             yield path, step
-
-
-def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    return all(a is b for a, b in zip(some, others, strict=True))
 
 
 def mapped(item: Any, f: Callable[[Any], Any], kinds: tuple[type, ...] = (tuple, list, dict)) -> Any:
@@ -155,46 +148,36 @@ def mapped(item: Any, f: Callable[[Any], Any], kinds: tuple[type, ...] = (tuple,
 
 
 @record
-class Copy:
-    """Copies the arrays of a borrowed item, also those in tuples, lists and dicts."""
+class Own(Step):
+    """The step that makes an item the caller's, by a function of ours."""
+
+    make: Callable[[Any], Any]
 
     def run(self, item: Any) -> Any:
-        return mapped(item, _copied)
-
-    def __str__(self) -> str:
-        return "copy"
+        return self.make(item)
 
 
-def _copied(part: Any) -> Any:
+def _copied(item: Any) -> Any:
+    return mapped(item, _copied_part)
+
+
+def _copied_part(part: Any) -> Any:
     if isinstance(part, LazyBlock):
         return part[:]
     return part.copy() if isinstance(part, np.ndarray) else part
 
 
-@record
-class Indices:
-    """Makes an index block an array that is the caller's: what users' functions get."""
-
-    def run(self, item: Any) -> Any:
-        return np.array(block_array(item))
-
-    def __str__(self) -> str:
-        return "indices"
+def _indices(block: Any) -> Any:
+    return np.array(block_array(block))
 
 
-@record
-class Opened:
-    """Takes the batch out of a `Made`."""
-
-    def run(self, item: Made) -> Any:
-        return item.batch
-
-    def __str__(self) -> str:
-        return "made"
+COPY = Own(_copied)  # the arrays of a borrowed item, also those in tuples, lists and dicts
+INDICES = Own(_indices)  # an index block as an array: what users' functions get
+OPENED = Own(operator.itemgetter(1))  # the batch of a `Made`
 
 
 def first_steps(kind: Kind, whole: bool = False) -> tuple[Step, ...]:
     """What makes the items of a plan the caller's; with `whole`, ranges stay ranges."""
     if kind is Kind.OWN:
         return ()
-    return (Indices(),) if kind is Kind.BLOCKS and not whole else (Copy(),)
+    return (INDICES,) if kind is Kind.BLOCKS and not whole else (COPY,)

@@ -13,9 +13,9 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.checks import describe, describe_callable
+from batchup.core.given import Iterated
 from batchup.core.plan import Count
 from batchup.core.randomness import Shuffle
-from batchup.core.stream import stream_of_call
 from batchup.data_source import results
 from batchup.data_source.indices import as_asked, flat, several
 from batchup.ops.functions import Map
@@ -60,7 +60,8 @@ class AbstractDataSource(ABC):
             raise TypeError(f"shard: the batches of {self!r} come one after another, and have no parts")
         kwargs.pop("shard", None)
         make = partial(self.batch_iterator, batch_size, **given(shuffle, kwargs))
-        return stream_of_call(make, repr(self), samples=self.num_samples(**kwargs))
+        plan = Iterated(make, samples=self.num_samples(**kwargs))
+        return ops.Stream(plan, text=repr(self))
 
     def map(self, fn: Callable[..., Any], rng: int | tuple[int, ...] | None = None) -> MapDataSource:
         """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn, rng)`.
@@ -318,7 +319,8 @@ def index_stream(
     if isinstance(source, StreamDataSource):
         return source.index_stream(batch_size, shuffle, shard)
     make = partial(source.batch_indices_iterator, batch_size, **given(shuffle, {}))
-    return stream_of_call(make, f"indices of {source!r}", samples=source.num_samples())
+    plan = Iterated(make, samples=source.num_samples())
+    return ops.Stream(plan, text=f"indices of {source!r}")
 
 
 def batch_of(source: AbstractDataSource, indices: Any) -> Any:

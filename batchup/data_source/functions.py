@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import describe, describe_callable, whole_number
-from batchup.core.plan import Count
+from batchup.core.given import Iterated
+from batchup.core.plan import Again, Count
 from batchup.core.randomness import Shuffle
-from batchup.core.stream import Stream, stream_of_call
+from batchup.core.stream import Stream
 from batchup.data_source.arrays import ArrayDataSource
 from batchup.data_source.base import AbstractDataSource, given
 
@@ -94,7 +95,8 @@ class IteratorDataSource(AbstractDataSource):
     def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Stream:
         if kwargs.get("shard") is not None:
             raise TypeError(f"shard: the batches of {self!r} come one after another, and have no parts")
-        return stream_of_call(self._rest, repr(self), once=True, samples=self.n_samples)
+        plan = Iterated(self._rest, again=Again.SINGLE_PASS, samples=self.n_samples)
+        return Stream(plan, text=repr(self))
 
     def _rest(self) -> Iterator[Any]:
         return self.batch_iter

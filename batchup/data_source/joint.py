@@ -10,8 +10,9 @@ import numpy as np
 from batchup import ops
 from batchup.core.checks import describe
 from batchup.core.given import Counted, Iterated
-from batchup.core.plan import Count, record
+from batchup.core.plan import Again, Count, record
 from batchup.core.randomness import Shuffle, member_shuffle
+from batchup.core.work import Step
 from batchup.data_source.base import (
     AbstractDataSource,
     StreamDataSource,
@@ -203,7 +204,7 @@ class ChoiceDataSource(_JointDataSource):
 
 
 @record
-class _Tag:
+class _Tag(Step):
     """The step that says which member a batch of indices is of."""
 
     member: int
@@ -220,6 +221,6 @@ def _counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
     plan = stream.plan
     # Of what is joined, or given whatever the batch size, the samples do not tell the batches.
     batches = num_batches(stream.num_samples, batch_size)
-    if isinstance(plan, Iterated) and not plan.once and isinstance(batches, int):
+    if isinstance(plan, Iterated) and plan.again < Again.SINGLE_PASS and isinstance(batches, int):
         return stream.with_plan(lambda plan: Counted(plan, batches))
     return stream

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.core.checks import as_block, describe
 from batchup.core.grid import Even, Grid
 from batchup.core.plan import Draws, EndlessSource, Kind, Plan, record
-from batchup.core.randomness import Rng, Shuffle, as_rng, shuffle_text
+from batchup.core.randomness import Rng, Shuffle, as_rng
 from batchup.core.stream import Stream
 
 
@@ -44,7 +44,7 @@ def sample(
     draws = as_rng(rng, "sample")
     if draws is None:
         raise ValueError("sample: weighted draws have no order; expected rng=, a seed or a generator")
-    text = f"sample({describe(np.asarray(weights))}, {shuffle_text(rng)}"
+    text = f"sample({describe(np.asarray(weights))}, {draws}"
     subset = None
     if indices is not None:
         block = as_block(indices, "sample: indices")

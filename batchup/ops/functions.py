@@ -17,7 +17,7 @@ from batchup.core.computed import Computed
 from batchup.core.plan import Draws, Kind, Plan, PlanOver, SameSamples, record
 from batchup.core.randomness import Seed, as_seed, seed_sequence
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import Placed
+from batchup.core.work import Placed, Step
 
 
 def map(
@@ -59,7 +59,7 @@ def map(
 
 
 @record
-class Map:
+class Map(Step):
     """The step of `map`."""
 
     fn: Callable[..., Any]
@@ -74,11 +74,11 @@ class Map:
 
 def _random_map(stream: Stream, fn: Callable[..., Any], seed: Seed, name: str | None) -> Stream:
     # Of several maps in one stream, each has another number of them before it.
-    before = sum(getattr(step, "random", False) for step in (*_made_by(stream.plan), *stream.steps))
+    before = sum(step.random for step in (*_made_by(stream.plan), *stream.steps))
     return stream.with_plan(_placed).with_step(RandomMap(fn, seed, name, (before,)))
 
 
-def _made_by(plan: Plan) -> Iterator[Any]:
+def _made_by(plan: Plan) -> Iterator[Step]:
     """The steps that a pool has done for the plan."""
     while isinstance(plan, PlanOver):
         if isinstance(plan, Computed):
@@ -112,7 +112,7 @@ class PlacedPlan(SameSamples):
 
 
 @record
-class RandomMap:
+class RandomMap(Step):
     """The step of a random `map`: `fn` with the generator of that place and those samples."""
 
     fn: Callable[..., Any]
@@ -121,7 +121,7 @@ class RandomMap:
     path: tuple[int, ...]
     random = True
 
-    def run(self, item: Any, placed: Placed) -> Any:
+    def run_placed(self, item: Any, placed: Placed) -> Any:
         rng = self._generator(placed)
         return self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng)
 

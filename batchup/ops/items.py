@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from batchup.core.checks import Block, block_array, describe
 from batchup.core.plan import record
 from batchup.core.stream import Stage, Stream
+from batchup.core.work import Step
 
 Read = Callable[[Any], Any]
 
@@ -64,7 +65,7 @@ def _gather(stream: Stream, step: Gather) -> Stream:
 
 
 @record
-class Gather:
+class Gather(Step):
     """The step of `gather`: from an index block to the samples."""
 
     arrays: tuple[Any, ...]
@@ -73,8 +74,8 @@ class Gather:
     where: str = "gather"
     length: int = field(init=False)
     _read: Read = field(init=False)
-    only_reads: ClassVar[bool] = True
-    unnamed: ClassVar[tuple[str, ...]] = ("where",)
+    only_reads = True
+    unnamed = ("where",)
 
     def __post_init__(self) -> None:
         if not self.arrays:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from itertools import chain, count, islice
 from typing import Any
 
@@ -13,11 +12,11 @@ import numpy as np
 
 from batchup.core.computed import clamped
 from batchup.core.grid import Even
-from batchup.core.joint import Choice, Pick
+from batchup.core.joint import Choice, JointStep, Pick
 from batchup.core.plan import Again, Count, Draw, Draws, JointPlan, record
-from batchup.core.randomness import Rng, Shuffle, as_rng, shuffle_text
+from batchup.core.randomness import Rng, Shuffle, as_rng
 from batchup.core.stream import Stream, as_stream, members_of
-from batchup.core.work import Work, mapped
+from batchup.core.work import mapped
 
 
 def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
@@ -70,24 +69,15 @@ class Zipped(JointPlan):
 
 
 @record
-class Join:
+class Join(JointStep):
     """The step of `zip`: the work of all members, for one item of each."""
 
-    works: tuple[Work, ...]
     flatten: bool
     trim: bool
 
     def run(self, item: tuple[Any, ...]) -> tuple[Any, ...]:
         works = builtins.zip(self.works, item, strict=True)
         return joined(tuple([work.run(part) for work, part in works]), self.flatten, self.trim)
-
-    def parts(self) -> tuple[Work, ...]:
-        return self.works
-
-    def over(self, f: Callable[[Work], Work]) -> Join:
-        works = tuple(map(f, self.works))
-        same = all(a is b for a, b in builtins.zip(works, self.works, strict=True))
-        return self if same else replace(self, works=works)
 
     def __str__(self) -> str:
         return f"zip(of {len(self.works)} streams)"
@@ -150,7 +140,7 @@ def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stre
                 "choose: stratified: expected streams of known finite length; got "
                 f"{as_stream(streams[n], 'choose')!r}, of length {plan.length}"
             )
-    text += "" if draws is None else f", rng={shuffle_text(rng)}"
+    text += "" if draws is None else f", rng={draws}"
     text += ", stratified=True" if stratified else ""
     plan = Chosen(plans, draws, bool(stratified))
     return Stream(plan, (Pick(works, "choose"),), f"choose({text})")

@@ -17,7 +17,7 @@ from batchup.core.checks import Block, whole_number
 from batchup.core.computed import bare
 from batchup.core.grid import Grid
 from batchup.core.plan import ENDLESS, Again, Count, Draws, Kind, PlanOver, SameSamples, record
-from batchup.core.randomness import Rng, Seed, Shuffle, as_rng, as_seed, shuffle_text
+from batchup.core.randomness import Rng, Seed, Shuffle, as_rng, as_seed
 from batchup.core.stream import Stage, Stream
 from batchup.ops.feistel import LARGEST, PermutedBlock, round_keys
 
@@ -44,7 +44,8 @@ def shuffle(rng: Shuffle) -> Stage:
     >>> list(windowed)
     [array([3, 2, 0, 1]), array([4, 6, 5, 7])]
     """
-    return Stage(_shuffle, as_rng(rng, "shuffle"), text=f"shuffle({shuffle_text(rng)})")
+    draws = as_rng(rng, "shuffle")
+    return Stage(_shuffle, draws, text=f"shuffle({draws})")
 
 
 def _shuffle(stream: Stream, rng: Rng | None) -> Stream:

@@ -14,7 +14,7 @@ from batchup.core.checks import as_labels, describe
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid
 from batchup.core.plan import Draws, EndlessSource, JointPlan, Plan, record
-from batchup.core.randomness import Seed, Shuffle, as_rng, member_shuffle, shuffle_text
+from batchup.core.randomness import Seed, Shuffle, as_rng, member_shuffle
 from batchup.core.stream import Stream
 from batchup.ops.feistel import permuted, round_keys
 from batchup.ops.orders import Repeated, Shuffled
@@ -42,7 +42,8 @@ def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -
     [[3, 2], [2, 3], [3, 2], [2, 3]]
     """
     labels = as_labels(y, "stratify: y")
-    if as_rng(rng, "stratify") is None:
+    drawn = as_rng(rng, "stratify")
+    if drawn is None:
         raise ValueError("stratify: expected rng=, a seed or a generator")
     counts = np.bincount(labels)
     shares = _shares(proportions, counts)
@@ -52,7 +53,7 @@ def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -
         own = as_rng(member_shuffle(rng, int(member), "stratify"), "stratify")
         assert own is not None
         plans.append(Repeated(Shuffled(Blocks((of_class[member],)), own), -1))
-    text = f"stratify({describe(labels)}, {shuffle_text(rng)}"
+    text = f"stratify({describe(labels)}, {drawn}"
     text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
     return Stream(Strata(len(labels), False, tuple(plans), shares[shares > 0]), text=text)
 

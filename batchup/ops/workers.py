@@ -14,7 +14,7 @@ from batchup.core.computed import Computed
 from batchup.core.notes import note, where
 from batchup.core.plan import Draws, record
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import Made, Opened, Work
+from batchup.core.work import OPENED, Made, Work
 
 
 class Pending(Protocol):
@@ -91,7 +91,7 @@ def _parallel(stream: Stream, pool: Pool, buffer: int, timeout: float | None, te
     text = f"{stream!r} | {text}"
     work = stream.work
     crew = pool.employ(work, text)
-    return Stream(Parallel(stream.plan, work, pool, crew, buffer, timeout, text), (Opened(),), text)
+    return Stream(Parallel(stream.plan, work, pool, crew, buffer, timeout, text), (OPENED,), text)
 
 
 @record

@@ -121,7 +121,7 @@ def _culprit(work: Any) -> tuple[str, Exception] | None:
 def _steps(work: Any) -> Iterator[Any]:
     """All steps of the work; those of members before the one that joins them."""
     for step in getattr(work, "steps", ()):
-        for member in getattr(step, "works", ()):
+        for member in getattr(step, "parts", tuple)():
             yield from _steps(member)
         yield step
 

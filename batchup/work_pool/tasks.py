@@ -9,7 +9,8 @@ from typing import Any
 
 from batchup import ops
 from batchup.core.checks import describe, describe_callable, whole_number
-from batchup.core.stream import stream_of_call
+from batchup.core.given import Iterated
+from batchup.core.plan import Again
 from batchup.ops.workers import Pool
 
 __all__ = ["WorkStream"]
@@ -28,7 +29,8 @@ class WorkStream:
                 f"got {describe(task_generator)}"
             )
         buffer = whole_number(task_buffer_size, "work_stream: task_buffer_size", least=1)
-        tasks = stream_of_call(partial(_checked, iter(task_generator)), "tasks", once=True)
+        make = partial(_checked, iter(task_generator))
+        tasks = ops.Stream(Iterated(make, again=Again.SINGLE_PASS), text="tasks")
         self._results = iter(tasks | ops.map(_call) | ops.parallel(pool, buffer))
 
     def retrieve(self) -> Any:

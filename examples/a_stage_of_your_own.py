@@ -110,11 +110,8 @@ class Interleaved(JointPlan):
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
         if k and self.length is None and self.again is Again.KEYED:
             k = clamped(self, pass_, k)  # nothing comes after the end
-        given = [(k + 1) // 2, k // 2]
-        members = [
-            plan.start(pass_, at, draws.of(n))
-            for n, (plan, at) in enumerate(zip(self.plans, given, strict=True))
-        ]
+        a, b = self.plans
+        members = [a.start(pass_, (k + 1) // 2, draws), b.start(pass_, k // 2, draws)]
         return self._in_turns(members, k % 2)
 
     def _in_turns(self, members: list[Iterator[Any]], turn: int) -> Iterator[Choice]:

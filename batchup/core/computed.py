@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -53,8 +54,11 @@ def under(plan: Plan, f: Callable[[Plan], Plan]) -> Plan:
 
 
 def of_member(plan: Plan, member: int) -> Plan:
-    """This plan as that of one of several streams that are joined; see `Work.of_member`."""
-    plan = plan.over(lambda child: of_member(child, member))
+    """A copy of this plan for one of several streams that are joined; see `Work.of_member`.
+
+    Each is there once then, also where a stream is joined with itself.
+    """
+    plan = copy(plan.over(lambda child: of_member(child, member)))
     if isinstance(plan, Computed):
         work = plan.work.of_member(member)
         return plan if work is plan.work else plan.with_work(work)

@@ -75,6 +75,8 @@ def _value(value: Any, contents: bool) -> str | None:
     if isinstance(value, tuple):
         parts = [_value(part, contents) for part in value]
         return None if value and None in parts else f"({', '.join(map(str, parts))})"
+    if isinstance(value, list):  # of data
+        return f"{describe(value)}: {', '.join(map(describe, value[:1000]))}"
     if isinstance(value, Seed):
         return str(value)
     if isinstance(value, str | range):

@@ -56,7 +56,7 @@ class StreamIterator(Iterator[Any]):
         self._start(k)
 
     def _start(self, k: int) -> None:
-        draws: Draws = KEYED if self._journal is None else self._journal.draws
+        draws: Draws = KEYED if self._journal is None else self._journal
         self._position = k
         # The plan starts now, not at the first `next`: a parallel plan fills its buffer meanwhile.
         self._items = self._plan.start(0, k, draws)

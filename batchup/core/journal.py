@@ -17,9 +17,10 @@ from itertools import count
 from typing import Any
 
 from batchup.core.checks import Block
-from batchup.core.computed import Computed, bare
-from batchup.core.plan import Again, Draw, Plan, PlanOver, record, rng_of
+from batchup.core.computed import bare
+from batchup.core.plan import Again, Draw, Plan, record, rng_of
 from batchup.core.randomness import (
+    KEYED,
     bits_of,
     copy_with_state,
     get_state,
@@ -88,35 +89,38 @@ class _JournalDraw:
 
 
 class Journal:
-    """The draws of one iteration over a plan that draws from generators.
+    """The draws of one iteration over a plan that draws from generators: the `Draws` of the plan.
 
-    `position` says how many items the caller has received; `draws` are those of the plan.
+    `position` says how many items the caller has received.
     """
 
     def __init__(self, plan: Plan, position: Callable[[], int]):
         self._bare = bare(plan)
         self._position = position
-        self._sites: list[_Site] = []
-        self._of_plan: dict[tuple[Any, int], _Site] = {}
         self.asking = False
-        self.draws = _At(self, ())
-        for path, drawing in _drawing(plan):
-            site = _Site(rng_of(drawing).source())
-            self._of_plan[path, id(drawing)] = site
-            self._sites.append(site)
-        for site, (path, drawing) in zip(self._sites, _drawing(self._bare), strict=True):
-            self._of_plan[path, id(drawing)] = site
+        drawing = list(_drawing(plan))
+        self._sites = [_Site(rng_of(plan).source()) for plan in drawing]
+        self._of_plan = {
+            id(plan): site
+            for plans in (drawing, _drawing(self._bare))
+            for plan, site in zip(plans, self._sites, strict=True)
+        }
+        if len({id(plan) for plan in drawing}) < len(drawing):
+            raise RuntimeError(
+                f"{type(plan).__name__}: expected plans that are each there once; one stands in two places. "
+                "A stage over several streams takes their plans from members_of(streams)"
+            )
         # One of each source of bits, which generators may share.
         self._generators = list({id(bits_of(s.generator)): s.generator for s in self._sites}.values())
 
-    def site(self, path: tuple[int, ...], plan: Plan) -> _Site:
-        try:
-            return self._of_plan[path, id(plan)]
-        except KeyError:
-            raise RuntimeError(
-                f"{type(plan).__name__}.items: expected the draws of its own place; a plan over several "
-                "starts member n with plan.start(pass_, k, draws.of(n))"
-            ) from None
+    def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
+        rng = rng_of(plan)
+        if rng.again < Again.DRAWN:
+            return KEYED.begin(plan, pass_, number)
+        site = self._of_plan[id(plan)]
+        if self.asking and (site.first is None or (pass_, number) < site.first):
+            site.first = (pass_, number)
+        return _JournalDraw(site, self, pass_)
 
     def forget(self) -> None:
         """Keep only what going on from the item that was received last would ask for."""
@@ -124,7 +128,7 @@ class Journal:
         for site in self._sites:
             site.first = None
         try:
-            self._bare.start(0, self._position(), self.draws)
+            self._bare.start(0, self._position(), self)
         except _NotDrawnError:  # it is not known then what it needs: everything is kept
             return
         finally:
@@ -138,10 +142,7 @@ class Journal:
         self.forget()
         return {
             "generators": list(map(get_state, self._generators)),
-            "draws": [
-                [[*key, kept] for key, kept in sorted(site.kept.items(), key=lambda item: item[0])]
-                for site in self._sites
-            ],
+            "draws": [[[*key, kept] for key, kept in site.kept.items()] for site in self._sites],
         }
 
     def load(self, generators: list[Any], draws: list[Any]) -> None:
@@ -159,31 +160,9 @@ class Journal:
             site.kept = {(pass_, number): value for pass_, number, value in kept}
 
 
-@record
-class _At:
-    """The journal, seen from a member of plans over several."""
-
-    journal: Journal
-    path: tuple[int, ...]
-
-    def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
-        rng = rng_of(plan)
-        if rng is not None and rng.again < Again.DRAWN:
-            return rng.draw(pass_)  # type: ignore[no-any-return]
-        site = self.journal.site(self.path, plan)
-        if self.journal.asking and (site.first is None or (pass_, number) < site.first):
-            site.first = (pass_, number)
-        return _JournalDraw(site, self.journal, pass_)
-
-    def of(self, member: int) -> _At:
-        return _At(self.journal, (*self.path, member))
-
-
-def _drawing(plan: Plan, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Plan]]:
-    """The plans that draw from generators, each with the numbers of the members that it is in."""
-    while isinstance(plan, Computed):
-        plan = plan.up
+def _drawing(plan: Plan) -> Iterator[Plan]:
+    """The plans that draw from generators."""
     if getattr(rng_of(plan), "again", None) is Again.DRAWN:
-        yield path, plan
-    for n, child in enumerate(plan.children()):
-        yield from _drawing(child, path if isinstance(plan, PlanOver) else (*path, n))
+        yield plan
+    for child in plan.children():
+        yield from _drawing(child)

@@ -8,6 +8,7 @@ never wrong.
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -63,13 +64,10 @@ class Draw(Protocol):
 
 
 class Draws(Protocol):
-    """Where plans get what they draw: `begin`, when `items` is called."""
+    """Where plans get what they draw."""
 
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
-        """What `plan` draws from its `rng` in this pass, from draw `number` on."""
-
-    def of(self, member: int) -> Draws:
-        """The draws of child number `member` of a plan over several."""
+        """What `plan` draws from its `rng` in this pass, from draw `number` on: when `items` is called."""
 
 
 class Plan(ABC):
@@ -198,7 +196,7 @@ class EndlessSource(Plan):
 
 @record
 class JointPlan(Plan):
-    """A plan over several: `plan.start(pass_, k, draws.of(n))` starts number n."""
+    """A plan over several, as `members_of` gives them."""
 
     plans: tuple[Plan, ...]
 
@@ -206,16 +204,10 @@ class JointPlan(Plan):
         return self.plans
 
     def over(self, f: Callable[[Plan], Plan]) -> Self:
-        plans = tuple([f(plan) for plan in self.plans])
-        same = all(a is b for a, b in zip(plans, self.plans, strict=True))
-        return self if same else replace(self, plans=plans)
+        plans = tuple(map(f, self.plans))
+        return self if all(map(operator.is_, plans, self.plans)) else replace(self, plans=plans)
 
 
 def rng_of(plan: Plan) -> Any:
     """The seed or generator that a plan draws from; None for none."""
     return getattr(plan, "rng", None)
-
-
-def walk(plan: Plan, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-    """The items of a pass from position `k` on, of which those before it are made and dropped."""
-    return islice(plan.start(pass_, 0, draws), k, None)

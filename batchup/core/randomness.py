@@ -34,6 +34,11 @@ class Seed:
     def draw(self, pass_: int) -> Draw:
         return _Draw(partial(frozen_generator, self, pass_))
 
+    def of_member(self, member: int) -> Seed:
+        """That of one of several sources, which would otherwise all have the same order."""
+        low, high = seed_sequence(self, member).generate_state(2).tolist()
+        return Seed((low << 32 | high,))
+
     def __str__(self) -> str:
         return str(self.ints[0] if len(self.ints) == 1 else self.ints)
 
@@ -51,6 +56,9 @@ class Stateful:
 
     def draw(self, pass_: int) -> Draw:
         return _Draw(lambda *place, advance=0: self.source())
+
+    def of_member(self, member: int) -> Stateful:
+        return self  # all draw from one
 
     def __str__(self) -> str:
         return "True" if self.generator is None else str(self.generator)
@@ -81,9 +89,6 @@ class _Plain:
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
         draw: Draw = rng_of(plan).draw(pass_)
         return draw
-
-    def of(self, member: int) -> _Plain:
-        return self
 
 
 KEYED = _Plain()
@@ -126,19 +131,6 @@ def as_seed(value: Any, where: str) -> Seed:
             f"{where}: expected a seed, an int >= 0 or a sequence of them; got {describe(value)}"
         )
     return rng
-
-
-def member_shuffle(shuffle: Shuffle, member: int, where: str) -> Shuffle:
-    """The `shuffle` argument of member number `member` of several sources.
-
-    A generator is shared. A seed gives each member a seed of its own, as members of one length
-    would otherwise all have the same order.
-    """
-    rng = as_rng(shuffle, where)
-    if not isinstance(rng, Seed):
-        return shuffle
-    words = seed_sequence(rng, member).generate_state(2)
-    return int(words[0]) << 32 | int(words[1])
 
 
 def key_of(*ints: int) -> list[int]:

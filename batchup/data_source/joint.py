@@ -11,7 +11,7 @@ from batchup import ops
 from batchup.core.checks import describe
 from batchup.core.given import Counted, Iterated
 from batchup.core.plan import Again, Count, record
-from batchup.core.randomness import Shuffle, member_shuffle
+from batchup.core.randomness import Seed, Shuffle, as_rng
 from batchup.core.work import Step
 from batchup.data_source.base import (
     AbstractDataSource,
@@ -67,6 +67,12 @@ class _JointDataSource(StreamDataSource):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}([{', '.join(map(repr, self.datasets))}])"
+
+
+def member_shuffle(shuffle: Shuffle, member: int, where: str) -> Shuffle:
+    """The `shuffle` argument of member number `member`: a generator is shared, a seed is not."""
+    rng = as_rng(shuffle, where)
+    return rng.of_member(member).ints[0] if isinstance(rng, Seed) else shuffle
 
 
 class CompositeDataSource(_JointDataSource):

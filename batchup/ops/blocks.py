@@ -13,7 +13,7 @@ import numpy as np
 from batchup.core.checks import Block, block_array, describe, whole_number
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid, Sliced
-from batchup.core.plan import Again, Count, Draws, EndlessSource, Kind, Plan, PlanOver, record, walk
+from batchup.core.plan import Again, Count, Draws, EndlessSource, Kind, Plan, PlanOver, record
 from batchup.core.stream import Stage, Stream
 
 
@@ -207,5 +207,5 @@ class Between(PlanOver):
         if k or self.again is Again.KEYED:
             items = self.up.start(pass_, start, draws)
         else:  # what is skipped is drawn too
-            items = walk(self.up, pass_, start, draws)
+            items = islice(self.up.start(pass_, 0, draws), start, None)
         return items if self.stop is None else islice(items, max(0, self.stop - start))

@@ -64,8 +64,7 @@ class Zipped(JointPlan):
         return min(counts) if self.trim or len(set(counts)) == 1 else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        plans = enumerate(self.plans)
-        return builtins.zip(*[plan.start(pass_, k, draws.of(n)) for n, plan in plans], strict=False)
+        return builtins.zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False)
 
 
 @record
@@ -88,7 +87,8 @@ def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ..
     if trim:
         lengths = set(_lengths(batches))
         if len(lengths) > 1:
-            batches = _trimmed(batches, min(lengths))
+            n = min(lengths)
+            batches = mapped(batches, lambda p: p[:n] if _has_samples(p) else p, (tuple, dict))
     if not flatten:
         return batches
     parts: list[Any] = []
@@ -101,20 +101,14 @@ def _lengths(batch: Any) -> Iterator[int]:
     for part in batch.values() if isinstance(batch, dict) else batch:
         if isinstance(part, tuple | dict):
             yield from _lengths(part)
-        elif getattr(part, "shape", True) and not isinstance(part, str | bytes):  # not a scalar
-            try:
-                yield len(part)
-            except TypeError:
-                continue
+        elif _has_samples(part):
+            yield len(part)
 
 
-def _trimmed(batch: Any, n: int) -> Any:
-    def cut(part: Any) -> Any:
-        scalar = isinstance(part, str | bytes) or not getattr(part, "shape", True)
-        sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
-        return part[:n] if sliced and not scalar else part
-
-    return mapped(batch, cut, (tuple, dict))
+def _has_samples(part: Any) -> bool:
+    """Whether it is an array, a list or the like: no number, no array of one, no text."""
+    sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
+    return sliced and bool(getattr(part, "shape", True)) and not isinstance(part, str | bytes)
 
 
 def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stream:
@@ -194,18 +188,11 @@ class Chosen(JointPlan):
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
         if k and self.again is Again.KEYED and self.length is None:
             k = clamped(self, pass_, k)
-        drawn = (
-            None
-            if self.rng is None
-            else draws.begin(self, pass_, 0 if self.stratified else k // len(self.plans))
-        )
-        start = self._in_proportion if self.stratified else self._in_rounds
-        given, turns = start(k, drawn)
-        members = [
-            plan.start(pass_, n, draws.of(m))
-            for m, (plan, n) in enumerate(builtins.zip(self.plans, given, strict=True))
-        ]
-        return self._chosen(members, turns)
+        first = 0 if self.stratified else k // len(self.plans)
+        drawn = None if self.rng is None else draws.begin(self, pass_, first)
+        given, turns = (self._in_proportion if self.stratified else self._in_rounds)(k, drawn)
+        starts = builtins.zip(self.plans, given, strict=True)
+        return self._chosen([plan.start(pass_, n, draws) for plan, n in starts], turns)
 
     def _chosen(self, members: list[Iterator[Any]], turns: Iterator[int]) -> Iterator[Choice]:
         for turn in turns:

@@ -14,7 +14,7 @@ from batchup.core.checks import as_labels, describe
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid
 from batchup.core.plan import Draws, EndlessSource, JointPlan, Plan, record
-from batchup.core.randomness import Seed, Shuffle, as_rng, member_shuffle
+from batchup.core.randomness import Seed, Shuffle, as_rng
 from batchup.core.stream import Stream
 from batchup.ops.feistel import permuted, round_keys
 from batchup.ops.orders import Repeated, Shuffled
@@ -50,8 +50,7 @@ def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -
     of_class = np.split(labels.argsort(kind="stable"), counts.cumsum()[:-1])
     plans = []
     for member in np.flatnonzero(shares):
-        own = as_rng(member_shuffle(rng, int(member), "stratify"), "stratify")
-        assert own is not None
+        own = drawn.of_member(int(member))
         plans.append(Repeated(Shuffled(Blocks((of_class[member],)), own), -1))
     text = f"stratify({describe(labels)}, {drawn}"
     text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
@@ -92,8 +91,7 @@ class Strata(JointPlan, EndlessSource):
         counts = self._counts
         cycles, rest = divmod(k, len(counts))
         used = cycles * counts.sum(axis=0) + counts[:rest].sum(axis=0)
-        plans = zip(self.plans, used.tolist(), strict=True)
-        taps = [_Tap(plan, pass_, used, draws.of(n)) for n, (plan, used) in enumerate(plans)]
+        taps = [_Tap(plan, pass_, n, draws) for plan, n in zip(self.plans, used.tolist(), strict=True)]
         return (self._block(taps, number) for number in count(k))
 
     def _block(self, taps: list[_Tap], number: int) -> NDArray[np.intp]:
@@ -142,16 +140,13 @@ class _Tap:
         k, self._at = plan.grid.seek(pass_, offset)
         self._blocks = plan.start(pass_, k, draws)
         self._block = np.empty(0, np.intp)
-        self._started = False
 
     def take(self, n: int) -> NDArray[np.intp]:
         parts = []
         while n:
-            if self._at >= len(self._block) and self._started:
+            if self._at >= len(self._block):
                 self._at -= len(self._block)
-                self._started = False
-            if not self._started:
-                self._block, self._started = next(self._blocks), True
+                self._block = next(self._blocks)
             part = self._block[self._at : self._at + n]
             self._at += len(part)
             n -= len(part)

@@ -40,6 +40,7 @@ class Shift(Scale):
 DIFFERENT = {
     "a stage under one name": (ops.indices(5) | named(1), ops.indices(5) | named(2)),
     "a list of blocks": ([np.arange(3)] | ops.shuffle(1), [np.arange(1, 4)] | ops.shuffle(1)),
+    "the shapes in a list": ([X[:2], X[:3]] | ops.skip(0), [X[:2], X[:4]] | ops.skip(0)),
     "a subset": (ops.indices([1, 2, 5]) | ops.chunk(2), ops.indices([1, 5, 2]) | ops.chunk(2)),
     "the number of samples": (base(20), base(19)),
     "the size": (base(size=4), base(size=5)),

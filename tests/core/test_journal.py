@@ -141,15 +141,27 @@ def test_a_plan_that_says_nothing_is_slow_and_right():
         assert list(map(plain, resumed(lambda: make(RandomState(4)), items))) == whole[cut:]
 
 
-def test_a_plan_over_several_that_mixes_up_its_members_draws_is_told():
-    @record
-    class Both(JointPlan):
-        def items(self, pass_, k, draws):  # without .of(n)
-            return zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False)
+def test_a_plan_that_stands_in_two_places_is_told():
+    plan = (ops.indices(4) | ops.shuffle(RandomState(1))).plan
+    with pytest.raises(RuntimeError, match=r"takes their plans from members_of\(streams\)"):
+        iter(ops.Stream(JointPlanOfPairs((plan, plan))))
 
-    plans = [(ops.indices(4) | ops.shuffle(RandomState(n))).plan for n in range(2)]
-    with pytest.raises(RuntimeError, match=r"plan.start\(pass_, k, draws.of\(n\)\)"):
-        iter(ops.Stream(Both(tuple(plans))))
+
+@record
+class JointPlanOfPairs(JointPlan):
+    def items(self, pass_, k, draws):
+        return zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False)
+
+
+def test_a_stream_that_is_joined_with_itself():
+    def make(rng):
+        stream = ops.indices(9) | ops.shuffle(rng) | ops.repeat(2) | ops.chunk(4)
+        return ops.zip(stream, stream)
+
+    whole = list(map(plain, make(RandomState(3))))
+    items = iter(make(RandomState(3)))
+    next(items)
+    assert list(map(plain, resumed(lambda: make(RandomState(4)), items))) == whole[1:]
 
 
 @pytest.mark.parametrize("buffer", [1, 2, 5, 40])

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from batchup import ops
-from batchup.core.randomness import member_shuffle
 from batchup.data_source import (
     AbstractDataSource,
     ArrayDataSource,
@@ -17,6 +16,7 @@ from batchup.data_source import (
     CompositeDataSource,
     IteratorDataSource,
 )
+from batchup.data_source.joint import member_shuffle
 from batchup.sampling import AbstractSampler
 from batchup.testing import plain
 from tests.data_source.test_arrays import Squares, some

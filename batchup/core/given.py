@@ -113,21 +113,19 @@ class Counted(SameSamples):
 
 def plan_of(source: Any, where: str) -> tuple[Plan, str]:
     """The plan of a list, an array or another re-iterable, and how it reads; TypeError for what is none."""
-    wanted = f"{where}: expected a stream, a list, an array or another re-iterable"
-    if hasattr(source, "batch_iterator"):
-        raise TypeError(
-            f"{wanted}; got the data source {source!r}. Its batches are the stream ds.stream(batch_size); "
-            "ds.map(function) is a data source"
-        )
-    if isinstance(source, Iterator):
-        raise TypeError(
-            f"{wanted}; got the iterator {describe(source)}, which can be gone through only once. "
-            "Make it a list"
-        )
     sequence = hasattr(source, "__len__") and hasattr(source, "__getitem__")
-    if isinstance(source, str | bytes) or not (sequence or isinstance(source, Iterable)):
-        hint = f": call it, as in {describe_callable(source)}(...)" if callable(source) else ""
-        raise TypeError(f"{wanted}; got {describe(source)}{hint}")
+    wrong = ""
+    if hasattr(source, "batch_iterator"):
+        wrong = f"the data source {source!r}: write ds.stream(batch_size) | ..., or ds.map(function)"
+    elif isinstance(source, Iterator):
+        wrong = f"the iterator {describe(source)}, which can be gone through only once. Make it a list"
+    elif callable(source) and not isinstance(source, Iterable):
+        wrong = f"{describe(source)}: call it, as in {describe_callable(source)}(...)"
+    elif isinstance(source, str | bytes) or not (sequence or isinstance(source, Iterable)):
+        wrong = describe(source)
+    if wrong:
+        wanted = "expected a stream, a list, an array or another re-iterable"
+        raise TypeError(f"{where}: {wanted}; got {wrong}")
     if sequence and not hasattr(source, "keys"):
         text = describe(source)
         if isinstance(source, list | tuple) and len(source) <= 4:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import accumulate, count, islice
+from itertools import accumulate
 
 from batchup.core.plan import ENDLESS, Count, record
 
@@ -143,23 +143,18 @@ class Sharded(_GridOver):
 
     def before(self, pass_: int, k: int) -> int:
         if self.of.size is None:
-            return sum(islice(self._sizes(pass_), k))
+            return sum(self._size(pass_, block) for block in range(k))
         blocks, rest = divmod(self.of.before(pass_, k), self.of.size)
         return blocks * self.part(self.of.size) + self.part(rest)
 
     def seek(self, pass_: int, offset: int) -> tuple[int, int]:
-        size = self.part(self.of.size or 0)
-        if size:
+        if size := self.part(self.of.size or 0):
             return divmod(offset, size)
-        k = 0
-        for k, n in enumerate(self._sizes(pass_)):
-            if offset < n:
-                return k, offset
-            offset -= n
-        return k + 1, offset
+        k, end = 0, math.inf if self.length is None else self.length
+        while k < end and offset >= (n := self._size(pass_, k)):
+            k, offset = k + 1, offset - n
+        return k, offset
 
-    def _sizes(self, pass_: int) -> Iterator[int]:
-        """The sizes of the parts, one block after another: only needed where they are not all alike."""
-        before = self.of.before
-        for k in range(self.length) if isinstance(self.length, int) else count():
-            yield self.part(before(pass_, k + 1) - before(pass_, k))
+    def _size(self, pass_: int, k: int) -> int:
+        """That of one part: only needed where they are not all alike."""
+        return self.part(self.of.before(pass_, k + 1) - self.of.before(pass_, k))

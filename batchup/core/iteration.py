@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -50,7 +51,6 @@ class StreamIterator(Iterator[Any]):
         # Of one step alone, as mostly, its own method: a call less for every batch.
         self._run = self._single.run if self._single is not None else work.run
         self._journal: Journal | None = None
-        self._name: str | None = None
         if plan.again is Again.DRAWN:
             self._journal = Journal(plan, lambda: self._position)
         self._start(k)
@@ -122,7 +122,7 @@ class StreamIterator(Iterator[Any]):
         stream over somebody's iterator.
         """
         self._check_it_can_go_on()
-        state = {"version": _VERSION, "stream": self._identity(), "position": self._position}
+        state = {"version": _VERSION, "stream": self._identity, "position": self._position}
         if self._journal is not None:
             state |= _encoded(self._journal.state())
         return state
@@ -138,10 +138,10 @@ class StreamIterator(Iterator[Any]):
             raise TypeError(
                 f"load_state_dict: expected a dict that state_dict() gave; got {describe(state)}"
             )
-        if state.get("stream") != self._identity():
+        if state.get("stream") != self._identity:
             raise ValueError(
                 f"load_state_dict of {self._text}: expected a checkpoint of this stream, made of\n"
-                f"  {self._identity()}\ngot one of a stream made of\n  {state.get('stream')}"
+                f"  {self._identity}\ngot one of a stream made of\n  {state.get('stream')}"
             )
         position = whole_number(state.get("position"), "load_state_dict: position")
         if self._journal is not None:
@@ -161,13 +161,11 @@ class StreamIterator(Iterator[Any]):
                 "there are no checkpoints of it"
             )
 
+    @cached_property
     def _identity(self) -> str:
-        if self._name is None:
-            name = identity(self._plan, self._work)
-            if len(name) > _LONG:
-                name = f"{name[:_LONG]}... (SHA-256 {hashlib.sha256(name.encode()).hexdigest()})"
-            self._name = name
-        return self._name
+        name = identity(self._plan, self._work)
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        return name if len(name) <= _LONG else f"{name[:_LONG]}... (SHA-256 {digest})"
 
 
 _NOT_PLANNED = object()

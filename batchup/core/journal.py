@@ -43,23 +43,24 @@ class _NotDrawnError(Exception):
 class _Site:
     """The draws of one plan from its generator, by their keys."""
 
-    def __init__(self, generator: Any):
+    def __init__(self, generator: Any, journal: Journal):
         self.generator = generator
+        self.journal = journal
         self.kept: dict[Key, Any] = {}  # value, or a dict, the state before the draw
         self.first: Key | None = None  # the key from which on a plan that was started will ask
         self.due = _MANY
 
-    def draw(self, key: Key, size: int, method: str, of: Any, journal: Journal) -> Any:
+    def draw(self, key: Key, size: int, method: str, of: Any) -> Any:
         """What a method of the generator gives: now, or gave when this draw was made."""
         kept = self.kept.get(key)
         if isinstance(kept, dict):
             return getattr(copy_with_state(self.generator, kept), method)(of)
         if kept is not None:
             return kept
-        if journal.asking:
+        if self.journal.asking:
             raise _NotDrawnError
         if len(self.kept) >= self.due:
-            journal.forget()
+            self.journal.forget()
             self.due = 2 * len(self.kept) + _MANY
         before = get_state(self.generator) if size > _LARGE else None
         # In one call from C: a Ctrl-C comes before it or after it, never between the draw and keeping it.
@@ -75,17 +76,16 @@ class _JournalDraw:
     """What a plan draws in one pass, kept in the journal."""
 
     site: _Site
-    journal: Journal
     pass_: int
 
     def permutation(self, number: int, block: Block) -> Any:
         key, of = (self.pass_, number), unordered(block)
-        return ordered(self.site.draw(key, len(block), "permutation", of, self.journal), block)
+        return ordered(self.site.draw(key, len(block), "permutation", of), block)
 
     def uniforms(self, number: int, size: int) -> Iterator[Any]:
         method = uniform_method(self.site.generator)
         for n in count(number):
-            yield self.site.draw((self.pass_, n), size, method, size, self.journal)
+            yield self.site.draw((self.pass_, n), size, method, size)
 
 
 class Journal:
@@ -99,7 +99,7 @@ class Journal:
         self._position = position
         self.asking = False
         drawing = list(_drawing(plan))
-        self._sites = [_Site(rng_of(plan).source()) for plan in drawing]
+        self._sites = [_Site(rng_of(plan).source(), self) for plan in drawing]
         self._of_plan = {
             id(plan): site
             for plans in (drawing, _drawing(self._bare))
@@ -120,7 +120,7 @@ class Journal:
         site = self._of_plan[id(plan)]
         if self.asking and (site.first is None or (pass_, number) < site.first):
             site.first = (pass_, number)
-        return _JournalDraw(site, self, pass_)
+        return _JournalDraw(site, pass_)
 
     def forget(self) -> None:
         """Keep only what going on from the item that was received last would ask for."""
@@ -147,11 +147,6 @@ class Journal:
 
     def load(self, generators: list[Any], draws: list[Any]) -> None:
         """Put the generators and the draws back to a state, all of them or none."""
-        if (len(generators), len(draws)) != (len(self._generators), len(self._sites)):
-            raise ValueError(
-                f"expected the states of {len(self._generators)} generators and the draws of "
-                f"{len(self._sites)} stages; the checkpoint has {len(generators)} and {len(draws)}"
-            )
         for own, state in zip(self._generators, generators, strict=True):
             copy_with_state(own, state)  # refuses those of another kind
         for own, state in zip(self._generators, generators, strict=True):

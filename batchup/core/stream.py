@@ -115,10 +115,8 @@ class Stream:
             ) from None
         if why := _ANEW.get(self.plan.again):
             raise TypeError(f"stream[k]: expected a stream that gives the same again; {self!r} {why}")
-        if position < 0 and isinstance(self.plan.length, int):
-            position += self.plan.length
-        elif position < 0:
-            len(self)  # raises: there is no end to count from
+        if position < 0:
+            position += len(self)
         if position >= 0:
             for item in islice(StreamIterator(here(self.plan), self.work, self.text, position), 1):
                 return item

@@ -149,7 +149,7 @@ def skip(count: int) -> Stage:
     [range(4, 8), range(8, 10)]
     """
     count = whole_number(count, "skip(count)")
-    return Stage(_between, count, None, text=f"skip({count})")
+    return Stage(_between, count, math.inf, text=f"skip({count})")
 
 
 def take(count: int) -> Stage:
@@ -163,35 +163,29 @@ def take(count: int) -> Stage:
     return Stage(_between, 0, count, text=f"take({count})")
 
 
-def _between(stream: Stream, start: int, stop: int | None) -> Stream:
+def _between(stream: Stream, start: int, stop: int | float) -> Stream:
     return stream.with_plan(lambda plan: _sliced(plan, start, stop))
 
 
-def _sliced(plan: Plan, start: int, stop: int | None) -> Plan:
+def _sliced(plan: Plan, start: int, stop: int | float) -> Plan:
     if not isinstance(plan, Between):
         return Between(plan, start, stop)
     # One of both: long chains of skips stay short.
-    ends = [plan.stop, None if stop is None else plan.first + stop]
-    return Between(
-        plan.up, plan.first + start, min((end for end in ends if end is not None), default=None)
-    )
+    return Between(plan.up, plan.first + start, min(plan.stop, plan.first + stop))
 
 
 @record
 class Between(PlanOver):
-    """Items from position `first` up to `stop`, None for the end."""
+    """Items from position `first` up to `stop`, infinity for the end."""
 
     first: int
-    stop: int | None
+    stop: int | float
     same_for_all_ranks = True
 
     @property
     def length(self) -> Count:
         length = self.up.length
-        if length is None:
-            return None
-        end = length if self.stop is None else min(length, self.stop)
-        return max(0, end - self.first)
+        return None if length is None else max(0, min(length, self.stop) - self.first)
 
     @property
     def grid(self) -> Grid | None:
@@ -208,4 +202,4 @@ class Between(PlanOver):
             items = self.up.start(pass_, start, draws)
         else:  # what is skipped is drawn too
             items = islice(self.up.start(pass_, 0, draws), start, None)
-        return items if self.stop is None else islice(items, max(0, self.stop - start))
+        return islice(items, max(0, self.stop - start)) if isinstance(self.stop, int) else items

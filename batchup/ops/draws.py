@@ -63,25 +63,29 @@ def sample(
 
 def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:
     """The cumulative probabilities of checked weights, computed as NumPy's `choice` computes them."""
-    wanted = f"{where}: expected weights as a 1-D array of numbers >= 0 with a positive finite sum"
+    p = checked_weights(weights, where, "weight")
+    total = p.sum()
+    if abs(total - 1) > math.sqrt(np.finfo(np.float64).eps):  # what `choice` takes for 1
+        p = p / total
+    cumulative: NDArray[np.float64] = p.cumsum()
+    cumulative /= cumulative[-1]
+    return cumulative
+
+
+def checked_weights(weights: ArrayLike, where: str, name: str) -> NDArray[np.float64]:
+    """`weights` as a 1-D array of numbers >= 0 with a positive finite sum."""
+    wanted = f"{where}: expected {name}s as a 1-D array of numbers >= 0 with a positive finite sum"
     try:
         p = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{wanted}; got {describe(weights)}") from None
     if p.ndim != 1 or np.iscomplexobj(weights):
         raise TypeError(f"{wanted}; got {describe(np.asarray(weights))}")
-    if np.isnan(p).any():
-        raise ValueError(f"{wanted}; weight {int(np.isnan(p).argmax())} is NaN")
-    if (p < 0).any():
-        raise ValueError(f"{wanted}; weight {int((p < 0).argmax())} is {p[p < 0][0]}")
-    total = p.sum()
-    if not 0 < total < math.inf:
-        raise ValueError(f"{wanted}; the sum of {len(p)} weights is {total}")
-    if abs(total - 1) > math.sqrt(np.finfo(np.float64).eps):  # what `choice` takes for 1
-        p = p / total
-    cumulative: NDArray[np.float64] = p.cumsum()
-    cumulative /= cumulative[-1]
-    return cumulative
+    if (wrong := np.flatnonzero(np.isnan(p) | (p < 0))).size:
+        raise ValueError(f"{wanted}; {name} {wrong[0]} is {p[wrong[0]]}")
+    if not 0 < p.sum() < math.inf:
+        raise ValueError(f"{wanted}; the sum of {len(p)} {name}s is {p.sum()}")
+    return p
 
 
 @record

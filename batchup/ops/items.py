@@ -197,22 +197,16 @@ def _is_plain(column: Any) -> bool:
     return isinstance(column, np.ndarray) and not column.dtype.hasobject
 
 
-def _has_objects(column: Any) -> bool:
-    return bool(getattr(getattr(column, "dtype", None), "hasobject", False))
-
-
 def _pick(column: Any) -> Read:
     """How to read the samples of an integer array."""
-    if _has_objects(column):
-        return lambda block: _copied(_pick_counted(column, block_array(block)))
-    if type(column) is np.ndarray and column.flags.c_contiguous:
+    if type(column) is np.ndarray and _is_plain(column) and column.flags.c_contiguous:
         # 1.5 to 2 times faster than column[block] for small rows; where the array is not
         # C-contiguous it would copy the whole of it, for every batch.
         return partial(column.take, axis=0)
+    if _is_plain(column):
+        return column.__getitem__  # type: ignore[no-any-return]
     if _is_hdf5(column):
         return partial(_pick_sorted, column)
-    if isinstance(column, np.ndarray):
-        return column.__getitem__
     return lambda block: _pick_counted(column, block_array(block))
 
 
@@ -225,15 +219,6 @@ def _run(column: Any) -> Read:
     return _pick(column)
 
 
-def _copied(samples: Any) -> Any:
-    """Objects as they are, but of arrays copies: they are the batch's then."""
-    if isinstance(samples, np.ndarray):
-        for place, sample in np.ndenumerate(samples):
-            if isinstance(sample, np.ndarray):
-                samples[place] = sample.copy()
-    return samples
-
-
 def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:
     """What a user's array-like gives for an integer array, if it is as many samples."""
     samples = column[block]
@@ -242,6 +227,10 @@ def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:
             f"expected one sample for each of {len(block)} indices; "
             f"{describe(column)} gave {describe(samples)}"
         )
+    if isinstance(samples, np.ndarray) and samples.dtype == object:
+        for place, sample in np.ndenumerate(samples):
+            if isinstance(sample, np.ndarray):
+                samples[place] = sample.copy()  # so that it is the batch's
     return samples
 
 

@@ -54,14 +54,11 @@ class Zipped(JointPlan):
 
     @property
     def samples(self) -> Count:
-        """Where all blocks are of one size, or there is one plan alone."""
-        grids = [plan.grid for plan in self.plans]
-        length = self.length
-        counts = [grid.samples for grid in grids if isinstance(grid, Even)]
-        alike = len({grid.size for grid in grids if grid is not None}) == 1
-        if length is None or len(counts) < len(grids) or not alike:
-            return self.plans[0].samples if len(self.plans) == 1 else None
-        return min(counts) if self.trim or len(set(counts)) == 1 else None
+        """The least of the members', where all blocks are of one size."""
+        even = [plan.grid for plan in self.plans if isinstance(plan.grid, Even)]
+        alike = len(even) == len(self.plans) and len({grid.size for grid in even}) == 1
+        counts = {grid.samples for grid in even}
+        return min(counts) if alike and (self.trim or len(counts) == 1) else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         return builtins.zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False)
@@ -167,23 +164,10 @@ class Chosen(JointPlan):
 
     @property
     def samples(self) -> Count:
-        """Those of the items of each that come, where it is known which do."""
-        length = self.length
-        if not isinstance(length, int):
-            known = all(plan.samples is not None for plan in self.plans)
-            return math.inf if length == math.inf and known else None
-        rounds, more = divmod(length, len(self.plans))
-        given = [rounds + (n < more) for n in range(len(self.plans))]
-        total = 0
-        for plan, n in builtins.zip(self.plans, given, strict=True):
-            if self.stratified or n == plan.length:
-                samples = plan.samples
-            else:
-                samples = None if plan.grid is None else plan.grid.before(0, n)
-            if not isinstance(samples, int):
-                return None
-            total += samples
-        return total
+        """The sum of the members', where all of them come to their ends, or none ever does."""
+        counts = [plan.samples for plan in self.plans]
+        ends = self.stratified or len({plan.length for plan in self.plans}) == 1
+        return sum(n for n in counts if n is not None) if ends and None not in counts else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
         if k and self.again is Again.KEYED and self.length is None:

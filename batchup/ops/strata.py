@@ -16,6 +16,7 @@ from batchup.core.grid import Even, Grid
 from batchup.core.plan import Draws, EndlessSource, JointPlan, Plan, record
 from batchup.core.randomness import Seed, Shuffle, as_rng
 from batchup.core.stream import Stream
+from batchup.ops.draws import checked_weights
 from batchup.ops.feistel import permuted, round_keys
 from batchup.ops.orders import Repeated, Shuffled
 
@@ -61,19 +62,14 @@ def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[
     if not len(counts):
         raise ValueError("stratify: expected labels; got none")
     given = counts > 0 if proportions is None else proportions
-    wanted = f"stratify: proportions: expected {len(counts)} numbers >= 0, one a class, not all 0"
-    try:
-        shares = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{wanted}; got {describe(given)}") from None
-    if shares.shape != counts.shape:
-        raise ValueError(f"{wanted}; got {describe(shares)}")
-    if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
-        raise ValueError(f"{wanted}; got {shares.tolist()[:10]}")
+    shares = checked_weights(given, "stratify", "proportion")
+    if len(shares) != len(counts):
+        raise ValueError(
+            f"stratify: expected {len(counts)} proportions, one a class; got {describe(shares)}"
+        )
     if (empty := np.flatnonzero((shares > 0) & (counts == 0))).size:
-        raise ValueError(f"{wanted}; class {empty[0]} has a share, but no samples")
-    shares /= shares.sum()
-    return shares
+        raise ValueError(f"stratify: proportions: class {empty[0]} has a share, but no samples")
+    return np.asarray(shares / shares.sum())
 
 
 @record

@@ -124,12 +124,12 @@ def test_classes_of_one_size_have_orders_of_their_own():
         (
             ([0, 1], 1, [1]),
             ValueError,
-            r"expected 2 numbers >= 0, one a class, not all 0; got <1 float64>",
+            r"expected 2 proportions, one a class; got <1 float64>",
         ),
-        (([0, 1], 1, [0, 0]), ValueError, r"got \[0.0, 0.0\]"),
-        (([0, 1], 1, [1, -1]), ValueError, r"got \[1.0, -1.0\]"),
+        (([0, 1], 1, [0, 0]), ValueError, r"the sum of 2 proportions is 0.0"),
+        (([0, 1], 1, [1, -1]), ValueError, r"proportion 1 is -1.0"),
         (([0, 2], 1, [1, 1, 1]), ValueError, "class 1 has a share, but no samples"),
-        (([0, 1], 1, ["a", "b"]), TypeError, "expected 2 numbers"),
+        (([0, 1], 1, ["a", "b"]), TypeError, "expected proportions as a 1-D array"),
     ],
 )
 def test_what_can_not_be_stratified(args, error, text):

@@ -173,7 +173,7 @@ def test_without_chunk_a_block_is_n_draws():
     ("weights", "error", "text"),
     [
         ([1, -1], ValueError, r"weight 1 is -1.0"),
-        ([1, np.nan], ValueError, r"weight 1 is NaN"),
+        ([1, np.nan], ValueError, r"weight 1 is nan"),
         ([0, 0], ValueError, r"the sum of 2 weights is 0.0"),
         ([], ValueError, r"the sum of 0 weights is 0.0"),
         ([1, np.inf], ValueError, r"the sum of 2 weights is inf"),

@@ -67,12 +67,11 @@ def _feed(update: Callable[[Any], None], item: Any) -> None:
         item = block_array(item)
     if isinstance(item, np.ndarray):
         if item.ndim == 1 and item.dtype.kind in "iu":
-            update(b"%d:" % len(item))
             update(np.ascontiguousarray(item, dtype="<i8"))
     elif isinstance(item, tuple):
-        update(b"(%d:" % len(item))
         for part in item:
             _feed(update, part)
+            update(b",")
     elif isinstance(item, int):
         update(b"%d;" % item)
 
@@ -82,12 +81,6 @@ class Made(NamedTuple):
 
     planned: Any
     batch: Any
-
-
-def _place_of(item: Any) -> Any:
-    while type(item) is Made:
-        item = item.planned
-    return item
 
 
 @record
@@ -105,11 +98,17 @@ class Work:
         """The batch. An exception leaves with a note that names the stage it came from."""
         step: Any = None
         try:
-            placed = _place_of(item) if self.random else None
+            placed = item
             if type(item) is Placed:
                 item = item.planned
-            for step in self.steps:
-                item = step.run(item) if placed is None else step.run_placed(item, placed)
+            if self.random:
+                while type(placed) is Made:
+                    placed = placed.planned
+                for step in self.steps:
+                    item = step.run_placed(item, placed)
+            else:
+                for step in self.steps:
+                    item = step.run(item)
         except Exception as error:
             note(error, partial(str.format, "in the stage {}", step))
             raise

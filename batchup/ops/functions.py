@@ -45,7 +45,7 @@ def map(
     >>> def jitter(x, rng):
     ...     return x + rng.integers(10, size=len(x))
     >>> list(ops.indices(4) | ops.chunk(2) | ops.gather(np.arange(4)) | map(jitter, rng=7))
-    [array([4, 2]), array([ 5, 10])]
+    [array([9, 6]), array([9, 5])]
     """
     if not callable(fn):
         raise TypeError(f"map(fn): expected a function; got {describe(fn)}")

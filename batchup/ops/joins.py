@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, count, islice
 from typing import Any
 
@@ -84,8 +85,7 @@ def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ..
     if trim:
         lengths = set(_lengths(batches))
         if len(lengths) > 1:
-            n = min(lengths)
-            batches = mapped(batches, lambda p: p[:n] if _has_samples(p) else p, (tuple, dict))
+            batches = mapped(batches, partial(_cut, n=min(lengths)), (tuple, dict))
     if not flatten:
         return batches
     parts: list[Any] = []
@@ -98,14 +98,16 @@ def _lengths(batch: Any) -> Iterator[int]:
     for part in batch.values() if isinstance(batch, dict) else batch:
         if isinstance(part, tuple | dict):
             yield from _lengths(part)
-        elif _has_samples(part):
-            yield len(part)
+        elif getattr(part, "shape", True) and not isinstance(part, str | bytes):  # not a scalar
+            try:
+                yield len(part)
+            except TypeError:
+                continue
 
 
-def _has_samples(part: Any) -> bool:
-    """Whether it is an array, a list or the like: no number, no array of one, no text."""
-    sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
-    return sliced and bool(getattr(part, "shape", True)) and not isinstance(part, str | bytes)
+def _cut(part: Any, n: int) -> Any:
+    scalar = isinstance(part, str | bytes) or not getattr(part, "shape", True)
+    return part if scalar or not hasattr(part, "__getitem__") else part[:n]
 
 
 def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stream:

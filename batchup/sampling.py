@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from batchup import ops
 from batchup.core.checks import as_block, as_labels, block_array, describe, whole_number
 from batchup.core.given import Counted, Iterated
-from batchup.core.plan import Count, Kind
+from batchup.core.plan import Kind
 from batchup.core.randomness import Seed, Shuffle, as_rng, frozen_generator
+from batchup.core.record import Count
 from batchup.ops.draws import cumulative_weights
 
 __all__ = [

@@ -17,7 +17,8 @@ from batchup import ops, work_pool
 from batchup.core.checks import block_array, whole_number
 from batchup.core.computed import clamped
 from batchup.core.joint import Choice, Pick
-from batchup.core.plan import Again, Count, Draws, Itemwise, JointPlan, Kind, PlanOver, record
+from batchup.core.plan import Again, Draws, Itemwise, JointPlan, Kind, PlanOver
+from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream, members_of
 from batchup.testing import check_laws
 

@@ -7,7 +7,8 @@ import pytest
 from numpy.random import RandomState
 
 from batchup import ops
-from batchup.core.plan import Again, Itemwise, Kind, PlanOver, SameSamples, record
+from batchup.core.plan import Again, Itemwise, Kind, PlanOver, SameSamples
+from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.testing import LawError, check_laws
 

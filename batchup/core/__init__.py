@@ -5,7 +5,7 @@ your own are compositions, which need none of this: see `ops.Stage`. For the oth
 
 * `core.stream`: `Stream`, `Stage`, and `members_of`, for sources over several streams,
 * `core.plan`: `Plan`, and `PlanOver`, `Itemwise`, `SameSamples`, `JointPlan` to derive from, `Again`, `Kind`,
-  `Draws`, `Count`, `record`,
+  `Draws`; `core.record`: `record`, `Count`,
 * `core.grid`: `Grid`, where the samples lie in the items,
 * `core.work`: `Step` and `Work`; `core.joint`: `Choice` and `Pick`,
 * `core.checks`: `whole_number`, `as_block`, `block_array`.

@@ -8,8 +8,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, record
+from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples
 from batchup.core.randomness import KEYED
+from batchup.core.record import record
 from batchup.core.work import Made, Work
 
 

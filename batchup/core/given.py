@@ -9,8 +9,9 @@ from typing import Any
 
 from batchup.core.checks import Block, PlainBlock, as_block, describe, describe_callable
 from batchup.core.grid import Grid, Listed
-from batchup.core.plan import Again, Count, Draws, Kind, Plan, SameSamples, record
+from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples
 from batchup.core.randomness import KEYED
+from batchup.core.record import Count, record
 
 
 @record

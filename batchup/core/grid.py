@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate
 
-from batchup.core.plan import ENDLESS, Count, record
+from batchup.core.record import ENDLESS, Count, record
 
 
 class Grid(ABC):

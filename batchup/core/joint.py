@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
-from batchup.core.plan import record
+from batchup.core.record import record
 from batchup.core.work import Step, Work
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from batchup.core.checks import Block
 from batchup.core.computed import bare
-from batchup.core.plan import Again, Draw, Plan, record, rng_of
+from batchup.core.plan import Again, Draw, Plan, rng_of
 from batchup.core.randomness import (
     KEYED,
     bits_of,
@@ -29,6 +29,7 @@ from batchup.core.randomness import (
     uniform_method,
     unordered,
 )
+from batchup.core.record import record
 
 _LARGE = 256  # numbers; by value they are as large as the state of a generator
 _MANY = 32  # draws kept before it is looked which of them are used up

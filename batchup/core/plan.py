@@ -12,28 +12,13 @@ import operator
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, IntEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transform
+from typing import Any, Protocol, Self
 
-if TYPE_CHECKING:
-    from batchup.core.grid import Grid
-
-T = TypeVar("T")
-
-
-@dataclass_transform(frozen_default=True, eq_default=False)
-def record(cls: type[T]) -> type[T]:
-    """A frozen dataclass, compared by identity: plans and work hold arrays, which have no `==`."""
-    return dataclass(frozen=True, eq=False, repr=False)(cls)
-
-
-# How many: an int, math.inf, or None where nobody knows.
-Count = int | float | None
-
-# The distance between the numbers of two passes of a plan without end: it never gets that far.
-ENDLESS = 2**64
+from batchup.core.grid import Grid
+from batchup.core.record import Count, record
 
 
 class Again(IntEnum):

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import Block, block_array, describe
-from batchup.core.plan import Again, Draw, Plan, record, rng_of
+from batchup.core.plan import Again, Draw, Plan, rng_of
+from batchup.core.record import record
 
 if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this library may take
     from numpy.random import Generator, RandomState

@@ -15,7 +15,8 @@ from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed, ahead_of_others, here, of_member, under
 from batchup.core.given import as_blocks, plan_of
 from batchup.core.iteration import StreamIterator
-from batchup.core.plan import Again, Count, Plan, record
+from batchup.core.plan import Again, Plan
+from batchup.core.record import Count, record
 from batchup.core.work import Step, Work, first_steps
 
 

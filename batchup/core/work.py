@@ -12,7 +12,8 @@ import numpy as np
 
 from batchup.core.checks import LazyBlock, block_array
 from batchup.core.notes import note
-from batchup.core.plan import Kind, record
+from batchup.core.plan import Kind
+from batchup.core.record import record
 
 
 class Step:

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import Block, block_array, describe, whole_number
-from batchup.core.plan import Count, record
 from batchup.core.randomness import Shuffle
-from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of, refuse_others
-from batchup.data_source.indices import as_asked, listed, several
+from batchup.core.record import Count, record
+from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of
+from batchup.data_source.indices import as_asked, listed, refuse_others, several
 from batchup.ops.items import Gather, gathering
 from batchup.sampling import (
     AbstractSampler,

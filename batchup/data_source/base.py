@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,17 +12,16 @@ import numpy as np
 from batchup import ops
 from batchup.core.checks import describe, describe_callable
 from batchup.core.given import Iterated
-from batchup.core.plan import Count
 from batchup.core.randomness import Shuffle
-from batchup.data_source import results
-from batchup.data_source.indices import as_asked, flat, several
+from batchup.core.record import Count
+from batchup.data_source.indices import as_asked, flat, refuse_others, several
+from batchup.data_source.results import BatchMaps
 from batchup.ops.functions import Map
-from batchup.sampling import num_batches
 
 __all__ = ["AbstractDataSource", "MapDataSource", "StreamDataSource"]
 
 
-class AbstractDataSource(ABC):
+class AbstractDataSource(BatchMaps, ABC):
     """A source of mini-batches. Derived classes write `num_samples` and `batch_iterator`.
 
     >>> class Squares(AbstractDataSource):
@@ -36,11 +33,6 @@ class AbstractDataSource(ABC):
     >>> list(Squares().map(lambda x: (x, x + 1)).batch_iterator(4))
     [(array([0, 1, 4, 9]), array([ 1,  2,  5, 10])), (array([16, 25]), array([17, 26]))]
     """
-
-    @property
-    def is_random_access(self) -> bool:
-        """Whether samples can be had by index: `batch_indices_iterator`, `samples_by_indices`."""
-        return False
 
     @abstractmethod
     def num_samples(self, **kwargs: Any) -> Count:
@@ -69,67 +61,6 @@ class AbstractDataSource(ABC):
         With `rng`, a seed, it is `fn(*batch, rng=generator)`; see `ops.map`.
         """
         return MapDataSource(self, fn, rng)
-
-    def batch_map_concat(
-        self,
-        func: Callable[..., Any],
-        batch_size: int,
-        progress_iter_func: Callable[..., Any] | None = None,
-        n_batches: int | None = None,
-        prepend_args: Sequence[Any] | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """`results.batch_map_concat` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
-
-        Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
-
-        >>> from batchup.data_source import ArrayDataSource
-        >>> ArrayDataSource([np.arange(5.0)]).batch_map_concat(lambda x: x * 2, batch_size=2)
-        (array([0., 2., 4., 6., 8.]),)
-        """
-        batches, total = self._batches(batch_size, n_batches, kwargs)
-        return results.concat(func, batches, total, progress_iter_func, prepend_args)
-
-    def batch_map_mean(
-        self,
-        func: Callable[..., Any],
-        batch_size: int,
-        progress_iter_func: Callable[..., Any] | None = None,
-        sum_axis: int | tuple[int, ...] | None = None,
-        n_batches: int | None = None,
-        prepend_args: Sequence[Any] | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """`results.batch_map_mean` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
-
-        Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
-
-        >>> from batchup.data_source import ArrayDataSource
-        >>> [mean] = ArrayDataSource([np.arange(5.0)]).batch_map_mean(lambda x: x.sum(), batch_size=2)
-        >>> float(mean)
-        2.0
-        """
-        batches, total = self._batches(batch_size, n_batches, kwargs)
-        return results.mean(func, batches, total, progress_iter_func, sum_axis, prepend_args)
-
-    def _batches(
-        self, batch_size: int, n_batches: int | None, kwargs: dict[str, Any]
-    ) -> tuple[ops.Stream, int | None]:
-        """The batches of an epoch, no more than `n_batches`, and how many they are if that is known."""
-        if self.is_random_access:
-            refuse_others(kwargs, "batch_map")
-        stream = self.stream(batch_size, **kwargs)
-        total = stream.plan.length
-        if total is None and isinstance(stream.num_samples, int):
-            total = num_batches(stream.num_samples, batch_size)  # only for a progress bar
-        if n_batches is not None:
-            stream |= ops.take(n_batches)
-            total = n_batches if total is None else min(total, n_batches)
-        if total == math.inf:
-            raise ValueError(
-                f"{self!r} is endless: expected n_batches=, how many batches to go through"
-            )
-        return stream, total if isinstance(total, int) else None
 
     # The index methods of what is not random access.
 
@@ -173,16 +104,6 @@ class AbstractDataSource(ABC):
 
     def __repr__(self) -> str:
         return type(self).__name__
-
-
-def refuse_others(kwargs: dict[str, Any], method: str) -> None:
-    """TypeError that names the method, and the nearest argument that it has."""
-    known = ("batch_size", "shuffle", "shard")
-    for name in kwargs:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
-            raise TypeError(f"{method}: there is no argument {name}=; {hint}")
 
 
 def given(shuffle: Shuffle, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from batchup.core.checks import describe, describe_callable, whole_number
 from batchup.core.given import Iterated
-from batchup.core.plan import Again, Count
+from batchup.core.plan import Again
 from batchup.core.randomness import Shuffle
+from batchup.core.record import Count
 from batchup.core.stream import Stream
 from batchup.data_source.arrays import ArrayDataSource
 from batchup.data_source.base import AbstractDataSource, given

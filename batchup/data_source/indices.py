@@ -1,7 +1,8 @@
-"""What may be given for an index array: a slice, and an int for one sample by itself."""
+"""What may be given: for an index array a slice, or an int for one sample by itself; and which arguments."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from batchup.core.checks import LazyBlock, as_block
 
-__all__ = ["as_asked", "flat", "listed", "several"]
+__all__ = ["as_asked", "flat", "listed", "refuse_others", "several"]
 
 
 def listed(indices: Any, length: int, where: str) -> Any:
@@ -47,3 +48,13 @@ def flat(indices: Any) -> Iterator[Any]:
             yield from flat(part)
         else:
             yield part
+
+
+def refuse_others(kwargs: dict[str, Any], method: str) -> None:
+    """TypeError that names the method, and the nearest argument that it has."""
+    known = ("batch_size", "shuffle", "shard")
+    for name in kwargs:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
+            raise TypeError(f"{method}: there is no argument {name}=; {hint}")

@@ -10,8 +10,9 @@ import numpy as np
 from batchup import ops
 from batchup.core.checks import describe
 from batchup.core.given import Counted, Iterated
-from batchup.core.plan import Again, Count, record
+from batchup.core.plan import Again
 from batchup.core.randomness import Seed, Shuffle, as_rng
+from batchup.core.record import Count, record
 from batchup.core.work import Step
 from batchup.data_source.base import (
     AbstractDataSource,

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from batchup import ops
 from batchup.core.checks import describe, whole_number
-from batchup.core.plan import Count, record
 from batchup.core.randomness import Shuffle
+from batchup.core.record import Count, record
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of, index_stream
 from batchup.ops.workers import Pool
 

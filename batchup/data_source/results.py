@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import describe, describe_callable, whole_number
 from batchup.core.notes import note
-from batchup.core.plan import Count
+from batchup.core.record import Count
 from batchup.core.stream import Stream
+from batchup.data_source.indices import refuse_others
+from batchup.ops.blocks import take
+from batchup.sampling import num_batches
 
-__all__ = ["batch_map_concat", "batch_map_mean", "concat", "mean"]
+__all__ = ["BatchMaps", "batch_map_concat", "batch_map_mean", "concat", "mean"]
 
 
 def batch_map_concat(
@@ -189,3 +192,76 @@ def _num_samples(batch: Any) -> int:
     while isinstance(batch, tuple | list | dict) and len(batch):
         batch = next(iter(batch.values() if isinstance(batch, dict) else batch))
     return len(batch)
+
+
+class BatchMaps:
+    """`batch_map_concat` and `batch_map_mean` of a data source, over its `stream`."""
+
+    @property
+    def is_random_access(self) -> bool:
+        """Whether samples can be had by index: `batch_indices_iterator`, `samples_by_indices`."""
+        return False
+
+    def stream(self, batch_size: int, **kwargs: Any) -> Stream:
+        raise NotImplementedError
+
+    def batch_map_concat(
+        self,
+        func: Callable[..., Any],
+        batch_size: int,
+        progress_iter_func: Callable[..., Any] | None = None,
+        n_batches: int | None = None,
+        prepend_args: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """`results.batch_map_concat` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
+
+        Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
+
+        >>> from batchup.data_source import ArrayDataSource
+        >>> ArrayDataSource([np.arange(5.0)]).batch_map_concat(lambda x: x * 2, batch_size=2)
+        (array([0., 2., 4., 6., 8.]),)
+        """
+        batches, total = self._batches(batch_size, n_batches, kwargs)
+        return concat(func, batches, total, progress_iter_func, prepend_args)
+
+    def batch_map_mean(
+        self,
+        func: Callable[..., Any],
+        batch_size: int,
+        progress_iter_func: Callable[..., Any] | None = None,
+        sum_axis: int | tuple[int, ...] | None = None,
+        n_batches: int | None = None,
+        prepend_args: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """`results.batch_map_mean` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
+
+        Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
+
+        >>> from batchup.data_source import ArrayDataSource
+        >>> [mean] = ArrayDataSource([np.arange(5.0)]).batch_map_mean(lambda x: x.sum(), batch_size=2)
+        >>> float(mean)
+        2.0
+        """
+        batches, total = self._batches(batch_size, n_batches, kwargs)
+        return mean(func, batches, total, progress_iter_func, sum_axis, prepend_args)
+
+    def _batches(
+        self, batch_size: int, n_batches: int | None, kwargs: dict[str, Any]
+    ) -> tuple[Stream, int | None]:
+        """The batches of an epoch, no more than `n_batches`, and how many they are if that is known."""
+        if self.is_random_access:
+            refuse_others(kwargs, "batch_map")
+        stream = self.stream(batch_size, **kwargs)
+        total = stream.plan.length
+        if total is None and isinstance(stream.num_samples, int):
+            total = num_batches(stream.num_samples, batch_size)  # only for a progress bar
+        if n_batches is not None:
+            stream |= take(n_batches)
+            total = n_batches if total is None else min(total, n_batches)
+        if total == math.inf:
+            raise ValueError(
+                f"{self!r} is endless: expected n_batches=, how many batches to go through"
+            )
+        return stream, total if isinstance(total, int) else None

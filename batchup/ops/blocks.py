@@ -13,7 +13,8 @@ import numpy as np
 from batchup.core.checks import Block, block_array, describe, whole_number
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid, Sliced
-from batchup.core.plan import Again, Count, Draws, EndlessSource, Kind, Plan, PlanOver, record
+from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan, PlanOver
+from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
 
 

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.checks import as_block, describe
 from batchup.core.grid import Even, Grid
-from batchup.core.plan import Draws, EndlessSource, Kind, Plan, record
+from batchup.core.plan import Draws, EndlessSource, Kind, Plan
 from batchup.core.randomness import Rng, Shuffle, as_rng
+from batchup.core.record import record
 from batchup.core.stream import Stream
 
 

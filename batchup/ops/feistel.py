@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import Block, LazyBlock, block_array
-from batchup.core.plan import record
 from batchup.core.randomness import Seed, seed_sequence
+from batchup.core.record import record
 
 LARGEST = 2**62
 _SMALL = 1024  # so few are simply shuffled: the halves of the cipher would be too small to be random

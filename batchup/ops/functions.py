@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed
-from batchup.core.plan import Draws, Kind, Plan, PlanOver, SameSamples, record
+from batchup.core.plan import Draws, Kind, Plan, PlanOver, SameSamples
 from batchup.core.randomness import Seed, as_seed, seed_sequence
+from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Placed, Step
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import Block, block_array, describe
-from batchup.core.plan import record
+from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Step
 

@@ -14,8 +14,9 @@ import numpy as np
 from batchup.core.computed import clamped
 from batchup.core.grid import Even
 from batchup.core.joint import Choice, JointStep, Pick
-from batchup.core.plan import Again, Count, Draw, Draws, JointPlan, record
+from batchup.core.plan import Again, Draw, Draws, JointPlan
 from batchup.core.randomness import Rng, Shuffle, as_rng
+from batchup.core.record import Count, record
 from batchup.core.stream import Stream, as_stream, members_of
 from batchup.core.work import mapped
 

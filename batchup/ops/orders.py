@@ -16,8 +16,9 @@ from batchup.core import grid
 from batchup.core.checks import Block, whole_number
 from batchup.core.computed import bare
 from batchup.core.grid import Grid
-from batchup.core.plan import ENDLESS, Again, Count, Draws, Kind, PlanOver, SameSamples, record
+from batchup.core.plan import Again, Draws, Kind, PlanOver, SameSamples
 from batchup.core.randomness import Rng, Seed, Shuffle, as_rng, as_seed
+from batchup.core.record import ENDLESS, Count, record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.feistel import LARGEST, PermutedBlock, round_keys
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from batchup.core import grid
 from batchup.core.checks import Block, whole_number
 from batchup.core.grid import Grid
-from batchup.core.plan import Draws, Itemwise, Kind, record
+from batchup.core.plan import Draws, Itemwise, Kind
+from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 
 # Who sets which variables for rank and world size: torchrun, Open MPI, SLURM.

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.core.checks import as_labels, describe
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid
-from batchup.core.plan import Draws, EndlessSource, JointPlan, Plan, record
+from batchup.core.plan import Draws, EndlessSource, JointPlan, Plan
 from batchup.core.randomness import Seed, Shuffle, as_rng
+from batchup.core.record import record
 from batchup.core.stream import Stream
 from batchup.ops.draws import checked_weights
 from batchup.ops.feistel import permuted, round_keys

@@ -12,7 +12,8 @@ from typing import Any, NoReturn, Protocol
 from batchup.core.checks import describe, whole_number
 from batchup.core.computed import Computed
 from batchup.core.notes import note, where
-from batchup.core.plan import Draws, record
+from batchup.core.plan import Draws
+from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import OPENED, Made, Work
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from batchup.core.plan import record
+from batchup.core.record import record
 from batchup.core.work import Work
 from batchup.ops.workers import Crew
 from batchup.work_pool.base import CLOSED, WorkerPool, number_of_workers

@@ -11,7 +11,8 @@ import pytest
 from numpy.random import RandomState
 
 from batchup import ops
-from batchup.core.plan import Itemwise, record
+from batchup.core.plan import Itemwise
+from batchup.core.record import record
 from batchup.data_source import (
     ArrayDataSource,
     ChoiceDataSource,

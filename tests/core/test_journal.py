@@ -8,7 +8,8 @@ import pytest
 from numpy.random import RandomState
 
 from batchup import ops, work_pool
-from batchup.core.plan import Again, JointPlan, Kind, PlanOver, record
+from batchup.core.plan import Again, JointPlan, Kind, PlanOver
+from batchup.core.record import record
 from batchup.data_source import ArrayDataSource, ChoiceDataSource, CompositeDataSource
 from batchup.testing import plain
 

@@ -86,9 +86,7 @@ def as_labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
     """`y` as the labels of samples, (n,) integers >= 0."""
     labels = np.asarray(y)
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iub"):
-        raise TypeError(
-            f"{where}: expected labels, a 1-D array of integers >= 0; got {describe(labels)}"
-        )
+        raise TypeError(f"{where}: expected labels, 1-D integers >= 0; got {describe(labels)}")
     if labels.size and labels.min() < 0:
         raise ValueError(f"{where}: expected labels >= 0; sample {labels.argmin()} has {labels.min()}")
     return labels.astype(np.intp)

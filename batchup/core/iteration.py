@@ -135,9 +135,7 @@ class StreamIterator(Iterator[Any]):
         """
         self._check_it_can_go_on()
         if not isinstance(state, dict) or state.get("version") != _VERSION:
-            raise TypeError(
-                f"load_state_dict: expected a dict that state_dict() gave; got {describe(state)}"
-            )
+            raise TypeError(f"load_state_dict: expected what state_dict() gave; got {describe(state)}")
         if state.get("stream") != self._identity:
             raise ValueError(
                 f"load_state_dict of {self._text}: expected a checkpoint of this stream, made of\n"

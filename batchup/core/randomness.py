@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this 
     from numpy.random import Generator, RandomState
 
 # What users may write for `shuffle=`; `as_rng` turns it into a `Rng` or None.
-Shuffle = Union[bool, int, Sequence[int], NDArray[Any], "RandomState", "Generator", None]
+SeedLike = int | Sequence[int] | NDArray[Any]
+Shuffle = Union[bool, SeedLike, "RandomState", "Generator", None]
 
 
 @record
@@ -128,9 +129,7 @@ def as_seed(value: Any, where: str) -> Seed:
     """`value` as a seed; TypeError for a generator, which would make no pure stream."""
     rng = as_rng(value, where)
     if not isinstance(rng, Seed):
-        raise TypeError(
-            f"{where}: expected a seed, an int >= 0 or a sequence of them; got {describe(value)}"
-        )
+        raise TypeError(f"{where}: expected a seed, an int >= 0 or several; got {describe(value)}")
     return rng
 
 

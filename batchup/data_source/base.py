@@ -12,7 +12,7 @@ import numpy as np
 from batchup import ops
 from batchup.core.checks import describe, describe_callable
 from batchup.core.given import Iterated
-from batchup.core.randomness import Shuffle
+from batchup.core.randomness import SeedLike, Shuffle
 from batchup.core.record import Count
 from batchup.data_source.indices import as_asked, flat, refuse_others, several
 from batchup.data_source.results import BatchMaps
@@ -55,7 +55,7 @@ class AbstractDataSource(BatchMaps, ABC):
         plan = Iterated(make, samples=self.num_samples(**kwargs))
         return ops.Stream(plan, text=repr(self))
 
-    def map(self, fn: Callable[..., Any], rng: int | tuple[int, ...] | None = None) -> MapDataSource:
+    def map(self, fn: Callable[..., Any], rng: SeedLike | None = None) -> MapDataSource:
         """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn, rng)`.
 
         With `rng`, a seed, it is `fn(*batch, rng=generator)`; see `ops.map`.
@@ -176,7 +176,7 @@ class MapDataSource(StreamDataSource):
         self,
         source: AbstractDataSource,
         fn: Callable[..., Any],
-        rng: int | tuple[int, ...] | None = None,
+        rng: SeedLike | None = None,
     ):
         check_sources([source], "MapDataSource")
         self.source = source

@@ -41,9 +41,7 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
     if plan.length == math.inf and plan.grid is not None and plan.grid.before(0, _EMPTY) == 0:
-        raise ValueError(
-            f"chunk: the first {_EMPTY} blocks of {stream!r} have no samples, and there is no end"
-        )
+        raise ValueError(f"chunk: the first {_EMPTY} blocks of {stream!r} have no samples")
     return replace(stream, plan=Chunked(plan, size, drop_last))
 
 

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed
 from batchup.core.plan import Draws, Kind, Plan, PlanOver, SameSamples
-from batchup.core.randomness import Seed, as_seed, seed_sequence
+from batchup.core.randomness import Seed, SeedLike, as_seed, seed_sequence
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Placed, Step
 
 
-def map(
-    fn: Callable[..., Any], rng: int | tuple[int, ...] | None = None, *, name: str | None = None
-) -> Stage:
+def map(fn: Callable[..., Any], rng: SeedLike | None = None, *, name: str | None = None) -> Stage:
     """Call `fn(*batch)` for each tuple, `fn(item)` for anything else; its result is the item.
 
     With `rng`, a seed (an int >= 0 or a sequence of them), `fn(*batch, rng=generator)` is called with a

@@ -81,9 +81,8 @@ class Gather(Step):
         if not self.arrays:
             raise TypeError(f"{self.where}: expected one array at least; got none")
         names = self.names or [str(n) for n in range(len(self.arrays))]
-        columns = [
-            _column(a, f"{self.where}: array {n}") for a, n in zip(self.arrays, names, strict=True)
-        ]
+        named = zip(self.arrays, names, strict=True)
+        columns = [_column(array, f"{self.where}: array {name}") for array, name in named]
         lengths = [len(column) for column in columns]
         if len(set(lengths)) > 1:
             each = ", ".join(f"array {name} has {n}" for name, n in zip(names, lengths, strict=True))
@@ -120,9 +119,8 @@ class Gather(Step):
 def _column(array: Any, where: str) -> Any:
     """The array, checked: with a length, and indexed by integer arrays."""
     wanted = f"{where}: expected an array, or anything with __len__ and __getitem__"
-    if isinstance(array, str | bytes | Mapping) or not (
-        hasattr(array, "__len__") and hasattr(array, "__getitem__")
-    ):
+    sliced = hasattr(array, "__len__") and hasattr(array, "__getitem__")
+    if not sliced or isinstance(array, str | bytes | Mapping):
         raise TypeError(f"{wanted}; got {describe(array)}")
     if isinstance(array, list | tuple | range):
         return _column_of_list(array, where)
@@ -139,9 +137,7 @@ def _column_of_list(values: Any, where: str) -> Any:
     if len(values) and isinstance(values[0], np.ndarray) and values[0].ndim:
         kinds = sorted({describe(np.asarray(value)) for value in values})
         if len(kinds) > 1:
-            raise ValueError(
-                f"{where}: expected arrays of one shape and dtype; got {', '.join(kinds[:4])}"
-            )
+            raise ValueError(f"{where}: expected one shape and dtype; got {', '.join(kinds[:4])}")
         return _ListOfArrays(values)
     wanted = f"{where}: expected numbers, or arrays of one shape"
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, islice
 from typing import Any
@@ -17,7 +17,7 @@ from batchup.core.checks import Block, whole_number
 from batchup.core.computed import bare
 from batchup.core.grid import Grid
 from batchup.core.plan import Again, Draws, Kind, PlanOver, SameSamples
-from batchup.core.randomness import Rng, Seed, Shuffle, as_rng, as_seed
+from batchup.core.randomness import Rng, Seed, SeedLike, Shuffle, as_rng, as_seed
 from batchup.core.record import ENDLESS, Count, record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.feistel import LARGEST, PermutedBlock, round_keys
@@ -74,7 +74,7 @@ class Shuffled(_Reordered):
         return builtins.map(permutation, count(k), self.up.start(pass_, k, draws))
 
 
-def permute(seed: int | Sequence[int]) -> Stage:
+def permute(seed: SeedLike) -> Stage:
     """Permute within each index block as `shuffle(seed)` does, but in constant memory.
 
     For sets too large for an array of their indices: an order is computed for the places that are asked

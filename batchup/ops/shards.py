@@ -57,7 +57,7 @@ def _from_environment() -> tuple[int, int, str]:
             rank, world = [int(value or "") for value in values]
         except ValueError:
             raise ValueError(
-                f"shard: expected whole numbers in {names[0]} and {names[1]}; got {values}"
+                f"shard: {' and '.join(names)}: expected whole numbers; got {values}"
             ) from None
         return rank, world, f" from {names[0]}"
     raise ValueError(

@@ -65,9 +65,7 @@ def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[
     given = counts > 0 if proportions is None else proportions
     shares = checked_weights(given, "stratify", "proportion")
     if len(shares) != len(counts):
-        raise ValueError(
-            f"stratify: expected {len(counts)} proportions, one a class; got {describe(shares)}"
-        )
+        raise ValueError(f"expected {len(counts)} proportions, one a class; got {describe(shares)}")
     if (empty := np.flatnonzero((shares > 0) & (counts == 0))).size:
         raise ValueError(f"stratify: proportions: class {empty[0]} has a share, but no samples")
     return np.asarray(shares / shares.sum())

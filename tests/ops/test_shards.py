@@ -86,7 +86,7 @@ def test_no_environment_or_a_broken_one(bare):
         ops.shard()
     bare.setenv("WORLD_SIZE", "two")
     with pytest.raises(
-        ValueError, match=r"expected whole numbers in RANK and WORLD_SIZE; got \['1', 'two'\]"
+        ValueError, match=r"RANK and WORLD_SIZE: expected whole numbers; got \['1', 'two'\]"
     ):
         ops.shard()
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 import tempfile
 from pathlib import Path
 
@@ -77,12 +76,12 @@ def train(rank: int, world: int, folder: Path, port: int, stop_at: int | None) -
 
 
 def run(world: int, folder: Path, stop_at: int | None = None) -> None:
-    from torch import multiprocessing
+    from torch.multiprocessing.spawn import spawn
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    multiprocessing.spawn(train, (world, folder, port, stop_at), nprocs=world)
+    spawn(train, (world, folder, port, stop_at), nprocs=world)
 
 
 def main() -> None:
@@ -111,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,66 @@
+"""What users write type-checks: the README's blocks, the examples, and what is wrong is found."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# As those have it who annotate little of their own.
+STRICT = [
+    "--strict",
+    "--allow-untyped-defs",
+    "--allow-untyped-calls",
+    "--allow-redefinition",
+    "--ignore-missing-imports",
+    f"--cache-dir={ROOT / '.mypy_cache'}",
+]
+
+
+def mypy(*files, cwd):
+    command = [sys.executable, "-m", "mypy", "--config-file=", *STRICT, *map(str, files)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+def readme_blocks():
+    text = (ROOT / "README.md").read_text()
+    shown = r"(?P<before>[^\n]*)\n+```python\n(?P<block>.*?)```"
+    hidden = r"<!-- invisible-code-block: python\n(?P<hidden>.*?)-->"
+    for match in re.finditer(f"{hidden}|{shown}", text, flags=re.DOTALL):
+        if "skip: next" not in (match["before"] or ""):
+            yield match["hidden"] or match["block"]
+
+
+def test_the_readmes_blocks(tmp_path):
+    blocks = list(readme_blocks())
+    assert len(blocks) > 25
+    (tmp_path / "readme.py").write_text("\n".join(blocks))
+    done = mypy("readme.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_examples(tmp_path):
+    scripts = sorted((ROOT / "examples").glob("*.py"))
+    done = mypy(*scripts, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+WRONG = """
+import numpy as np
+from batchup import ops
+from batchup.data_source import ArrayDataSource
+
+ds = ArrayDataSource([np.arange(9)])
+ds.batch_iterator(3, shufle=True)
+ds.stream(3, drop_last=True)
+ops.indices(9) | ops.chunk("3")
+ds.batch_iterator(3).state_dict()["position"]
+ds.map(len).batch_iterator(3).load_state_dict({})
+ds.batch_iterator(3).save()
+"""
+
+
+def test_what_is_wrong_is_found(tmp_path):
+    (tmp_path / "wrong.py").write_text(WRONG)
+    shown = mypy("wrong.py", cwd=tmp_path).stdout
+    assert re.findall(r"wrong.py:(\d+): error", shown) == ["7", "8", "9", "12"], shown

@@ -202,7 +202,10 @@ class Soak:
         name = type(error).__name__
         self.count(name)
         if isinstance(error, KeyboardInterrupt):
-            return  # it may have come before the iterator was even asked
+            # It may have come before the iterator was even asked, or after it had given a batch.
+            if isinstance(it, ops.StreamIterator) and it.state_dict()["position"] - n not in (0, 1):
+                raise WrongError(f"after a Ctrl-C at batch {n} it says {it.state_dict()['position']}")
+            return
         if due is not None and type(error) is due and n == at:
             pass
         elif isinstance(error, work_pool.WorkerDied) and in_processes:

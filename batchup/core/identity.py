@@ -89,7 +89,7 @@ def _value(value: Any, contents: bool) -> str | None:
 def function_name(fn: Any) -> str:
     """The qualified name of a function; of an object that is called, that of its class."""
     inner = getattr(fn, "func", None)
-    if inner is not None and not hasattr(fn, "__qualname__"):
+    if inner is not None and not hasattr(fn, "__name__"):
         return f"partial({function_name(inner)})"
-    named = fn if hasattr(fn, "__qualname__") else type(fn)
-    return f"{getattr(named, '__module__', '')}.{named.__qualname__}"
+    named = fn if hasattr(fn, "__name__") else type(fn)  # older ufuncs have no other name
+    return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', named.__name__)}"

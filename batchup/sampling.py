@@ -222,14 +222,14 @@ class WeightedPermutationSampler(OrderSampler):
         self.repeats = whole_number(repeats, "WeightedPermutationSampler: repeats", least=1, also=-1)
         self.weights = np.array(weights, dtype=np.float64)
         self.indices = None if indices is None else np.array(indices)
-        self.order(0)  # checks them
+        self._num_indices = self.order(0).num_samples  # checks them, too
 
     def order(self, shuffle: Shuffle = None) -> ops.Stream:
         rng = _drawn(shuffle, self)
         return ops.sample(self.weights, rng, self.indices, replace=False) | ops.repeat(self.repeats)
 
     def num_indices_generated(self) -> Count:
-        return self.order(0).num_samples
+        return self._num_indices
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """The sample indices at these places."""

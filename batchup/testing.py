@@ -193,7 +193,7 @@ def sharding(make: Make) -> None:
 def checkpoints(
     make: Make,
     resume: Callable[[ops.Stream], ops.Stream] = lambda stream: stream,
-    positions: Iterable[int] = range(SOME + 1),
+    positions: Sequence[int] = range(SOME + 1),
 ) -> None:
     """Law 7: a checkpoint after any item gives exactly the rest, and does the work of the rest alone.
 
@@ -208,7 +208,7 @@ def checkpoints(
     whole = _some(make())
     for k in positions:
         if k > len(whole):
-            break
+            continue
         for error in (None, OSError("unreadable"), KeyboardInterrupt()):
             _resumes(make, resume, k, error, whole[k:], None)
     if serial and not pure:
@@ -295,7 +295,7 @@ def pickling(make: Make) -> None:
     _same(repr(copy), repr(stream), "law 9, the repr of a pickled copy", stream)
 
 
-def parallel(make: Make, pool: Any, buffer: int = 3, positions: Iterable[int] = (0, 1, 5)) -> None:
+def parallel(make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = (0, 1, 5)) -> None:
     """Law 4: a pool gives the same items, whatever its buffer, also before stages by position."""
 
     def in_pool(rng: Any = None) -> ops.Stream:
@@ -311,7 +311,7 @@ def parallel(make: Make, pool: Any, buffer: int = 3, positions: Iterable[int] = 
 
 
 def checkpoints_across(
-    make: Make, pool: Any, buffer: int = 3, positions: Iterable[int] = (0, 1, 5)
+    make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = (0, 1, 5)
 ) -> None:
     """Law 7 with a pool on one side: a checkpoint doesn't know who did the work."""
     checkpoints(make, lambda stream: stream | ops.parallel(pool, buffer), positions)

@@ -110,12 +110,9 @@ def describe(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def fingerprint(*arrays: Any) -> str:
-    """A short hash of what is in some arrays, for the names of streams in checkpoints."""
-    crc = 0
-    for array in arrays:
-        crc = zlib.crc32(np.ascontiguousarray(array).tobytes(), crc)
-    return f"{crc:08x}"
+def fingerprint(array: Any) -> str:
+    """A short hash of what is in an array, for the names of streams in checkpoints."""
+    return f"{zlib.crc32(np.ascontiguousarray(array).tobytes()):08x}"
 
 
 def describe_callable(fn: Any) -> str:

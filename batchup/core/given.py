@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from itertools import count, islice
 from typing import Any
 
 from batchup.core.checks import Block, PlainBlock, as_block, describe, describe_callable
 from batchup.core.grid import Grid, Listed
 from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples
-from batchup.core.randomness import KEYED
+from batchup.core.randomness import DIRECT
 from batchup.core.record import Count, record
 
 
@@ -26,8 +27,8 @@ class Blocks(Plan):
     def length(self) -> int:
         return len(self.given)
 
-    @property
-    def grid(self) -> Grid:
+    @cached_property
+    def grid(self) -> Grid:  # looks at all indices: once
         tops = (b[-1] if isinstance(b, range) else int(b.max()) for b in self.given if len(b))
         return Listed(tuple(map(len, self.given)), max(tops, default=-1) + 1)
 
@@ -140,7 +141,7 @@ def as_blocks(plan: Plan, where: str) -> Plan:
     if plan.kind is Kind.BLOCKS:
         return plan
     if isinstance(plan, Sequenced):
-        items = enumerate(plan.items(0, 0, KEYED))
+        items = enumerate(plan.items(0, 0, DIRECT))
         return Blocks(tuple([as_block(item, f"{where}: item {k}") for k, item in items]))
     if isinstance(plan, Iterated):
         return Checked(plan, where)

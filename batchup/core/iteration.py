@@ -15,7 +15,7 @@ from batchup.core.identity import identity
 from batchup.core.journal import Journal
 from batchup.core.notes import note, was_noted, where
 from batchup.core.plan import Again, Draws, Plan
-from batchup.core.randomness import KEYED
+from batchup.core.randomness import DIRECT
 from batchup.core.work import Work
 
 _LONG = 500  # characters; of a longer name the checkpoint keeps the beginning and a hash
@@ -56,7 +56,7 @@ class StreamIterator(Iterator[Any]):
         self._start(k)
 
     def _start(self, k: int) -> None:
-        draws: Draws = KEYED if self._journal is None else self._journal
+        draws: Draws = DIRECT if self._journal is None else self._journal
         self._position = k
         # The plan starts now, not at the first `next`: a parallel plan fills its buffer meanwhile.
         self._items = self._plan.start(0, k, draws)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
-from batchup.core.record import record
+from batchup.core.record import over_each, record
 from batchup.core.work import Step, Work
 
 
@@ -21,8 +19,7 @@ class JointStep(Step):
         return self.works
 
     def over(self, f: Callable[[Work], Work]) -> Self:
-        works = tuple(map(f, self.works))
-        return self if all(map(operator.is_, works, self.works)) else replace(self, works=works)
+        return over_each(self, "works", f)
 
 
 class Choice(NamedTuple):

@@ -20,7 +20,7 @@ from batchup.core.checks import Block
 from batchup.core.computed import bare
 from batchup.core.plan import Again, Draw, Plan, rng_of
 from batchup.core.randomness import (
-    KEYED,
+    DIRECT,
     bits_of,
     copy_with_state,
     get_state,
@@ -117,7 +117,7 @@ class Journal:
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
         rng = rng_of(plan)
         if rng.again < Again.DRAWN:
-            return KEYED.begin(plan, pass_, number)
+            return DIRECT.begin(plan, pass_, number)
         site = self._of_plan[id(plan)]
         if self.asking and (site.first is None or (pass_, number) < site.first):
             site.first = (pass_, number)
@@ -148,12 +148,13 @@ class Journal:
 
     def load(self, generators: list[Any], draws: list[Any]) -> None:
         """Put the generators and the draws back to a state, all of them or none."""
+        kept = [{(pass_, number): value for pass_, number, value in each} for each in draws]
         for own, state in zip(self._generators, generators, strict=True):
             copy_with_state(own, state)  # refuses those of another kind
+        for site, own_kept in zip(self._sites, kept, strict=True):
+            site.kept = own_kept
         for own, state in zip(self._generators, generators, strict=True):
             set_state(own, state)
-        for site, kept in zip(self._sites, draws, strict=True):
-            site.kept = {(pass_, number): value for pass_, number, value in kept}
 
 
 def _drawing(plan: Plan) -> Iterator[Plan]:

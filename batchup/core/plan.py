@@ -8,7 +8,6 @@ never wrong.
 from __future__ import annotations
 
 import math
-import operator
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from itertools import islice
 from typing import Any, Protocol, Self
 
 from batchup.core.grid import Grid
-from batchup.core.record import Count, record
+from batchup.core.record import Count, over_each, record
 
 
 class Again(IntEnum):
@@ -189,8 +188,7 @@ class JointPlan(Plan):
         return self.plans
 
     def over(self, f: Callable[[Plan], Plan]) -> Self:
-        plans = tuple(map(f, self.plans))
-        return self if all(map(operator.is_, plans, self.plans)) else replace(self, plans=plans)
+        return over_each(self, "plans", f)
 
 
 def rng_of(plan: Plan) -> Any:

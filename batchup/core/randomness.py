@@ -38,8 +38,8 @@ class Seed:
 
     def of_member(self, member: int) -> Seed:
         """That of one of several sources, which would otherwise all have the same order."""
-        low, high = seed_sequence(self, member).generate_state(2).tolist()
-        return Seed((low << 32 | high,))
+        high, low = seed_sequence(self, member).generate_state(2).tolist()
+        return Seed((high << 32 | low,))
 
     def __str__(self) -> str:
         return str(self.ints[0] if len(self.ints) == 1 else self.ints)
@@ -85,7 +85,7 @@ class _Draw:
 Rng = Seed | Stateful
 
 
-class _Plain:
+class _Direct:
     """Draws that nobody keeps: of seeds, which need no keeping, or where there are no checkpoints."""
 
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
@@ -93,7 +93,7 @@ class _Plain:
         return draw
 
 
-KEYED = _Plain()
+DIRECT = _Direct()
 
 
 def as_rng(value: Any, where: str) -> Rng | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar, dataclass_transform
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -12,6 +14,14 @@ T = TypeVar("T")
 def record(cls: type[T]) -> type[T]:
     """A frozen dataclass, compared by identity: plans and work hold arrays, which have no `==`."""
     return dataclass(frozen=True, eq=False, repr=False)(cls)
+
+
+def over_each(thing: T, field: str, f: Callable[[Any], Any]) -> T:
+    """The record with `f` of each value of a field that is a tuple; itself, where none is another then."""
+    values = getattr(thing, field)
+    others = tuple(map(f, values))
+    same = all(map(operator.is_, others, values))
+    return thing if same else replace(thing, **{field: others})  # type: ignore[type-var]
 
 
 # How many: an int, math.inf, or None where nobody knows.

@@ -202,9 +202,10 @@ def _argument(value: Any) -> str:
 
 def _no_stage(value: Any) -> str:
     """What was given for a stage, and what to write instead."""
-    if getattr(value, "__module__", "").startswith("batchup.ops"):
-        return f"the function {value.__name__}: call it, as in {value.__name__}(...)"
-    return f"{describe_callable(value)}. To apply a function to every item write map(function)"
+    name = describe_callable(value)
+    if str(getattr(value, "__module__", "")).startswith("batchup.ops"):
+        return f"the function {name}: call it, as in {name}(...)"
+    return f"{name}. To apply a function to every item write map(function)"
 
 
 def as_stream(source: Any, where: str) -> Stream:

@@ -13,7 +13,7 @@ import numpy as np
 from batchup.core.checks import LazyBlock, block_array
 from batchup.core.notes import note
 from batchup.core.plan import Kind
-from batchup.core.record import record
+from batchup.core.record import over_each, record
 
 
 class Step:
@@ -117,8 +117,7 @@ class Work:
 
     def over(self, f: Callable[[Step], Step]) -> Work:
         """This work with `f` of each step."""
-        steps = tuple(map(f, self.steps))
-        return self if all(map(operator.is_, steps, self.steps)) else Work(steps)
+        return over_each(self, "steps", f)
 
     def of_member(self, member: int) -> Work:
         """This work as that of one of several streams that are joined, whose random maps differ."""

@@ -14,7 +14,7 @@ from batchup.core.checks import Block, block_array, describe, whole_number
 from batchup.core.randomness import Shuffle
 from batchup.core.record import Count, record
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of
-from batchup.data_source.indices import as_asked, listed, refuse_others, several
+from batchup.data_source.indices import Shard, as_asked, listed, refuse_others, several
 from batchup.ops.items import Gather, gathering
 from batchup.sampling import (
     AbstractSampler,
@@ -141,7 +141,7 @@ class RandomAccessDataSource(StreamDataSource):
         self,
         batch_size: int,
         shuffle: Shuffle = None,
-        shard: tuple[int, int] | tuple[()] | None = None,
+        shard: Shard = None,
         **unknown: Never,
     ) -> ops.StreamIterator:
         """The batches of an epoch: `iter(self.stream(batch_size, shuffle, shard))`."""
@@ -152,7 +152,7 @@ class RandomAccessDataSource(StreamDataSource):
         self,
         batch_size: int,
         shuffle: Shuffle = None,
-        shard: tuple[int, int] | tuple[()] | None = None,
+        shard: Shard = None,
         **unknown: Never,
     ) -> ops.Stream:
         """The `Stream` behind `batch_iterator`, to be continued with `|`.
@@ -167,11 +167,11 @@ class RandomAccessDataSource(StreamDataSource):
         self,
         batch_size: int,
         shuffle: Shuffle = None,
-        shard: tuple[int, int] | tuple[()] | None = None,
+        shard: Shard = None,
     ) -> ops.Stream:
         return self._blocks(batch_size, shuffle, shard) | ops.map(block_array)
 
-    def _blocks(self, batch_size: int, shuffle: Shuffle, shard: tuple[int, ...] | None) -> ops.Stream:
+    def _blocks(self, batch_size: int, shuffle: Shuffle, shard: Shard) -> ops.Stream:
         blocks = self.sampler.stream(batch_size, shuffle)
         if shard is None:
             return blocks

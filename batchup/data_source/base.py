@@ -14,7 +14,7 @@ from batchup.core.checks import describe, describe_callable
 from batchup.core.given import Iterated
 from batchup.core.randomness import SeedLike, Shuffle
 from batchup.core.record import Count
-from batchup.data_source.indices import as_asked, flat, refuse_others, several
+from batchup.data_source.indices import Shard, as_asked, flat, refuse_others, several
 from batchup.data_source.results import BatchMaps
 from batchup.ops.functions import Map
 
@@ -118,9 +118,7 @@ class StreamDataSource(AbstractDataSource):
     def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream: ...
 
     @abstractmethod
-    def index_stream(
-        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
-    ) -> ops.Stream:
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
         """The sample indices of each batch, as a stream."""
 
     def batch_iterator(
@@ -196,9 +194,7 @@ class MapDataSource(StreamDataSource):
         self._check("stream", kwargs)
         return self.source.stream(batch_size, shuffle, **kwargs) | self._stage
 
-    def index_stream(
-        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
-    ) -> ops.Stream:
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
         return index_stream(self.source, batch_size, shuffle, shard)
 
     def samples_by_indices(self, indices: Any) -> Any:
@@ -234,7 +230,7 @@ def index_stream(
     source: AbstractDataSource,
     batch_size: int,
     shuffle: Shuffle,
-    shard: tuple[int, int] | None = None,
+    shard: Shard = None,
 ) -> ops.Stream:
     """The index batches of any random-access source as a stream, a user's own among them."""
     if isinstance(source, StreamDataSource):

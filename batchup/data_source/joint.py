@@ -21,6 +21,7 @@ from batchup.data_source.base import (
     check_sources,
     index_stream,
 )
+from batchup.data_source.indices import Shard
 from batchup.ops.joins import joined
 from batchup.sampling import num_batches
 
@@ -53,9 +54,7 @@ class _JointDataSource(StreamDataSource):
             streams.append(ds.stream(batch_size, member_shuffle(shuffle, n, "shuffle"), **own))
         return streams
 
-    def _index_streams(
-        self, batch_size: int, shuffle: Shuffle, shard: tuple[int, int] | None
-    ) -> list[ops.Stream]:
+    def _index_streams(self, batch_size: int, shuffle: Shuffle, shard: Shard) -> list[ops.Stream]:
         return [
             index_stream(ds, batch_size, member_shuffle(shuffle, n, "shuffle"), shard)
             for n, ds in enumerate(self.datasets)
@@ -107,9 +106,7 @@ class CompositeDataSource(_JointDataSource):
         streams = self._streams(batch_size, shuffle, kwargs)
         return ops.zip(*streams, flatten=self.flatten, trim=self.trim)
 
-    def index_stream(
-        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
-    ) -> ops.Stream:
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
         return ops.zip(*self._index_streams(batch_size, shuffle, shard), flatten=False, trim=self.trim)
 
     def samples_by_indices(self, indices: Sequence[Any]) -> tuple[Any, ...]:
@@ -176,9 +173,7 @@ class ChoiceDataSource(_JointDataSource):
             streams = [_counted(stream, batch_size) for stream in streams]
         return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
 
-    def index_stream(
-        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
-    ) -> ops.Stream:
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
         streams = self._index_streams(batch_size, shuffle, shard)
         if self.stratified:
             streams = [_counted(stream, batch_size) for stream in streams]

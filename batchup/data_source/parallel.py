@@ -9,6 +9,7 @@ from batchup.core.checks import describe, whole_number
 from batchup.core.randomness import Shuffle
 from batchup.core.record import Count, record
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of, index_stream
+from batchup.data_source.indices import Shard
 from batchup.ops.workers import Pool
 
 __all__ = ["ParallelDataSource"]
@@ -56,9 +57,7 @@ class ParallelDataSource(StreamDataSource):
         blocks = index_stream(source, batch_size, shuffle, **kwargs)
         return blocks | ops.map(_BatchOf(source)) | self._stage
 
-    def index_stream(
-        self, batch_size: int, shuffle: Shuffle = None, shard: tuple[int, int] | None = None
-    ) -> ops.Stream:
+    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
         return index_stream(self.source, batch_size, shuffle, shard)
 
     def samples_by_indices(self, indices: Any) -> Any:

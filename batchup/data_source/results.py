@@ -15,7 +15,6 @@ from batchup.core.checks import describe, describe_callable, whole_number
 from batchup.core.notes import note
 from batchup.core.record import Count
 from batchup.core.stream import Stream
-from batchup.data_source.indices import refuse_others
 from batchup.ops.blocks import take
 from batchup.sampling import num_batches
 
@@ -202,6 +201,9 @@ class BatchMaps:
         """Whether samples can be had by index: `batch_indices_iterator`, `samples_by_indices`."""
         return False
 
+    def _check(self, method: str, kwargs: dict[str, Any]) -> None:
+        """TypeError for an argument that nobody knows; a user's own source may know any."""
+
     def stream(self, batch_size: int, **kwargs: Any) -> Stream:
         raise NotImplementedError
 
@@ -222,7 +224,7 @@ class BatchMaps:
         >>> ArrayDataSource([np.arange(5.0)]).batch_map_concat(lambda x: x * 2, batch_size=2)
         (array([0., 2., 4., 6., 8.]),)
         """
-        batches, total = self._batches(batch_size, n_batches, kwargs)
+        batches, total = self._batches("batch_map_concat", batch_size, n_batches, kwargs)
         return concat(func, batches, total, progress_iter_func, prepend_args)
 
     def batch_map_mean(
@@ -244,15 +246,14 @@ class BatchMaps:
         >>> float(mean)
         2.0
         """
-        batches, total = self._batches(batch_size, n_batches, kwargs)
+        batches, total = self._batches("batch_map_mean", batch_size, n_batches, kwargs)
         return mean(func, batches, total, progress_iter_func, sum_axis, prepend_args)
 
     def _batches(
-        self, batch_size: int, n_batches: int | None, kwargs: dict[str, Any]
+        self, method: str, batch_size: int, n_batches: int | None, kwargs: dict[str, Any]
     ) -> tuple[Stream, int | None]:
         """The batches of an epoch, no more than `n_batches`, and how many they are if that is known."""
-        if self.is_random_access:
-            refuse_others(kwargs, "batch_map")
+        self._check(method, kwargs)
         stream = self.stream(batch_size, **kwargs)
         total = stream.plan.length
         if total is None and isinstance(stream.num_samples, int):

@@ -40,13 +40,17 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     plan = stream.index_plan("chunk")
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
-    if plan.length == math.inf and plan.grid is not None and plan.grid.before(0, _EMPTY) == 0:
+    if plan.length == math.inf and plan.grid is not None and _is_empty(plan.grid):
         raise ValueError(f"chunk: the first {_EMPTY} blocks of {stream!r} have no samples")
     return replace(stream, plan=Chunked(plan, size, drop_last))
 
 
 # So many blocks without samples of a stream without end: shards of blocks that are too small, say.
 _EMPTY = 10_000
+
+
+def _is_empty(grid: Grid) -> bool:
+    return all(grid.before(0, n) == 0 for n in (1, _EMPTY))  # of most the first will do
 
 
 @record

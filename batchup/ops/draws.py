@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -97,7 +98,7 @@ class WeightedDraws(EndlessSource):
     rng: Rng
     subset: NDArray[np.intp] | None
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         return Even(math.inf, self.size, _bound(self.subset, len(self.cumulative)))
 
@@ -124,7 +125,7 @@ class WeightedOrders(Plan):
     kind = Kind.BLOCKS
     length = 1
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         n = len(self.weights)
         return Even(n, n, _bound(self.subset, n))

@@ -1,4 +1,4 @@
-"""In which order: `shuffle` and `repeat`."""
+"""In which order: `shuffle`, `permute` and `repeat`."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Strata(JointPlan, EndlessSource):
 
     shares: NDArray[np.float64]
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         bounds = [plan.grid.bound or 0 for plan in self.plans if plan.grid is not None]
         return Even(math.inf, self.size, max(bounds))

@@ -195,3 +195,12 @@ def test_data_sources_that_plan_ahead_side_by_side_take_no_generator():
         assert list(map(plain, outermost.batch_iterator(64, shuffle=RandomState(1)))) == list(
             map(plain, serial.batch_iterator(64, shuffle=RandomState(1)))
         )
+
+
+def test_a_broken_checkpoint_leaves_the_generator_as_it_was():
+    rng, beside = RandomState(1), RandomState(1)
+    items = iter(ops.indices(9) | ops.shuffle(rng) | ops.chunk(4))
+    state = iter(ops.indices(9) | ops.shuffle(RandomState(2)) | ops.chunk(4)).state_dict()
+    with pytest.raises(ValueError, match="values to unpack"):
+        items.load_state_dict(state | {"draws": [[[0, 0]]]})
+    assert rng.permutation(9).tolist() == beside.permutation(9).tolist()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from batchup import ops
-from batchup.core.randomness import KEYED, as_rng, key_of
+from batchup.core.randomness import DIRECT, as_rng, key_of
 from batchup.testing import plain
 
 
@@ -131,5 +131,5 @@ def test_of_lists_and_iterators_the_place_alone_counts():
 
 def test_two_nested_endless_repeats_have_noise_of_their_own():
     stream = ops.indices(3) | ops.repeat(-1) | ops.repeat(-1) | ops.gather(X) | ops.map(noise, rng=1)
-    passes = [stream.plan.start(n, 0, KEYED) for n in (0, 1, 2**64, 2**128, 3 * 2**128)]
+    passes = [stream.plan.start(n, 0, DIRECT) for n in (0, 1, 2**64, 2**128, 3 * 2**128)]
     assert len({stream.work.run(next(items)) for items in passes}) == 5

@@ -363,3 +363,15 @@ def test_what_is_no_stage_is_told_what_to_write():
 
 def test_the_names_of_ops_are_the_stages():
     assert dir(ops) == sorted(ops.__all__)
+
+
+def test_anything_may_be_given_by_mistake():
+    assert [].append.__module__ is None
+    for wrong in ([].append, ops.chunk(3).function, ops.gather(np.arange(3)).args[0]):
+        with pytest.raises(TypeError, match="expected a stage; got"):
+            ops.indices(3) | wrong
+
+
+def test_where_the_samples_lie_is_looked_at_once():
+    plan = ops.indices([3, 1, 2]).plan
+    assert plan.grid is plan.grid

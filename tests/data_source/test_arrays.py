@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from batchup import ops
-from batchup.data_source import ArrayDataSource, RandomAccessDataSource
+from batchup.data_source import AbstractDataSource, ArrayDataSource, RandomAccessDataSource
 from batchup.sampling import StandardSampler, SubsetSampler, WeightedSampler, WeightedSubsetSampler
 from batchup.testing import plain
 from tests.test_sampling import Reverse
@@ -271,7 +271,7 @@ def test_errors_speak_the_users_words():
         TypeError, match=r"stream: there is no argument drop_last=; it takes batch_size"
     ):
         ds.stream(5, drop_last=True)
-    with pytest.raises(TypeError, match="batch_map: there is no argument shufle="):
+    with pytest.raises(TypeError, match="batch_map_concat: there is no argument shufle="):
         ds.batch_map_concat(lambda x: x, 5, shufle=1)
     with pytest.raises(TypeError, match="batch_iterator: there is no argument shufle="):
         ds.map(len).batch_iterator(5, shufle=True)
@@ -295,3 +295,17 @@ def test_errors_speak_the_users_words():
             wrong()
         with pytest.raises(TypeError, match=r"ds\.stream\(batch_size\)"):
             wrong()
+
+
+def test_a_users_own_source_may_take_arguments_of_its_own():
+    class Counting(AbstractDataSource):
+        is_random_access = True
+
+        def num_samples(self, **kwargs):
+            return 4
+
+        def batch_iterator(self, batch_size, shuffle=None, start=0):
+            return iter([(np.arange(start, start + batch_size),)])
+
+    [numbers] = Counting().batch_map_concat(lambda n: n, 4, start=7)
+    assert numbers.tolist() == [7, 8, 9, 10]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from batchup import ops
-from batchup.core.randomness import KEYED
+from batchup.core.randomness import DIRECT
 from batchup.core.work import Work
 from batchup.data_source import ArrayDataSource, CompositeDataSource
 from batchup.ops.functions import Map
@@ -153,7 +153,7 @@ def test_work_can_be_taken_apart_and_put_together():
     )
     [join] = stream.steps
     parts = join.parts()
-    [item] = stream.plan.start(0, 0, KEYED)
+    [item] = stream.plan.start(0, 0, DIRECT)
     each = [work.run(part) for work, part in zip(parts, item, strict=True)]
     assert [plain(part) for part in each] == [[1, 2, 3, 4], ([0, 10, 20, 30],)]
     doubled = join.over(lambda work: Work((*work.steps, Map(lambda x: x * 2))))

@@ -7,7 +7,7 @@ import pytest
 
 from batchup import ops
 from batchup.core.joint import Choice
-from batchup.core.randomness import KEYED
+from batchup.core.randomness import DIRECT
 from batchup.testing import plain
 
 
@@ -144,10 +144,10 @@ def test_stratified_of_huge_streams_starts_anywhere():
     b = ops.indices(10**11 + 7) | ops.chunk(64)
     stream = ops.choose(a, b, stratified=True)
     k = 10**10
-    window = list(islice(stream.plan.start(0, k, KEYED), 50))
+    window = list(islice(stream.plan.start(0, k, DIRECT), 50))
     assert [choice.member for choice in window].count(1) in (4, 5)
     assert all(isinstance(choice, Choice) for choice in window)
-    assert list(islice(stream.plan.start(0, k + 20, KEYED), 30)) == window[20:]
+    assert list(islice(stream.plan.start(0, k + 20, DIRECT), 30)) == window[20:]
 
 
 def test_stratified_and_shuffled():
@@ -199,6 +199,6 @@ def test_work_is_owed_by_the_joint_items_nested_to_any_depth():
 
     leaf = rows(4, 2) | ops.map(spy)
     stream = ops.choose(ops.zip(leaf, ops.zip(leaf, leaf)), leaf) | ops.map(lambda *batch: batch)
-    planned = list(stream.plan.start(0, 0, KEYED))
+    planned = list(stream.plan.start(0, 0, DIRECT))
     assert calls == []
     assert [plain(stream.work.run(item)) for item in planned] == [plain(item) for item in stream]

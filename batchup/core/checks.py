@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import sys
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -110,14 +109,11 @@ def describe(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def fingerprint(array: Any) -> str:
-    """A short hash of what is in an array, for the names of streams in checkpoints."""
-    return f"{zlib.crc32(np.ascontiguousarray(array).tobytes()):08x}"
-
-
-def describe_callable(fn: Any) -> str:
-    """The name under which a user knows a function: `augment`, `<lambda>`, `Crop`."""
+def describe_callable(fn: Any, qualified: bool = False) -> str:
+    """The name under which a user knows a function, or the class of what is called: `augment`, `Crop`."""
     inner = getattr(fn, "func", None)  # functools.partial
     if inner is not None and not hasattr(fn, "__name__"):
-        return f"partial({describe_callable(inner)})"
-    return str(getattr(fn, "__name__", type(fn).__name__))
+        return f"partial({describe_callable(inner, qualified)})"
+    named = fn if hasattr(fn, "__name__") else type(fn)  # older ufuncs have no other name
+    name = str(named.__name__)
+    return f"{named.__module__}.{getattr(named, '__qualname__', name)}" if qualified else name

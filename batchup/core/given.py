@@ -107,10 +107,8 @@ class Counted(SameSamples):
             yield item
 
     def _broken(self, given: str) -> ValueError:
-        return ValueError(
-            f"a source said that it has {self.samples} samples, which are {self.length} batches; "
-            f"it gave {given}"
-        )
+        said = f"it has {self.samples} samples, which are {self.length} batches"
+        return ValueError(f"a source said that {said}; it gave {given}")
 
 
 def plan_of(source: Any, where: str) -> tuple[Plan, str]:

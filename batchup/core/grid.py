@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate
 
-from batchup.core.record import ENDLESS, Count, record
+from batchup.core.record import Count, passes, record
 
 
 class Grid(ABC):
@@ -42,8 +42,7 @@ class Even(Grid):
     bound: int | None
 
     def before(self, pass_: int, k: int) -> int:
-        offset = k * self.size
-        return min(offset, self.samples) if isinstance(self.samples, int) else offset
+        return int(min(k * self.size, self.samples))
 
     def seek(self, pass_: int, offset: int) -> tuple[int, int]:
         return divmod(offset, self.size)
@@ -76,7 +75,12 @@ class Listed(Grid):
 @record
 class _GridOver(Grid):
     of: Grid
+    length: Count
     size = None
+
+    @property
+    def samples(self) -> int | float:  # type: ignore[override]
+        return self.before(0, self.length) if isinstance(self.length, int) else math.inf
 
     @property
     def bound(self) -> int | None:  # type: ignore[override]
@@ -87,7 +91,7 @@ class _GridOver(Grid):
 class Repeated(_GridOver):
     """The blocks of `times` passes of `length` blocks, one after another; of `math.inf`, for ever."""
 
-    length: int
+    length: int  # of one pass
     times: int | float
 
     @property
@@ -95,16 +99,14 @@ class Repeated(_GridOver):
         return self.of.samples * self.times if self.of.samples else 0
 
     def before(self, pass_: int, k: int) -> int:
-        passes, k = divmod(k, self.length)
-        return passes * int(self.of.samples) + self.of.before(self._first(pass_) + passes, k)
+        n, k = divmod(k, self.length)
+        first = pass_ * passes(self.times)
+        return n * int(self.of.samples) + self.of.before(first + n, k)
 
     def seek(self, pass_: int, offset: int) -> tuple[int, int]:
-        passes, offset = divmod(offset, int(self.of.samples))
-        k, rest = self.of.seek(self._first(pass_) + passes, offset)
-        return passes * self.length + k, rest
-
-    def _first(self, pass_: int) -> int:
-        return pass_ * (self.times if isinstance(self.times, int) else ENDLESS)
+        n, offset = divmod(offset, int(self.of.samples))
+        k, rest = self.of.seek(pass_ * passes(self.times) + n, offset)
+        return n * self.length + k, rest
 
 
 @record
@@ -112,11 +114,6 @@ class Sliced(_GridOver):
     """The blocks from position `first` on, `length` of them."""
 
     first: int
-    length: int | float
-
-    @property
-    def samples(self) -> int | float:  # type: ignore[override]
-        return self.before(0, self.length) if isinstance(self.length, int) else math.inf
 
     @property
     def size(self) -> int | None:  # type: ignore[override]
@@ -134,12 +131,7 @@ class Sliced(_GridOver):
 class Sharded(_GridOver):
     """A part of each of `length` blocks: of a block of n samples, `part(n)` of them."""
 
-    length: Count
     part: Callable[[int], int]
-
-    @property
-    def samples(self) -> int | float:  # type: ignore[override]
-        return self.before(0, self.length) if isinstance(self.length, int) else math.inf
 
     def before(self, pass_: int, k: int) -> int:
         if self.of.size is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
-from batchup.core.checks import describe, fingerprint
+from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed
 from batchup.core.plan import Plan, PlanOver
 from batchup.core.randomness import Seed, Stateful
@@ -71,7 +72,8 @@ def _value(value: Any, contents: bool) -> str | None:
     if isinstance(value, Plan | Work | Stateful):
         return "drawn" if isinstance(value, Stateful) else None
     if isinstance(value, np.ndarray):
-        return f"{describe(value)} {fingerprint(value)}" if contents else describe(value)
+        bits = np.ascontiguousarray(value).tobytes() if contents else b""
+        return f"{describe(value)} {zlib.crc32(bits):08x}" if contents else describe(value)
     if isinstance(value, tuple):
         parts = [_value(part, contents) for part in value]
         return None if value and None in parts else f"({', '.join(map(str, parts))})"
@@ -82,14 +84,5 @@ def _value(value: Any, contents: bool) -> str | None:
     if isinstance(value, str | range):
         return repr(value)
     if callable(value):
-        return function_name(value)
+        return describe_callable(value, qualified=True)
     return describe(value)
-
-
-def function_name(fn: Any) -> str:
-    """The qualified name of a function; of an object that is called, that of its class."""
-    inner = getattr(fn, "func", None)
-    if inner is not None and not hasattr(fn, "__name__"):
-        return f"partial({function_name(inner)})"
-    named = fn if hasattr(fn, "__name__") else type(fn)  # older ufuncs have no other name
-    return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', named.__name__)}"

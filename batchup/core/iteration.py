@@ -13,10 +13,10 @@ import numpy as np
 from batchup.core.checks import describe, whole_number
 from batchup.core.identity import identity
 from batchup.core.journal import Journal
-from batchup.core.notes import note, was_noted, where
+from batchup.core.notes import audible, note, was_noted, where
 from batchup.core.plan import Again, Draws, Plan
 from batchup.core.randomness import DIRECT
-from batchup.core.work import Work
+from batchup.core.work import Work, mapped
 
 _LONG = 500  # characters; of a longer name the checkpoint keeps the beginning and a hash
 _VERSION = 2
@@ -81,19 +81,15 @@ class StreamIterator(Iterator[Any]):
 
     def _failed(self, error: BaseException, item: Any) -> NoReturn:
         self._next = self._over
-        if isinstance(error, Exception) and item is _NOT_PLANNED:
-            if not was_noted(error):  # by a pool
-                note(error, lambda: f"while item {self._position} of {self._text} was planned")
-        elif isinstance(error, Exception):
+        if item is not _NOT_PLANNED:
             if self._single is not None:
                 note(error, lambda: f"in the stage {self._single}")
             note(error, lambda: where(self._text, self._plan.again, self._position, item))
+        elif not was_noted(error):  # by a pool
+            note(error, lambda: f"while item {self._position} of {self._text} was planned")
         self._stop()
         try:
-            if isinstance(error, StopIteration):
-                # It would end the loop around us, silently.
-                raise RuntimeError("a function of the stream raised StopIteration") from error
-            raise error
+            raise audible(error)
         finally:
             del error  # else it would keep itself, by its traceback
 
@@ -124,7 +120,7 @@ class StreamIterator(Iterator[Any]):
         self._check_it_can_go_on()
         state = {"version": _VERSION, "stream": self._identity, "position": self._position}
         if self._journal is not None:
-            state |= _encoded(self._journal.state())
+            state |= mapped(self._journal.state(), _encoded)
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -147,7 +143,7 @@ class StreamIterator(Iterator[Any]):
                 if not isinstance(state.get(key), list):
                     raise TypeError(f"load_state_dict: expected a list under {key!r}; there is none")
             journal = Journal(self._plan, lambda: self._position)
-            journal.load(_decoded(state["generators"]), _decoded(state["draws"]))
+            journal.load(mapped(state["generators"], _decoded), mapped(state["draws"], _decoded))
             self._journal = journal
         self.close()
         self._start(position)
@@ -169,20 +165,18 @@ class StreamIterator(Iterator[Any]):
 _NOT_PLANNED = object()
 
 
+_ARRAY = "base64 "  # how the text of an array begins
+
+
 def _encoded(value: Any) -> Any:
-    """`value` as `json` can write it: the arrays as text."""
-    if isinstance(value, dict):
-        return {key: _encoded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encoded(part) for part in value]
+    """A number or an array as `json` can write it."""
     if isinstance(value, np.ndarray):
-        return {"dtype": value.dtype.str, "base64": base64.b64encode(value.tobytes()).decode()}
+        return f"{_ARRAY}{value.dtype.str} {base64.b64encode(value.tobytes()).decode()}"
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _decoded(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.keys() == {"dtype", "base64"}:
-            return np.frombuffer(base64.b64decode(value["base64"]), value["dtype"]).copy()
-        return {key: _decoded(part) for key, part in value.items()}
-    return [_decoded(part) for part in value] if isinstance(value, list) else value
+    if not isinstance(value, str) or not value.startswith(_ARRAY):
+        return value
+    _, dtype, data = value.split(" ")
+    return np.frombuffer(base64.b64decode(data), dtype).copy()

@@ -13,23 +13,12 @@ of its draws on it will ask. Nothing is drawn by that, as plans draw when they a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from functools import partial
 from typing import Any
 
-from batchup.core.checks import Block
 from batchup.core.computed import bare
 from batchup.core.plan import Again, Draw, Plan, rng_of
-from batchup.core.randomness import (
-    DIRECT,
-    bits_of,
-    copy_with_state,
-    get_state,
-    ordered,
-    set_state,
-    uniform_method,
-    unordered,
-)
-from batchup.core.record import record
+from batchup.core.randomness import DIRECT, Drawn, bits_of, copy_with_state, get_state, set_state
 
 _LARGE = 256  # numbers; by value they are as large as the state of a generator
 _MANY = 32  # draws kept before it is looked which of them are used up
@@ -51,8 +40,9 @@ class _Site:
         self.first: Key | None = None  # the key from which on a plan that was started will ask
         self.due = _MANY
 
-    def draw(self, key: Key, size: int, method: str, of: Any) -> Any:
+    def draw(self, pass_: int, number: int, method: str, of: Any) -> Any:
         """What a method of the generator gives: now, or gave when this draw was made."""
+        key = (pass_, number)
         kept = self.kept.get(key)
         if isinstance(kept, dict):
             return getattr(copy_with_state(self.generator, kept), method)(of)
@@ -63,6 +53,7 @@ class _Site:
         if len(self.kept) >= self.due:
             self.journal.forget()
             self.due = 2 * len(self.kept) + _MANY
+        size = of if isinstance(of, int) else len(of)
         before = get_state(self.generator) if size > _LARGE else None
         # In one call from C: a Ctrl-C comes before it or after it, never between the draw and keeping it.
         self.kept.update(zip((key,), map(getattr(self.generator, method), (of,)), strict=True))
@@ -70,23 +61,6 @@ class _Site:
         if before is not None:
             self.kept[key] = before
         return value
-
-
-@record
-class _JournalDraw:
-    """What a plan draws in one pass, kept in the journal."""
-
-    site: _Site
-    pass_: int
-
-    def permutation(self, number: int, block: Block) -> Any:
-        key, of = (self.pass_, number), unordered(block)
-        return ordered(self.site.draw(key, len(block), "permutation", of), block)
-
-    def uniforms(self, number: int, size: int) -> Iterator[Any]:
-        method = uniform_method(self.site.generator)
-        for n in count(number):
-            yield self.site.draw((self.pass_, n), size, method, size)
 
 
 class Journal:
@@ -108,8 +82,8 @@ class Journal:
         }
         if len({id(plan) for plan in drawing}) < len(drawing):
             raise RuntimeError(
-                f"{type(plan).__name__}: expected plans that are each there once; one stands in two places. "
-                "A stage over several streams takes their plans from members_of(streams)"
+                "expected plans that are each there once; one stands in two places. A stage over several "
+                "streams takes their plans from members_of(streams)"
             )
         # One of each source of bits, which generators may share.
         self._generators = list({id(bits_of(s.generator)): s.generator for s in self._sites}.values())
@@ -121,7 +95,7 @@ class Journal:
         site = self._of_plan[id(plan)]
         if self.asking and (site.first is None or (pass_, number) < site.first):
             site.first = (pass_, number)
-        return _JournalDraw(site, pass_)
+        return Drawn(partial(site.draw, pass_))
 
     def forget(self) -> None:
         """Keep only what going on from the item that was received last would ask for."""

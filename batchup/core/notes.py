@@ -14,8 +14,18 @@ from batchup.core.plan import Again
 
 def note(error: BaseException, text: Callable[[], str]) -> None:
     """Add a note to a user's exception, which must arrive as it was raised whatever it is."""
-    with contextlib.suppress(Exception):
-        error.add_note(text())
+    if isinstance(error, Exception):  # and no Ctrl-C
+        with contextlib.suppress(Exception):
+            error.add_note(text())
+
+
+def audible(error: BaseException) -> BaseException:
+    """The error, as one that does not end the loop around us silently, as a StopIteration would."""
+    if not isinstance(error, StopIteration):
+        return error
+    loud = RuntimeError("a function of the stream raised StopIteration")
+    loud.__cause__ = error
+    return loud
 
 
 def was_noted(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from functools import partial
+from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -34,7 +34,7 @@ class Seed:
     again = Again.KEYED
 
     def draw(self, pass_: int) -> Draw:
-        return _Draw(partial(frozen_generator, self, pass_))
+        return _Keyed(self, pass_)
 
     def of_member(self, member: int) -> Seed:
         """That of one of several sources, which would otherwise all have the same order."""
@@ -57,7 +57,7 @@ class Stateful:
         return np.random.mtrand._rand if self.generator is None else self.generator
 
     def draw(self, pass_: int) -> Draw:
-        return _Draw(lambda *place, advance=0: self.source())
+        return Drawn(lambda number, method, of: getattr(self.source(), method)(of))
 
     def of_member(self, member: int) -> Stateful:
         return self  # all draw from one
@@ -67,19 +67,32 @@ class Stateful:
 
 
 @record
-class _Draw:
-    """Draws from the generator of each place."""
+class _Keyed:
+    """Draws of a seed: each from a generator of its place."""
 
-    generator: Callable[..., Any]
+    seed: Seed
+    pass_: int
 
     def permutation(self, number: int, block: Block) -> NDArray[np.intp]:
-        return ordered(self.generator(number).permutation(unordered(block)), block)
+        generator = frozen_generator(self.seed, self.pass_, number)
+        return _ordered(generator.permutation(_unordered(block)), block)
 
     def uniforms(self, number: int, size: int) -> Iterator[NDArray[np.float64]]:
-        generator = self.generator(advance=number * size)
-        draw = getattr(generator, uniform_method(generator))
-        while True:
-            yield draw(size)
+        generator = frozen_generator(self.seed, self.pass_, advance=number * size)
+        return map(generator.random, repeat(size))
+
+
+@record
+class Drawn:
+    """Draws of a generator, each one call of a method: `call(number, method, argument)`."""
+
+    call: Callable[[int, str, Any], Any]
+
+    def permutation(self, number: int, block: Block) -> NDArray[np.intp]:
+        return _ordered(self.call(number, "permutation", _unordered(block)), block)
+
+    def uniforms(self, number: int, size: int) -> Iterator[NDArray[np.float64]]:
+        return map(self.call, count(number), repeat("random"), repeat(size))
 
 
 Rng = Seed | Stateful
@@ -109,18 +122,15 @@ def as_rng(value: Any, where: str) -> Rng | None:
         f"{where}: expected a seed (an int >= 0, or a sequence of them), NumPy's RandomState or Generator, "
         "True for NumPy's global generator, or None for in order"
     )
-    numbers: Sequence[Any] = [value]
-    if isinstance(value, np.ndarray) and value.ndim == 1:
-        numbers = value.tolist()
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        numbers = value
+    several = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    numbers = list(value) if several and not isinstance(value, str | bytes) else [value]
     for number in numbers:
         if not isinstance(number, int | np.integer) or isinstance(number, bool):
             other = "" if type(value).__name__ != "Generator" else f" of {type(value).__module__}"
             raise TypeError(f"{wanted}; got {describe(value)}{other}")
         if number < 0:
             raise ValueError(f"{wanted}; got {value!r}")
-    if not len(numbers):
+    if not numbers:
         raise ValueError(f"{wanted}; got an empty sequence")
     return Seed(tuple(map(int, numbers)))
 
@@ -150,45 +160,36 @@ def seed_sequence(seed: Seed, *place: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(key_of(*seed.ints), spawn_key=key_of(*place))
 
 
-def unordered(block: Block) -> int | NDArray[np.intp]:
+def _unordered(block: Block) -> int | NDArray[np.intp]:
     """What a generator permutes for a block."""
     return len(block) if isinstance(block, range) else block_array(block)
 
 
-def ordered(drawn: NDArray[Any], block: Block) -> NDArray[np.intp]:
+def _ordered(drawn: NDArray[Any], block: Block) -> NDArray[np.intp]:
     """The indices of a block, of what a generator gave for it."""
     order: NDArray[np.intp] = drawn.astype(np.intp, copy=False)
     return order + block.start if isinstance(block, range) and block.start else order
 
 
-def uniform_method(generator: Any) -> str:
-    """The method that draws uniform numbers in [0, 1), which NumPy has under two names."""
-    return "random_sample" if isinstance(generator, np.random.RandomState) else "random"
-
-
-def bits_of(generator: RandomState | Generator) -> Any:
+def bits_of(generator: Any) -> Any:
     """The source of bits of a generator, which it may share with others."""
-    if isinstance(generator, np.random.RandomState):
-        return generator._bit_generator
-    return generator.bit_generator
+    legacy = isinstance(generator, np.random.RandomState)
+    return generator._bit_generator if legacy else generator.bit_generator
 
 
-def get_state(generator: RandomState | Generator) -> dict[str, Any]:
+def get_state(generator: Any) -> dict[str, Any]:
     """The state of a generator, as a dict of numbers, strings and arrays."""
-    if isinstance(generator, np.random.RandomState):
-        state: dict[str, Any] = generator.get_state(legacy=False)
-        return state
-    return dict(generator.bit_generator.state)
+    legacy = isinstance(generator, np.random.RandomState)
+    return dict(generator.get_state(legacy=False) if legacy else generator.bit_generator.state)
 
 
-def set_state(generator: RandomState | Generator, state: dict[str, Any]) -> None:
+def set_state(generator: Any, state: dict[str, Any]) -> None:
     """Set a generator to a state; ValueError where it is that of another kind."""
     own = get_state(generator)
     if own.keys() != state.keys() or own["bit_generator"] != state["bit_generator"]:
-        raise ValueError(
-            f"the checkpoint has the state of a generator over {state.get('bit_generator')} "
-            f"({', '.join(state)}); the stream draws from {generator} ({', '.join(own)})"
-        )
+        saved = f"a generator over {state.get('bit_generator')} ({', '.join(state)})"
+        drawn = f"the stream draws from {generator} ({', '.join(own)})"
+        raise ValueError(f"the checkpoint has the state of {saved}; {drawn}")
     if isinstance(generator, np.random.RandomState):
         generator.set_state(state)
     else:

@@ -27,5 +27,7 @@ def over_each(thing: T, field: str, f: Callable[[Any], Any]) -> T:
 # How many: an int, math.inf, or None where nobody knows.
 Count = int | float | None
 
-# The distance between the numbers of two passes of a plan without end: it never gets that far.
-ENDLESS = 2**64
+
+def passes(times: int | float) -> int:
+    """How many passes of the plan before it one of a plan that repeats it has; without end, more than ever come."""
+    return times if isinstance(times, int) else 2**64

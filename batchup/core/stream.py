@@ -47,9 +47,9 @@ class Stream:
     def __post_init__(self) -> None:
         if ahead_of_others(self.plan):
             raise TypeError(
-                f"{self!r}: expected no pool before this stage where a stream draws from a generator: it would "
-                "take draws ahead that others are due. Put the pool last, as in zip(a, b) | "
-                "parallel(pool) or pool.parallel_data_source(CompositeDataSource(...)); or give seeds"
+                f"{self!r}: expected no pool before this stage over a generator: it would take draws that "
+                "others are due. Put the pool last, as in zip(a, b) | parallel(pool) or "
+                "pool.parallel_data_source(CompositeDataSource(...)); or give seeds"
             )
 
     @property
@@ -110,10 +110,8 @@ class Stream:
         try:
             position = operator.index(k)
         except TypeError:
-            raise TypeError(
-                f"stream[k]: expected an int; got {describe(k)}. "
-                "For several items write stream | skip(start) | take(count)"
-            ) from None
+            several = "For several items write stream | skip(start) | take(count)"
+            raise TypeError(f"stream[k]: expected an int; got {describe(k)}. {several}") from None
         if why := _ANEW.get(self.plan.again):
             raise TypeError(f"stream[k]: expected a stream that gives the same again; {self!r} {why}")
         if position < 0:
@@ -162,7 +160,8 @@ class Stage:
             raise TypeError(f"Stage: expected a function; got {describe(function)}")
         self.function = function
         self.args = args
-        self.text = text or f"{describe_callable(function)}({', '.join(map(_argument, args))})"
+        given = [describe(arg) if isinstance(arg, np.ndarray) else repr(arg) for arg in args]
+        self.text = text or f"{describe_callable(function)}({', '.join(given)})"
 
     def __call__(self, source: Any) -> Stream:
         stream = as_stream(source, self.text)
@@ -174,8 +173,7 @@ class Stage:
             )
         return replace(result, text=f"{stream.text} | {self.text}")
 
-    def __ror__(self, source: Any) -> Stream:
-        return self(source)
+    __ror__ = __call__
 
     def __or__(self, after: Any) -> Stage:
         if isinstance(after, Stage):
@@ -194,10 +192,6 @@ _ANEW = {
 
 def _both(stream: Stream, first: Stage, second: Stage) -> Stream:
     return second(first(stream))
-
-
-def _argument(value: Any) -> str:
-    return describe(value) if isinstance(value, np.ndarray) else repr(value)
 
 
 def _no_stage(value: Any) -> str:

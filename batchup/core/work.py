@@ -115,13 +115,11 @@ class Work:
             raise
         return item
 
-    def over(self, f: Callable[[Step], Step]) -> Work:
-        """This work with `f` of each step."""
-        return over_each(self, "steps", f)
-
     def of_member(self, member: int) -> Work:
         """This work as that of one of several streams that are joined, whose random maps differ."""
-        return self.over(lambda s: s.over(lambda work: work.of_member(member)).of_member(member))
+        return over_each(
+            self, "steps", lambda step: step.over(lambda w: w.of_member(member)).of_member(member)
+        )
 
     def leaves(self, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Any]]:
         """Every step, those inside of others first, with the numbers of the members that it is of."""
@@ -156,11 +154,7 @@ class Own(Step):
         return self.make(item)
 
 
-def _copied(item: Any) -> Any:
-    return mapped(item, _copied_part)
-
-
-def _copied_part(part: Any) -> Any:
+def _copied(part: Any) -> Any:
     if isinstance(part, LazyBlock):
         return part[:]
     return part.copy() if isinstance(part, np.ndarray) else part
@@ -170,7 +164,9 @@ def _indices(block: Any) -> Any:
     return np.array(block_array(block))
 
 
-COPY = Own(_copied)  # the arrays of a borrowed item, also those in tuples, lists and dicts
+COPY = Own(
+    partial(mapped, f=_copied)
+)  # the arrays of a borrowed item, also those in tuples, lists and dicts
 INDICES = Own(_indices)  # an index block as an array: what users' functions get
 OPENED = Own(operator.itemgetter(1))  # the batch of a `Made`
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice, pairwise
 from typing import Any
 
@@ -40,17 +41,13 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     plan = stream.index_plan("chunk")
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
-    if plan.length == math.inf and plan.grid is not None and _is_empty(plan.grid):
+    if plan.length == math.inf and plan.grid and not any(map(plan.grid.before, (0, 0), (1, _EMPTY))):
         raise ValueError(f"chunk: the first {_EMPTY} blocks of {stream!r} have no samples")
     return replace(stream, plan=Chunked(plan, size, drop_last))
 
 
 # So many blocks without samples of a stream without end: shards of blocks that are too small, say.
 _EMPTY = 10_000
-
-
-def _is_empty(grid: Grid) -> bool:
-    return all(grid.before(0, n) == 0 for n in (1, _EMPTY))  # of most the first will do
 
 
 @record
@@ -61,10 +58,8 @@ class Chunked(PlanOver):
 
     @property
     def length(self) -> Count:
-        samples = self.up.samples
-        if not isinstance(samples, int):
-            return samples
-        return samples // self.size if self.drop_last else -(-samples // self.size)
+        samples = self.samples
+        return -(-samples // self.size) if isinstance(samples, int) else samples
 
     @property
     def samples(self) -> Count:
@@ -85,14 +80,10 @@ class Chunked(PlanOver):
                 starts = range(block.start + k * self.size, block.stop, self.size)
                 ends = range(block.start + (k + 1) * self.size, block.stop, self.size)
                 return map(range, starts, chain(ends, (block.stop,)))
-        if self.up.grid is None and k:  # nobody knows where block k begins
-            return islice(self._chunks(pass_, 0, draws), k, None)
-        return self._chunks(pass_, k, draws)
-
-    def _chunks(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
-        up, size = self.up, self.size
-        at, i = up.grid.seek(pass_, k * size) if k and up.grid is not None else (0, 0)
-        return self._cut(up.start(pass_, at, draws), i)
+        if k and self.up.grid is None:  # nobody knows where block k begins
+            return islice(self._cut(self.up.start(pass_, 0, draws), 0), k, None)
+        at, i = self.up.grid.seek(pass_, k * self.size) if k and self.up.grid else (0, 0)
+        return self._cut(self.up.start(pass_, at, draws), i)
 
     def _cut(self, blocks: Iterator[Block], i: int) -> Iterator[Block]:
         """The blocks cut anew, from place `i` of the first on."""
@@ -136,8 +127,6 @@ def _apart(block: Block) -> Block:
 
 
 def _joined(pieces: list[Block]) -> Block:
-    if len(pieces) == 1:
-        return pieces[0]
     ranges = [piece for piece in pieces if isinstance(piece, range)]
     if len(ranges) == len(pieces) and all(a.stop == b.start for a, b in pairwise(ranges)):
         return range(ranges[0].start, ranges[-1].stop)
@@ -152,7 +141,7 @@ def skip(count: int) -> Stage:
     [range(4, 8), range(8, 10)]
     """
     count = whole_number(count, "skip(count)")
-    return Stage(_between, count, math.inf, text=f"skip({count})")
+    return Stage(Stream.with_plan, partial(_sliced, start=count), text=f"skip({count})")
 
 
 def take(count: int) -> Stage:
@@ -163,14 +152,10 @@ def take(count: int) -> Stage:
     [range(64000000000, 64000000064)]
     """
     count = whole_number(count, "take(count)")
-    return Stage(_between, 0, count, text=f"take({count})")
+    return Stage(Stream.with_plan, partial(_sliced, stop=count), text=f"take({count})")
 
 
-def _between(stream: Stream, start: int, stop: int | float) -> Stream:
-    return stream.with_plan(lambda plan: _sliced(plan, start, stop))
-
-
-def _sliced(plan: Plan, start: int, stop: int | float) -> Plan:
+def _sliced(plan: Plan, start: int = 0, stop: int | float = math.inf) -> Plan:
     if not isinstance(plan, Between):
         return Between(plan, start, stop)
     # One of both: long chains of skips stay short.
@@ -193,7 +178,7 @@ class Between(PlanOver):
     @property
     def grid(self) -> Grid | None:
         of, length = self.up.grid, self.length
-        return None if of is None or length is None else Sliced(of, self.first, length)
+        return None if of is None or length is None else Sliced(of, length, self.first)
 
     @property
     def kind(self) -> Kind:

@@ -49,13 +49,10 @@ def sample(
     text = f"sample({describe(np.asarray(weights))}, {draws}"
     subset = None
     if indices is not None:
-        block = as_block(indices, "sample: indices")
-        subset = np.array(block, dtype=np.intp)
+        subset = np.array(as_block(indices, "sample: indices"), dtype=np.intp)
         if len(subset) != len(cumulative):
-            raise ValueError(
-                f"sample: expected one index a weight; got {len(cumulative)} weights and "
-                f"{len(subset)} indices"
-            )
+            wrong = f"got {len(cumulative)} weights and {len(subset)} indices"
+            raise ValueError(f"sample: expected one index a weight; {wrong}")
         text += f", {describe(subset)}"
     plan: Plan = WeightedDraws(len(cumulative), False, cumulative, draws, subset)
     if not replace:

@@ -55,6 +55,8 @@ def round_keys(seed: Seed, *place: int) -> Numbers:
 
 def permuted(places: Numbers, n: int, keys: Numbers) -> Numbers:
     """Where the keyed permutation of 0..n-1 takes these places; n is at most 2**62."""
+    if n > LARGEST:
+        raise ValueError(f"permute: expected blocks of 2**62 samples at most; got {n}")
     if n <= _SMALL:
         order = np.random.RandomState(np.random.PCG64(keys.tolist())).permutation(n)
         return order.astype(np.uint64)[places]

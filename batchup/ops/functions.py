@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
-from itertools import count, repeat
+from itertools import chain, count, repeat, takewhile
 from typing import Any
 
 import numpy as np
@@ -50,49 +50,31 @@ def map(fn: Callable[..., Any], rng: SeedLike | None = None, *, name: str | None
         raise TypeError(f"map(fn): expected a function; got {describe(fn)}")
     if name is not None and not isinstance(name, str):
         raise TypeError(f"map: name: expected a string; got {describe(name)}")
-    if rng is None:
-        step = Map(fn, name)
-        return Stage(Stream.with_step, step, text=str(step))
-    seed = as_seed(rng, "map(fn, rng)")
-    return Stage(_random_map, fn, seed, name, text=str(RandomMap(fn, seed, name, ())))
+    step = Map(fn, name, None if rng is None else as_seed(rng, "map(fn, rng)"))
+    return Stage(_map, step, text=str(step))
 
 
-@record
-class Map(Step):
-    """The step of `map`."""
-
-    fn: Callable[..., Any]
-    name: str | None = None
-
-    def run(self, item: Any) -> Any:
-        return self.fn(*item) if isinstance(item, tuple) else self.fn(item)
-
-    def __str__(self) -> str:
-        return f"map({self.name or describe_callable(self.fn)})"
+def _map(stream: Stream, step: Map) -> Stream:
+    if not step.random:
+        return stream.with_step(step)
+    # Of several random maps in one stream, each has another number of them before it.
+    made = [plan.work.steps for plan in _trunk(stream.plan) if isinstance(plan, Computed)]
+    before = sum(other.random for other in chain(*made, stream.steps))
+    return stream.with_plan(_placed).with_step(replace(step, path=(before,)))
 
 
-def _random_map(stream: Stream, fn: Callable[..., Any], seed: Seed, name: str | None) -> Stream:
-    # Of several maps in one stream, each has another number of them before it.
-    before = sum(step.random for step in (*_made_by(stream.plan), *stream.steps))
-    return stream.with_plan(_placed).with_step(RandomMap(fn, seed, name, (before,)))
-
-
-def _made_by(plan: Plan) -> Iterator[Step]:
-    """The steps that a pool has done for the plan."""
+def _trunk(plan: Plan) -> Iterator[Plan]:
+    """The plan, and those that it is over, as long as each is over one other."""
     while isinstance(plan, PlanOver):
-        if isinstance(plan, Computed):
-            yield from plan.work.steps
+        yield plan
         plan = plan.up
 
 
 def _placed(plan: Plan) -> Plan:
     """The plan with the place of each item, unless it has those already."""
-    inner = plan
-    while isinstance(inner, PlanOver) and not isinstance(inner, Computed):
-        if isinstance(inner, PlacedPlan):
-            return plan
-        inner = inner.up
-    return PlacedPlan(plan, _indexed(plan))
+    own = takewhile(lambda inner: not isinstance(inner, Computed), _trunk(plan))
+    placed = any(isinstance(inner, PlacedPlan) for inner in own)
+    return plan if placed else PlacedPlan(plan, _indexed(plan))
 
 
 def _indexed(plan: Plan) -> bool:
@@ -111,16 +93,24 @@ class PlacedPlan(SameSamples):
 
 
 @record
-class RandomMap(Step):
-    """The step of a random `map`: `fn` with the generator of that place and those samples."""
+class Map(Step):
+    """The step of `map`; with a seed, of one that gives `fn` the generator of that place and those samples."""
 
     fn: Callable[..., Any]
-    seed: Seed
-    name: str | None
-    path: tuple[int, ...]
-    random = True
+    name: str | None = None
+    seed: Seed | None = None
+    path: tuple[int, ...] = ()
+
+    @property
+    def random(self) -> bool:  # type: ignore[override]
+        return self.seed is not None
+
+    def run(self, item: Any) -> Any:
+        return self.fn(*item) if isinstance(item, tuple) else self.fn(item)
 
     def run_placed(self, item: Any, placed: Placed) -> Any:
+        if self.seed is None:
+            return self.run(item)
         rng = self._generator(placed)
         return self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng)
 
@@ -132,11 +122,12 @@ class RandomMap(Step):
 
     @cached_property
     def _key(self) -> NDArray[np.uint64]:
-        sequence = seed_sequence(self.seed, *self.path)
+        sequence = seed_sequence(self.seed, *self.path)  # type: ignore[arg-type]
         return sequence.generate_state(2, np.uint64)  # type: ignore[return-value]
 
-    def of_member(self, member: int) -> RandomMap:
-        return replace(self, path=(*self.path, member))
+    def of_member(self, member: int) -> Map:
+        return replace(self, path=(*self.path, member)) if self.random else self
 
     def __str__(self) -> str:
-        return f"map({self.name or describe_callable(self.fn)}, rng={self.seed})"
+        rng = f", rng={self.seed}" if self.random else ""
+        return f"map({self.name or describe_callable(self.fn)}{rng})"

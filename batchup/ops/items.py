@@ -95,12 +95,9 @@ class Gather(Step):
 
     def run(self, item: Block) -> Any:
         """The samples of an index block."""
-        return self._dressed(item, self._read(item))
-
-    def _dressed(self, block: Block, samples: tuple[Any, ...]) -> Any:
-        names = self.names
+        names, samples = self.names, self._read(item)
         if self.include_indices:
-            samples = (np.array(block_array(block)), *samples)
+            samples = (np.array(block_array(item)), *samples)
             names = names and ("indices", *names)
         return dict(zip(names, samples, strict=True)) if names else samples
 
@@ -219,10 +216,8 @@ def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:
     """What a user's array-like gives for an integer array, if it is as many samples."""
     samples = column[block]
     if not hasattr(samples, "__len__") or len(samples) != len(block):
-        raise ValueError(
-            f"expected one sample for each of {len(block)} indices; "
-            f"{describe(column)} gave {describe(samples)}"
-        )
+        given = f"{describe(column)} gave {describe(samples)}"
+        raise ValueError(f"expected one sample for each of {len(block)} indices; {given}")
     if isinstance(samples, np.ndarray) and samples.dtype == object:
         for place, sample in np.ndenumerate(samples):
             if isinstance(sample, np.ndarray):

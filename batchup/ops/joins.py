@@ -99,16 +99,17 @@ def _lengths(batch: Any) -> Iterator[int]:
     for part in batch.values() if isinstance(batch, dict) else batch:
         if isinstance(part, tuple | dict):
             yield from _lengths(part)
-        elif getattr(part, "shape", True) and not isinstance(part, str | bytes):  # not a scalar
-            try:
-                yield len(part)
-            except TypeError:
-                continue
+        elif _has_length(part):
+            yield len(part)
+
+
+def _has_length(part: Any) -> bool:
+    sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
+    return sliced and not isinstance(part, str | bytes) and getattr(part, "shape", None) != ()
 
 
 def _cut(part: Any, n: int) -> Any:
-    scalar = isinstance(part, str | bytes) or not getattr(part, "shape", True)
-    return part if scalar or not hasattr(part, "__getitem__") else part[:n]
+    return part[:n] if _has_length(part) else part
 
 
 def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stream:
@@ -130,9 +131,9 @@ def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stre
     draws = as_rng(rng, "choose")
     for n, plan in enumerate(plans):
         if stratified and not isinstance(plan.length, int):
+            given = f"{as_stream(streams[n], 'choose')!r}, of length {plan.length}"
             raise ValueError(
-                "choose: stratified: expected streams of known finite length; got "
-                f"{as_stream(streams[n], 'choose')!r}, of length {plan.length}"
+                f"choose: stratified: expected streams of known finite length; got {given}"
             )
     text += "" if draws is None else f", rng={draws}"
     text += ", stratified=True" if stratified else ""
@@ -178,6 +179,8 @@ class Chosen(JointPlan):
         first = 0 if self.stratified else k // len(self.plans)
         drawn = None if self.rng is None else draws.begin(self, pass_, first)
         given, turns = (self._in_proportion if self.stratified else self._in_rounds)(k, drawn)
+        for member in islice(turns, k - sum(given)):
+            given[member] += 1
         starts = builtins.zip(self.plans, given, strict=True)
         return self._chosen([plan.start(pass_, n, draws) for plan, n in starts], turns)
 
@@ -189,37 +192,29 @@ class Chosen(JointPlan):
             yield Choice(turn, item)
             del item  # which may keep the order of a whole pass alive
 
-    # Both give how many items each member gave before position k, and whose turn it is from there.
+    # Both give how many items each member gave before some position up to k, and whose turn it is from there.
 
     def _in_rounds(self, k: int, drawn: Draw | None) -> tuple[list[int], Iterator[int]]:
         members = range(len(self.plans))
-        first, into = divmod(k, len(members))
+        first = k // len(members)
 
-        def order(number: int) -> list[int]:
-            return list(members) if drawn is None else drawn.permutation(number, members).tolist()
+        def order(number: int) -> Any:
+            return members if drawn is None else drawn.permutation(number, members).tolist()
 
-        given = [first for _ in members]
-        if not into:
-            return given, chain.from_iterable(builtins.map(order, count(first)))
-        turns = order(first)
-        for member in turns[:into]:
-            given[member] += 1
-        return given, chain(turns[into:], chain.from_iterable(builtins.map(order, count(first + 1))))
+        return [first] * len(members), chain.from_iterable(builtins.map(order, count(first)))
 
     def _in_proportion(self, k: int, drawn: Draw | None) -> tuple[list[int], Iterator[int]]:
         lengths = [n for plan in self.plans if isinstance(n := plan.length, int)]
         if drawn is None:
             return _evenly(lengths, k)
         labels = np.repeat(np.arange(len(lengths)), lengths)
-        if k == 0:  # it is drawn when the first item is asked for
-            orders = (drawn.permutation(0, labels).tolist() for _ in range(1))
-            return [0] * len(lengths), chain.from_iterable(orders)
-        turns = drawn.permutation(0, labels)
-        return np.bincount(turns[:k], minlength=len(lengths)).tolist(), iter(turns[k:].tolist())
+        # It is drawn when the first turn is asked for.
+        orders = (drawn.permutation(0, labels).tolist() for _ in range(1))
+        return [0] * len(lengths), chain.from_iterable(orders)
 
 
 def _evenly(lengths: list[int], start: int) -> tuple[list[int], Iterator[int]]:
-    """Whose turn it is from position `start` on, where member i has lengths[i] turns, evenly spread.
+    """The turns from a little before position `start` on, where member i has lengths[i], evenly spread.
 
     Turn j of n is due at j / n of the way, and ties go to the first; all in whole numbers.
     (more_itertools.interleave_evenly spreads otherwise, and starts only at 0.)
@@ -228,19 +223,15 @@ def _evenly(lengths: list[int], start: int) -> tuple[list[int], Iterator[int]]:
     paces = [scale // n if n else 0 for n in lengths]
     total = sum(lengths)
     start = min(start, total)
-    # Whoever was due before this time has had his turns, `start` of them or a few less ...
+    # Whoever was due before this time has had his turns, `start` of them or a few less.
     by = scale * (start - len(lengths)) // total if start > len(lengths) else 0
     given = [-(-by // pace) if pace else 0 for pace in paces]
-    turns = _by_due_time(paces, given, scale)
-    # ... and these are those few.
-    for member in islice(turns, start - sum(given)):
-        given[member] += 1
-    return given, turns
+    return given, _by_due_time(paces, list(given), scale)
 
 
 def _by_due_time(paces: list[int], given: list[int], end: int) -> Iterator[int]:
-    first = {m: n * p for m, (n, p) in enumerate(builtins.zip(given, paces, strict=True))}
-    due = {member: when for member, when in first.items() if paces[member] and when < end}
+    pairs = enumerate(builtins.zip(given, paces, strict=True))
+    due = {member: n * pace for member, (n, pace) in pairs if pace and n * pace < end}
     while due:
         member = min(due, key=due.__getitem__)
         yield member

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import builtins
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count, islice, takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core import grid
-from batchup.core.checks import Block, whole_number
+from batchup.core.checks import whole_number
 from batchup.core.computed import bare
 from batchup.core.grid import Grid
 from batchup.core.plan import Again, Draws, Kind, PlanOver, SameSamples
 from batchup.core.randomness import Rng, Seed, SeedLike, Shuffle, as_rng, as_seed
-from batchup.core.record import ENDLESS, Count, record
+from batchup.core.record import Count, passes, record
 from batchup.core.stream import Stage, Stream
-from batchup.ops.feistel import LARGEST, PermutedBlock, round_keys
+from batchup.ops.feistel import PermutedBlock, round_keys
 
 
 def shuffle(rng: Shuffle) -> Stage:
@@ -103,12 +104,7 @@ class Permuted(_Reordered):
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PermutedBlock]:
         blocks = enumerate(self.up.start(pass_, k, draws), k)
-        return (self._permuted(block, pass_, number) for number, block in blocks)
-
-    def _permuted(self, block: Block, pass_: int, number: int) -> PermutedBlock:
-        if len(block) > LARGEST:
-            raise ValueError(f"permute: expected blocks of 2**62 samples at most; got {len(block)}")
-        return PermutedBlock(block, round_keys(self.seed, pass_, number))
+        return (PermutedBlock(block, round_keys(self.seed, pass_, n)) for n, block in blocks)
 
 
 # So many passes without an item, of what is chosen at random, and there will be none.
@@ -135,43 +131,36 @@ def _repeat(stream: Stream, times: int) -> Stream:
         raise TypeError(f"repeat({times}): {stream!r} is an iterator, gone through only once")
     if times == -1 and (plan.length == 0 or plan.samples == 0):
         raise ValueError(f"repeat(-1): {stream!r} has no samples, so it would never give one")
-    return stream.with_plan(lambda plan: Repeated(plan, times))
+    return stream.with_plan(lambda plan: Repeated(plan, math.inf if times == -1 else times))
 
 
 @record
 class Repeated(PlanOver):
-    times: int
+    times: int | float  # infinity for ever
     same_for_all_ranks = True
 
     @property
     def length(self) -> Count:
-        return self._times(self.up.length)
+        return self.up.length and self.up.length * self.times
 
     @property
     def grid(self) -> Grid | None:
         of, length = self.up.grid, self.up.length
         if of is None or not isinstance(length, int):
             return of if length == math.inf else None
-        return grid.Repeated(of, length, self._count) if length and of.samples else of
+        return grid.Repeated(of, length, self.times) if length and of.samples else of
 
     @property
     def samples(self) -> Count:
-        return self._times(self.up.samples)
+        return self.up.samples and self.up.samples * self.times
 
     @property
     def kind(self) -> Kind:
         return self.up.kind
 
-    @property
-    def _count(self) -> int | float:
-        return math.inf if self.times == -1 else self.times
-
-    def _times(self, of_one_pass: Count) -> Count:
-        return of_one_pass * self._count if of_one_pass else of_one_pass
-
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         # A pass of this plan is `times` passes of the one before it.
-        first = pass_ * (ENDLESS if self.times == -1 else self.times)
+        first = pass_ * passes(self.times)
         length = self.up.length
         if isinstance(length, int) and length:
             n, k = divmod(k, length)
@@ -179,7 +168,7 @@ class Repeated(PlanOver):
             n, k = self._found(first, k, draws)
         else:
             n = 0
-        if n >= self._count:
+        if n >= self.times:
             return iter(())
         return self._passes(first, n, k, self.up.start(first + n, k, draws), draws)
 
@@ -187,18 +176,18 @@ class Repeated(PlanOver):
         """In which of the passes position `k` is, and where in it, by the plan alone: no work is done."""
         up = bare(self.up) if self.again is Again.KEYED else self.up
         empty = 0
-        for n in count() if self.times == -1 else range(self.times):
+        for n in takewhile(self.times.__gt__, count()):
             given = sum(1 for _ in islice(up.start(first + n, 0, draws), k))
             empty = 0 if given else empty + 1
             if given == k or empty > _EMPTY:
                 return n, k
             k -= given
-        return self.times, 0
+        return sys.maxsize, 0
 
     def _passes(self, first: int, n: int, k: int, items: Iterator[Any], draws: Draws) -> Iterator[Any]:
         """Pass after pass, from position `k` of number `n` on, which was started."""
         blocks = self.kind is Kind.BLOCKS
-        unsure = self.times == -1 and not isinstance(self.up.samples, int)
+        unsure = self.times == math.inf and not isinstance(self.up.samples, int)
         most = _EMPTY if self.again <= Again.DRAWN else 0
         empty = 0
         while True:
@@ -213,6 +202,6 @@ class Repeated(PlanOver):
             else:
                 yield from items
             n, k = n + 1, 0
-            if n >= self._count:
+            if n >= self.times:
                 return
             items = self.up.start(first + n, 0, draws)

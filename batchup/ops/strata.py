@@ -50,13 +50,12 @@ def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -
     counts = np.bincount(labels)
     shares = _shares(proportions, counts)
     of_class = np.split(labels.argsort(kind="stable"), counts.cumsum()[:-1])
-    plans = []
-    for member in np.flatnonzero(shares):
-        own = drawn.of_member(int(member))
-        plans.append(Repeated(Shuffled(Blocks((of_class[member],)), own), -1))
+    members = np.flatnonzero(shares).tolist()
+    orders = [Shuffled(Blocks((of_class[member],)), drawn.of_member(member)) for member in members]
+    plans = tuple([Repeated(order, math.inf) for order in orders])
     text = f"stratify({describe(labels)}, {drawn}"
     text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
-    return Stream(Strata(len(labels), False, tuple(plans), shares[shares > 0]), text=text)
+    return Stream(Strata(len(labels), False, plans, shares[shares > 0]), text=text)
 
 
 def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[np.float64]:

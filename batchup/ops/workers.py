@@ -6,12 +6,13 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from batchup.core.checks import describe, whole_number
 from batchup.core.computed import Computed
-from batchup.core.notes import note, where
+from batchup.core.notes import audible, note, where
 from batchup.core.plan import Draws
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
@@ -85,6 +86,8 @@ def parallel(pool: Pool, buffer: int = 32, timeout: float | None = None) -> Stag
         raise ValueError(f"parallel: timeout: expected seconds > 0, or None; got {timeout!r}")
     options = f"buffer={buffer}" if timeout is None else f"buffer={buffer}, timeout={timeout}"
     text = f"parallel({pool!r}, {options})"
+    if timeout is not None and timeout > threading.TIMEOUT_MAX:  # some hundred years, the most there is
+        timeout = None
     return Stage(_parallel, pool, buffer, timeout, text, text=text)
 
 
@@ -125,9 +128,6 @@ class Parallel(Computed):
         waiting: deque[tuple[Any, Pending]] = deque()
         stuck: Pending | None = None
         ended: Exception | None = None
-        # There is no waiting for longer than that, some hundred years, nor is there a need to.
-        long = self.timeout is None or self.timeout > threading.TIMEOUT_MAX
-        timeout = None if long else self.timeout
         try:
             plan = self.up.start(pass_, k, draws)
 
@@ -145,12 +145,14 @@ class Parallel(Computed):
             while waiting:
                 item, pending = waiting[0]
                 try:
-                    batch = pending.result(timeout)
+                    batch = pending.result(self.timeout)
                 except Exception as error:
                     if isinstance(error, TimeoutError) and not pending.done():
                         stuck = pending
                         error = TimeoutError(f"no batch after {self.timeout} s, its timeout")
-                    self._fail(error, k, item)
+                    loud = audible(error)
+                    note(loud, partial(where, self.text, self.again, k, item))
+                    raise loud from loud.__cause__
                 made = Made(item, batch)
                 waiting.popleft()
                 del item, pending, batch  # else they would be kept for as long as the caller trains
@@ -166,10 +168,3 @@ class Parallel(Computed):
                 pending.cancel()
             waiting.clear()
             run.close(stuck)
-
-    def _fail(self, error: Exception, k: int, item: Any) -> NoReturn:
-        if isinstance(error, StopIteration):  # it would end the loop around us, silently
-            stopped, error = error, RuntimeError("a function of the stream raised StopIteration")
-            error.__cause__ = stopped
-        note(error, lambda: where(self.text, self.again, k, item))
-        raise error from error.__cause__

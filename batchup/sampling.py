@@ -19,7 +19,7 @@ from batchup import ops
 from batchup.core.checks import as_block, as_labels, block_array, describe, whole_number
 from batchup.core.given import Counted, Iterated
 from batchup.core.plan import Kind
-from batchup.core.randomness import Seed, Shuffle, as_rng, frozen_generator
+from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
 from batchup.core.record import Count
 from batchup.ops.draws import cumulative_weights
 
@@ -87,7 +87,7 @@ class AbstractSampler(ABC):
         """The sample indices at these places of the sampler; the same, unless it is of a subset."""
         return indices
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None) -> ops.Stream:
         """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`."""
         batch_size = whole_number(batch_size, "batch_size", least=1)
         make = partial(self._index_batches, batch_size, shuffle)
@@ -99,7 +99,7 @@ class AbstractSampler(ABC):
         batches = num_batches(samples, batch_size)
         return replace(stream, plan=Counted(plan, batches) if isinstance(batches, int) else plan)
 
-    def _index_batches(self, batch_size: int, shuffle: Shuffle) -> Iterator[NDArray[np.intp]]:
+    def _index_batches(self, batch_size: int, shuffle: ShuffleLike) -> Iterator[NDArray[np.intp]]:
         rng = as_rng(shuffle, "shuffle")
         if rng is None:
             return self.in_order_indices_batch_iterator(batch_size)
@@ -125,17 +125,17 @@ class OrderSampler(AbstractSampler):
     """
 
     @abstractmethod
-    def order(self, shuffle: Shuffle = None) -> ArrayLike | ops.Stream:
+    def order(self, shuffle: ShuffleLike = None) -> ArrayLike | ops.Stream:
         """The indices of an epoch: a 1-D integer array, or a stream of index blocks.
 
         `shuffle` is as for `ops.shuffle`, which is what to give it to, so that nothing is drawn here.
         """
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None) -> ops.Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None) -> ops.Stream:
         size = whole_number(batch_size, "batch_size", least=1)
         return self._order(shuffle) | ops.chunk(size)
 
-    def _order(self, shuffle: Shuffle) -> ops.Stream:
+    def _order(self, shuffle: ShuffleLike) -> ops.Stream:
         order = self.order(shuffle)
         return order if isinstance(order, ops.Stream) else ops.indices(order)
 
@@ -146,7 +146,7 @@ class OrderSampler(AbstractSampler):
         return iter(self.stream(batch_size) | ops.map(block_array))
 
     def shuffled_indices_batch_iterator(
-        self, batch_size: int, shuffle_rng: Shuffle
+        self, batch_size: int, shuffle_rng: ShuffleLike
     ) -> Iterator[NDArray[np.intp]]:
         """The same in an order drawn from `shuffle_rng`, which is as for `ops.shuffle`."""
         return iter(self.stream(batch_size, shuffle_rng) | ops.map(block_array))
@@ -160,7 +160,7 @@ class _EpochSampler(OrderSampler):
         self._source = source
         self.order()  # checks that there is one
 
-    def order(self, shuffle: Shuffle = None) -> ops.Stream:
+    def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         stream = self._source
         if as_rng(shuffle, "shuffle") is not None:
             stream = stream | ops.shuffle(shuffle)
@@ -224,7 +224,7 @@ class WeightedPermutationSampler(OrderSampler):
         self.indices = None if indices is None else np.array(indices)
         self._num_indices = self.order(0).num_samples  # checks them, too
 
-    def order(self, shuffle: Shuffle = None) -> ops.Stream:
+    def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         rng = _drawn(shuffle, self)
         return ops.sample(self.weights, rng, self.indices, replace=False) | ops.repeat(self.repeats)
 
@@ -258,14 +258,14 @@ class StratifiedSampler(OrderSampler):
     def num_indices_generated(self) -> float:
         return np.inf
 
-    def order(self, shuffle: Shuffle = None) -> ops.Stream:
+    def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         return ops.stratify(self.y, _drawn(shuffle, self), self.proportions)
 
     def __repr__(self) -> str:
         return f"StratifiedSampler({describe(self.y)})"
 
 
-def _drawn(shuffle: Shuffle, sampler: AbstractSampler) -> Shuffle:
+def _drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
     """`shuffle`, for what has no order without it."""
     if as_rng(shuffle, "shuffle") is None:
         raise NotImplementedError(
@@ -285,7 +285,7 @@ class _EndlessSampler(OrderSampler):
     def num_indices_generated(self) -> float:
         return np.inf
 
-    def order(self, shuffle: Shuffle = None) -> ops.Stream:
+    def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         return ops.sample(self._weights, _drawn(shuffle, self), self._indices)
 
     def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:

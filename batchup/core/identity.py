@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -62,9 +62,13 @@ def _step(step: Any) -> str:
 
 
 def _values(thing: Any, contents: bool) -> list[str]:
-    unnamed = getattr(thing, "unnamed", ())
-    values = [getattr(thing, f.name) for f in fields(thing) if f.init and f.name not in unnamed]
-    return [text for value in values if (text := _value(value, contents)) is not None]
+    """The fields of a record; those that have a default by name, and only where they are another."""
+    counted = [f for f in fields(thing) if f.init and f.name not in getattr(thing, "unnamed", ())]
+    values = [(f, getattr(thing, f.name)) for f in counted]
+    texts = [(f, _value(value, contents)) for f, value in values if value is not f.default]
+    return [
+        text if f.default is MISSING else f"{f.name}={text}" for f, text in texts if text is not None
+    ]
 
 
 def _value(value: Any, contents: bool) -> str | None:

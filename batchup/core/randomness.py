@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this 
 
 # What users may write for `shuffle=`; `as_rng` turns it into a `Rng` or None.
 SeedLike = int | Sequence[int] | NDArray[Any]
-Shuffle = Union[bool, SeedLike, "RandomState", "Generator", None]
+ShuffleLike = Union[bool, SeedLike, "RandomState", "Generator", None]
 
 
 @record

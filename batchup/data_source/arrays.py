@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import Block, block_array, describe, whole_number
-from batchup.core.randomness import Shuffle
+from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count, record
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of
-from batchup.data_source.indices import Shard, as_asked, listed, refuse_others, several
+from batchup.data_source.indices import ShardLike, as_asked, listed, refuse_others, several
 from batchup.ops.items import Gather, gathering
 from batchup.sampling import (
     AbstractSampler,
@@ -140,8 +140,8 @@ class RandomAccessDataSource(StreamDataSource):
     def batch_iterator(
         self,
         batch_size: int,
-        shuffle: Shuffle = None,
-        shard: Shard = None,
+        shuffle: ShuffleLike = None,
+        shard: ShardLike = None,
         **unknown: Never,
     ) -> ops.StreamIterator:
         """The batches of an epoch: `iter(self.stream(batch_size, shuffle, shard))`."""
@@ -151,8 +151,8 @@ class RandomAccessDataSource(StreamDataSource):
     def stream(
         self,
         batch_size: int,
-        shuffle: Shuffle = None,
-        shard: Shard = None,
+        shuffle: ShuffleLike = None,
+        shard: ShardLike = None,
         **unknown: Never,
     ) -> ops.Stream:
         """The `Stream` behind `batch_iterator`, to be continued with `|`.
@@ -166,12 +166,12 @@ class RandomAccessDataSource(StreamDataSource):
     def index_stream(
         self,
         batch_size: int,
-        shuffle: Shuffle = None,
-        shard: Shard = None,
+        shuffle: ShuffleLike = None,
+        shard: ShardLike = None,
     ) -> ops.Stream:
         return self._blocks(batch_size, shuffle, shard) | ops.map(block_array)
 
-    def _blocks(self, batch_size: int, shuffle: Shuffle, shard: Shard) -> ops.Stream:
+    def _blocks(self, batch_size: int, shuffle: ShuffleLike, shard: ShardLike) -> ops.Stream:
         blocks = self.sampler.stream(batch_size, shuffle)
         if shard is None:
             return blocks

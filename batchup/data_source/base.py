@@ -12,9 +12,9 @@ import numpy as np
 from batchup import ops
 from batchup.core.checks import describe, describe_callable
 from batchup.core.given import Iterated
-from batchup.core.randomness import SeedLike, Shuffle
+from batchup.core.randomness import SeedLike, ShuffleLike
 from batchup.core.record import Count
-from batchup.data_source.indices import Shard, as_asked, flat, refuse_others, several
+from batchup.data_source.indices import ShardLike, as_asked, flat, refuse_others, several
 from batchup.data_source.results import BatchMaps
 from batchup.ops.functions import Map
 
@@ -39,14 +39,16 @@ class AbstractDataSource(BatchMaps, ABC):
         """How many samples an epoch has: an int, `np.inf`, or None where that is not known."""
 
     @abstractmethod
-    def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
+    def batch_iterator(
+        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
+    ) -> Iterator[Any]:
         """The batches of an epoch, tuples of arrays of `batch_size` samples, the last perhaps less.
 
         `shuffle` is None or False for in order, True for NumPy's global generator, a RandomState or
         Generator, or a seed; see `ops.shuffle`.
         """
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
         """The `Stream` behind `batch_iterator`, to be continued with `|`."""
         if kwargs.get("shard") is not None:
             raise TypeError(f"shard: the batches of {self!r} come one after another, and have no parts")
@@ -65,7 +67,7 @@ class AbstractDataSource(BatchMaps, ABC):
     # The index methods of what is not random access.
 
     def batch_indices_iterator(
-        self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any
+        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
     ) -> Iterator[Any]:
         """The sample indices of each batch of an epoch; TypeError where there is no random access."""
         self._refuse("batch_indices_iterator")
@@ -106,7 +108,7 @@ class AbstractDataSource(BatchMaps, ABC):
         return type(self).__name__
 
 
-def given(shuffle: Shuffle, kwargs: dict[str, Any]) -> dict[str, Any]:
+def given(shuffle: ShuffleLike, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The keyword arguments for a user's batch iterator: `shuffle` among them where there is one."""
     return kwargs if shuffle is None else {"shuffle": shuffle, **kwargs}
 
@@ -115,14 +117,16 @@ class StreamDataSource(AbstractDataSource):
     """A data source that is a composition of stages: only `stream` is to write."""
 
     @abstractmethod
-    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream: ...
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream: ...
 
     @abstractmethod
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
+    def index_stream(
+        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
+    ) -> ops.Stream:
         """The sample indices of each batch, as a stream."""
 
     def batch_iterator(
-        self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any
+        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
     ) -> ops.StreamIterator:
         """The batches of an epoch: `iter(self.stream(batch_size, shuffle))`.
 
@@ -132,7 +136,7 @@ class StreamDataSource(AbstractDataSource):
         return iter(self.stream(batch_size, shuffle, **kwargs))
 
     def batch_indices_iterator(
-        self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any
+        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
     ) -> ops.StreamIterator:
         """The sample indices of each batch of an epoch; TypeError where there is no random access.
 
@@ -190,11 +194,13 @@ class MapDataSource(StreamDataSource):
         """Those of its source."""
         return self.source.num_samples(**kwargs)
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
         self._check("stream", kwargs)
         return self.source.stream(batch_size, shuffle, **kwargs) | self._stage
 
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
+    def index_stream(
+        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
+    ) -> ops.Stream:
         return index_stream(self.source, batch_size, shuffle, shard)
 
     def samples_by_indices(self, indices: Any) -> Any:
@@ -229,8 +235,8 @@ class MapDataSource(StreamDataSource):
 def index_stream(
     source: AbstractDataSource,
     batch_size: int,
-    shuffle: Shuffle,
-    shard: Shard = None,
+    shuffle: ShuffleLike,
+    shard: ShardLike = None,
 ) -> ops.Stream:
     """The index batches of any random-access source as a stream, a user's own among them."""
     if isinstance(source, StreamDataSource):

@@ -10,7 +10,7 @@ import numpy as np
 from batchup.core.checks import describe, describe_callable, whole_number
 from batchup.core.given import Iterated
 from batchup.core.plan import Again
-from batchup.core.randomness import Shuffle
+from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count
 from batchup.core.stream import Stream
 from batchup.data_source.arrays import ArrayDataSource
@@ -57,7 +57,9 @@ class CallableDataSource(AbstractDataSource):
             return check_count(count, f"what {describe_callable(self.num_samples_fn)} returned")
         return self.num_samples_fn
 
-    def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
+    def batch_iterator(
+        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
+    ) -> Iterator[Any]:
         """`batch_iterator_fn(batch_size, **kwargs)`, with `shuffle` where it is given."""
         batches = self.batch_iterator_fn(batch_size, **given(shuffle, kwargs))
         if not isinstance(batches, Iterator):
@@ -89,11 +91,13 @@ class IteratorDataSource(AbstractDataSource):
         """What was given as `n_samples`."""
         return self.n_samples
 
-    def batch_iterator(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Iterator[Any]:
+    def batch_iterator(
+        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
+    ) -> Iterator[Any]:
         """What the iterator gives: the batch size, the order and the rest are its own affair."""
         return iter(self.stream(batch_size, shuffle, **kwargs))
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Stream:
         if kwargs.get("shard") is not None:
             raise TypeError(f"shard: the batches of {self!r} come one after another, and have no parts")
         plan = Iterated(self._rest, again=Again.SINGLE_PASS, samples=self.n_samples)

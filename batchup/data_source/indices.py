@@ -10,11 +10,11 @@ import numpy as np
 
 from batchup.core.checks import LazyBlock, as_block
 
-__all__ = ["Shard", "as_asked", "flat", "listed", "refuse_others", "several"]
+__all__ = ["ShardLike", "as_asked", "flat", "listed", "refuse_others", "several"]
 
 
 # Which part of every batch: index and count, () for those of the environment, None for the whole.
-Shard = tuple[int, int] | tuple[()] | None
+ShardLike = tuple[int, int] | tuple[()] | None
 
 
 def listed(indices: Any, length: int, where: str) -> Any:

@@ -11,7 +11,7 @@ from batchup import ops
 from batchup.core.checks import describe
 from batchup.core.given import Counted, Iterated
 from batchup.core.plan import Again
-from batchup.core.randomness import Seed, Shuffle, as_rng
+from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import Count, record
 from batchup.core.work import Step
 from batchup.data_source.base import (
@@ -21,7 +21,7 @@ from batchup.data_source.base import (
     check_sources,
     index_stream,
 )
-from batchup.data_source.indices import Shard
+from batchup.data_source.indices import ShardLike
 from batchup.ops.joins import joined
 from batchup.sampling import num_batches
 
@@ -44,7 +44,9 @@ class _JointDataSource(StreamDataSource):
     def is_random_access(self) -> bool:
         return all(ds.is_random_access for ds in self.datasets)
 
-    def _streams(self, batch_size: int, shuffle: Shuffle, kwargs: dict[str, Any]) -> list[ops.Stream]:
+    def _streams(
+        self, batch_size: int, shuffle: ShuffleLike, kwargs: dict[str, Any]
+    ) -> list[ops.Stream]:
         # Further keyword arguments are for the members that call a user's function.
         shard = {"shard": kwargs.pop("shard")} if "shard" in kwargs else {}
         self._check("stream", kwargs)
@@ -54,7 +56,9 @@ class _JointDataSource(StreamDataSource):
             streams.append(ds.stream(batch_size, member_shuffle(shuffle, n, "shuffle"), **own))
         return streams
 
-    def _index_streams(self, batch_size: int, shuffle: Shuffle, shard: Shard) -> list[ops.Stream]:
+    def _index_streams(
+        self, batch_size: int, shuffle: ShuffleLike, shard: ShardLike
+    ) -> list[ops.Stream]:
         return [
             index_stream(ds, batch_size, member_shuffle(shuffle, n, "shuffle"), shard)
             for n, ds in enumerate(self.datasets)
@@ -69,7 +73,7 @@ class _JointDataSource(StreamDataSource):
         return f"{type(self).__name__}([{', '.join(map(repr, self.datasets))}])"
 
 
-def member_shuffle(shuffle: Shuffle, member: int, where: str) -> Shuffle:
+def member_shuffle(shuffle: ShuffleLike, member: int, where: str) -> ShuffleLike:
     """The `shuffle` argument of member number `member`: a generator is shared, a seed is not."""
     rng = as_rng(shuffle, where)
     return rng.of_member(member).ints[0] if isinstance(rng, Seed) else shuffle
@@ -102,11 +106,13 @@ class CompositeDataSource(_JointDataSource):
         """The least of the members', as far as they are known."""
         return min(self._num_samples(kwargs), default=None)
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
         streams = self._streams(batch_size, shuffle, kwargs)
         return ops.zip(*streams, flatten=self.flatten, trim=self.trim)
 
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
+    def index_stream(
+        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
+    ) -> ops.Stream:
         return ops.zip(*self._index_streams(batch_size, shuffle, shard), flatten=False, trim=self.trim)
 
     def samples_by_indices(self, indices: Sequence[Any]) -> tuple[Any, ...]:
@@ -167,13 +173,15 @@ class ChoiceDataSource(_JointDataSource):
         """The sum of the members'; unknown counts 0."""
         return sum(self._num_samples(kwargs))
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
         streams = self._streams(batch_size, shuffle, kwargs)
         if self.stratified:
             streams = [_counted(stream, batch_size) for stream in streams]
         return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
 
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
+    def index_stream(
+        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
+    ) -> ops.Stream:
         streams = self._index_streams(batch_size, shuffle, shard)
         if self.stratified:
             streams = [_counted(stream, batch_size) for stream in streams]

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 from batchup import ops
 from batchup.core.checks import describe, whole_number
-from batchup.core.randomness import Shuffle
+from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count, record
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of, index_stream
-from batchup.data_source.indices import Shard
+from batchup.data_source.indices import ShardLike
 from batchup.ops.workers import Pool
 
 __all__ = ["ParallelDataSource"]
@@ -48,7 +48,7 @@ class ParallelDataSource(StreamDataSource):
         """Those of its source."""
         return self.source.num_samples(**kwargs)
 
-    def stream(self, batch_size: int, shuffle: Shuffle = None, **kwargs: Any) -> ops.Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
         self._check("stream", kwargs)
         source = self.source
         if isinstance(source, StreamDataSource):
@@ -57,7 +57,9 @@ class ParallelDataSource(StreamDataSource):
         blocks = index_stream(source, batch_size, shuffle, **kwargs)
         return blocks | ops.map(_BatchOf(source)) | self._stage
 
-    def index_stream(self, batch_size: int, shuffle: Shuffle = None, shard: Shard = None) -> ops.Stream:
+    def index_stream(
+        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
+    ) -> ops.Stream:
         return index_stream(self.source, batch_size, shuffle, shard)
 
     def samples_by_indices(self, indices: Any) -> Any:

@@ -43,7 +43,7 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
         return replace(stream, plan=replace(plan, size=size, cut=True))
     if plan.length == math.inf and plan.grid and not any(map(plan.grid.before, (0, 0), (1, _EMPTY))):
         raise ValueError(f"chunk: the first {_EMPTY} blocks of {stream!r} have no samples")
-    return replace(stream, plan=Chunked(plan, size, drop_last))
+    return replace(stream, plan=Chunk(plan, size, drop_last))
 
 
 # So many blocks without samples of a stream without end: shards of blocks that are too small, say.
@@ -51,7 +51,7 @@ _EMPTY = 10_000
 
 
 @record
-class Chunked(PlanOver):
+class Chunk(PlanOver):
     size: int
     drop_last: bool
     kind = Kind.BLOCKS

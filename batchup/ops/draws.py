@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.core.checks import as_block, describe
 from batchup.core.grid import Even, Grid
 from batchup.core.plan import Draws, EndlessSource, Kind, Plan
-from batchup.core.randomness import Rng, Shuffle, as_rng
+from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import record
 from batchup.core.stream import Stream
 
 
 def sample(
-    weights: ArrayLike, rng: Shuffle, indices: ArrayLike | None = None, replace: bool = True
+    weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None = None, replace: bool = True
 ) -> Stream:
     """Endless weighted draws: index i comes with probability w[i] / sum(w).
 
@@ -54,9 +54,9 @@ def sample(
             wrong = f"got {len(cumulative)} weights and {len(subset)} indices"
             raise ValueError(f"sample: expected one index a weight; {wrong}")
         text += f", {describe(subset)}"
-    plan: Plan = WeightedDraws(len(cumulative), False, cumulative, draws, subset)
+    plan: Plan = Sample(len(cumulative), False, cumulative, draws, subset)
     if not replace:
-        plan = WeightedOrders(np.array(weights, dtype=np.float64), draws, subset)
+        plan = SampleOnce(np.array(weights, dtype=np.float64), draws, subset)
     return Stream(plan, text=text + (")" if replace else ", replace=False)"))
 
 
@@ -88,7 +88,7 @@ def checked_weights(weights: ArrayLike, where: str, name: str) -> NDArray[np.flo
 
 
 @record
-class WeightedDraws(EndlessSource):
+class Sample(EndlessSource):
     """Endless weighted draws in blocks of `size`."""
 
     cumulative: NDArray[np.float64]
@@ -113,7 +113,7 @@ def _bound(subset: NDArray[np.intp] | None, n: int) -> int:
 
 
 @record
-class WeightedOrders(Plan):
+class SampleOnce(Plan):
     """One block a pass, all samples in a weighted random order."""
 
     weights: NDArray[np.float64]

@@ -15,7 +15,7 @@ from batchup.core.computed import clamped
 from batchup.core.grid import Even
 from batchup.core.joint import Choice, JointStep, Pick
 from batchup.core.plan import Again, Draw, Draws, JointPlan
-from batchup.core.randomness import Rng, Shuffle, as_rng
+from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream, as_stream, members_of
 from batchup.core.work import mapped
@@ -38,11 +38,11 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
     plans, works, text = members_of(streams, "zip")
     step = Join(works, bool(flatten), bool(trim))
     text += "".join(f", {name}=False" for name in ("flatten", "trim") if not getattr(step, name))
-    return Stream(Zipped(plans, step.trim), (step,), f"zip({text})")
+    return Stream(Zip(plans, step.trim), (step,), f"zip({text})")
 
 
 @record
-class Zipped(JointPlan):
+class Zip(JointPlan):
     """Tuples of one item of each plan."""
 
     trim: bool
@@ -112,7 +112,7 @@ def _cut(part: Any, n: int) -> Any:
     return part[:n] if _has_length(part) else part
 
 
-def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stream:
+def choose(*streams: Any, rng: ShuffleLike = None, stratified: bool = False) -> Stream:
     """One item of one of the streams at a time.
 
     In order (`rng` None) they take turns until one whose turn it is has nothing left. With `rng`, a
@@ -137,7 +137,7 @@ def choose(*streams: Any, rng: Shuffle = None, stratified: bool = False) -> Stre
             )
     text += "" if draws is None else f", rng={draws}"
     text += ", stratified=True" if stratified else ""
-    plan = Chosen(plans, draws, bool(stratified))
+    plan = Choose(plans, draws, bool(stratified))
     return Stream(plan, (Pick(works, "choose"),), f"choose({text})")
 
 
@@ -145,7 +145,7 @@ _END = object()
 
 
 @record
-class Chosen(JointPlan):
+class Choose(JointPlan):
     """Items of one plan at a time, each with the number of the plan that it is from."""
 
     rng: Rng | None

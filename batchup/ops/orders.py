@@ -13,18 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core import grid
 from batchup.core.checks import whole_number
 from batchup.core.computed import bare
-from batchup.core.grid import Grid
+from batchup.core.grid import Grid, Repeated
 from batchup.core.plan import Again, Draws, Kind, PlanOver, SameSamples
-from batchup.core.randomness import Rng, Seed, SeedLike, Shuffle, as_rng, as_seed
+from batchup.core.randomness import Rng, Seed, SeedLike, ShuffleLike, as_rng, as_seed
 from batchup.core.record import Count, passes, record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.feistel import PermutedBlock, round_keys
 
 
-def shuffle(rng: Shuffle) -> Stage:
+def shuffle(rng: ShuffleLike) -> Stage:
     """Permute within each index block; each block, and each pass, has an order of its own.
 
     `rng` is one of three kinds:
@@ -52,7 +51,7 @@ def shuffle(rng: Shuffle) -> Stage:
 
 def _shuffle(stream: Stream, rng: Rng | None) -> Stream:
     plan = stream.index_plan("shuffle")
-    return replace(stream, plan=plan if rng is None else Shuffled(plan, rng))
+    return replace(stream, plan=plan if rng is None else Shuffle(plan, rng))
 
 
 @record
@@ -67,7 +66,7 @@ class _Reordered(SameSamples):
 
 
 @record
-class Shuffled(_Reordered):
+class Shuffle(_Reordered):
     rng: Rng
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
@@ -95,11 +94,11 @@ def permute(seed: SeedLike) -> Stage:
 
 
 def _permute(stream: Stream, seed: Seed) -> Stream:
-    return replace(stream, plan=Permuted(stream.index_plan("permute"), seed))
+    return replace(stream, plan=Permute(stream.index_plan("permute"), seed))
 
 
 @record
-class Permuted(_Reordered):
+class Permute(_Reordered):
     seed: Seed
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PermutedBlock]:
@@ -131,11 +130,11 @@ def _repeat(stream: Stream, times: int) -> Stream:
         raise TypeError(f"repeat({times}): {stream!r} is an iterator, gone through only once")
     if times == -1 and (plan.length == 0 or plan.samples == 0):
         raise ValueError(f"repeat(-1): {stream!r} has no samples, so it would never give one")
-    return stream.with_plan(lambda plan: Repeated(plan, math.inf if times == -1 else times))
+    return stream.with_plan(lambda plan: Repeat(plan, math.inf if times == -1 else times))
 
 
 @record
-class Repeated(PlanOver):
+class Repeat(PlanOver):
     times: int | float  # infinity for ever
     same_for_all_ranks = True
 
@@ -148,7 +147,7 @@ class Repeated(PlanOver):
         of, length = self.up.grid, self.up.length
         if of is None or not isinstance(length, int):
             return of if length == math.inf else None
-        return grid.Repeated(of, length, self.times) if length and of.samples else of
+        return Repeated(of, length, self.times) if length and of.samples else of
 
     @property
     def samples(self) -> Count:

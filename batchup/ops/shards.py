@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from batchup.core import grid
 from batchup.core.checks import Block, whole_number
-from batchup.core.grid import Grid
+from batchup.core.grid import Grid, Sharded
 from batchup.core.plan import Draws, Itemwise, Kind
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
@@ -63,11 +62,11 @@ def _from_environment() -> tuple[int, int, str]:
 
 
 def _shard(stream: Stream, index: int, count: int) -> Stream:
-    return replace(stream, plan=Sharded(stream.index_plan("shard"), index, count))
+    return replace(stream, plan=Shard(stream.index_plan("shard"), index, count))
 
 
 @record
-class Sharded(Itemwise):
+class Shard(Itemwise):
     index: int
     count: int
     kind = Kind.BLOCKS
@@ -77,7 +76,7 @@ class Sharded(Itemwise):
     @property
     def grid(self) -> Grid | None:
         of = self.up.grid
-        return None if of is None else grid.Sharded(of, self.up.length, self._size)
+        return None if of is None else Sharded(of, self.up.length, self._size)
 
     @property
     def shards(self) -> tuple[tuple[int, int], ...]:

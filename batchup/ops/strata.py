@@ -14,18 +14,18 @@ from batchup.core.checks import as_labels, describe
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid
 from batchup.core.plan import Draws, EndlessSource, JointPlan, Plan
-from batchup.core.randomness import Seed, Shuffle, as_rng
+from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import record
 from batchup.core.stream import Stream
 from batchup.ops.draws import checked_weights
 from batchup.ops.feistel import permuted, round_keys
-from batchup.ops.orders import Repeated, Shuffled
+from batchup.ops.orders import Repeat, Shuffle
 
 # A cycle of blocks: so many orders of the classes, and places to start in each.
 _ORDERS, _STARTS = 32, 32
 
 
-def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -> Stream:
+def stratify(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None = None) -> Stream:
     """Endless batches in which each class has its share, as nearly as their size allows.
 
     `y` has the labels, (n,) integers >= 0. `proportions`, (max(y) + 1,) numbers >= 0 of any sum, are the
@@ -51,11 +51,11 @@ def stratify(y: ArrayLike, rng: Shuffle, proportions: ArrayLike | None = None) -
     shares = _shares(proportions, counts)
     of_class = np.split(labels.argsort(kind="stable"), counts.cumsum()[:-1])
     members = np.flatnonzero(shares).tolist()
-    orders = [Shuffled(Blocks((of_class[member],)), drawn.of_member(member)) for member in members]
-    plans = tuple([Repeated(order, math.inf) for order in orders])
+    orders = [Shuffle(Blocks((of_class[member],)), drawn.of_member(member)) for member in members]
+    plans = tuple([Repeat(order, math.inf) for order in orders])
     text = f"stratify({describe(labels)}, {drawn}"
     text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
-    return Stream(Strata(len(labels), False, plans, shares[shares > 0]), text=text)
+    return Stream(Stratify(len(labels), False, plans, shares[shares > 0]), text=text)
 
 
 def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -71,7 +71,7 @@ def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[
 
 
 @record
-class Strata(JointPlan, EndlessSource):
+class Stratify(JointPlan, EndlessSource):
     """Blocks of `size` with the given shares of the samples of each plan."""
 
     shares: NDArray[np.float64]

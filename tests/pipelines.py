@@ -1,11 +1,12 @@
 """Generated pipelines, and what each of them must give, computed without the library.
 
 A recipe is a tree of tuples: `(stage, recipes before it, arguments)`. `build` makes the stream of it,
-`model` the items of one pass as plain lists. A new stage is a new row of `STAGES`.
+`model` gives the items of a pass as plain lists. A new stage is a new row of `STAGES`.
 """
 
+import math
 from fractions import Fraction
-from itertools import chain, count
+from itertools import chain, count, islice, product
 
 import numpy as np
 from hypothesis import strategies as st
@@ -93,49 +94,114 @@ def build(recipe, rng=None):
     return BUILD[stage]([build(part, rng) for part in before], rng, *args)
 
 
-# --- what pass p of a pure, finite recipe must give, in plain lists
+# --- what pass p of a recipe must give: lazily, as draws are made when they are first needed
 
 
-def model(recipe, p=0):
+def model(recipe, p=0, rng=None):
+    """The items of a pass as plain lists, one at a time, and none beyond the length."""
     stage, before, args = recipe
-    return MODEL[stage](before, p, *args)
+    rng = RandomState(0) if rng is None else rng
+    length = build(recipe).plan.length
+    items = MODEL[stage](before, p, rng, *args)
+    return islice(items, length) if isinstance(length, int) else items
 
 
-def _shuffled(before, p, seed):
-    blocks = enumerate(model(before[0], p))
-    return [keyed(seed, p, n).permutation(np.array(b, int)).tolist() for n, b in blocks]
+def _generator(seed, p, rng, *place):
+    """What a stage draws from, with this seed or the generator that all share."""
+    return rng if seed == "stateful" else keyed(seed, p, *place)
 
 
-def _permuted(before, p, seed):
+def _shuffled(before, p, rng, seed="stateful"):
+    for n, block in enumerate(model(before[0], p, rng)):
+        yield _generator(seed, p, rng, n).permutation(np.array(block, int)).tolist()
+
+
+def _permuted(before, p, rng, seed):
     """The order is what `feistel` says; that it is a good permutation is tested in its own place."""
-    blocks = model(before[0], p)
-    keys = [round_keys(as_seed(seed, ""), p, n) for n in range(len(blocks))]
-    orders = [
-        permuted(np.arange(len(b), dtype=np.uint64), len(b), k)
-        for b, k in zip(blocks, keys, strict=True)
-    ]
-    return [[block[int(i)] for i in order] for block, order in zip(blocks, orders, strict=True)]
+    for n, block in enumerate(model(before[0], p, rng)):
+        places = np.arange(len(block), dtype=np.uint64)
+        order = permuted(places, len(block), round_keys(as_seed(seed, ""), p, n))
+        yield [block[int(i)] for i in order]
 
 
-def _repeated(before, p, times):
-    return [item for n in range(times) for item in model(before[0], p * times + n)]
+def _repeated(before, p, rng, times):
+    passes = count(p * 2**64) if times == -1 else range(p * times, (p + 1) * times)
+    return chain.from_iterable(model(before[0], n, rng) for n in passes)
 
 
-def _chunked(before, p, size, drop):
-    flat = [index for block in model(before[0], p) for index in block]
-    cut = [flat[i : i + size] for i in range(0, len(flat), size)]
-    return [block for block in cut if len(block) == size] if drop else cut
+def _chunked(before, p, rng, size, drop):
+    stage, _, args = before[0]
+    if stage in ENDLESS_SOURCES:
+        yield from ENDLESS_SOURCES[stage](p, rng, size, *args)
+    cut = []
+    for block in model(before[0], p, rng):
+        for index in block:
+            cut.append(index)
+            if len(cut) == size:
+                yield cut
+                cut = []
+    if cut and not drop:
+        yield cut
 
 
-def _zipped(before, p, flatten, trim):
-    joint = []
-    for parts in zip(*[model(part, p) for part in before], strict=False):
+def _draws(p, rng, size, weights, seed="stateful"):
+    generator, weights = _generator(seed, p, rng), np.array(weights)
+    while True:
+        yield generator.choice(len(weights), size, p=weights / weights.sum()).tolist()
+
+
+def _weighted_order(before, p, rng, weights, seed):
+    waits = -np.log1p(-_generator(seed, p, rng).random_sample(len(weights)))
+    due = [wait / weight if weight else math.inf for wait, weight in zip(waits, weights, strict=True)]
+    yield sorted(range(len(weights)), key=lambda i: (due[i], waits[i]))
+
+
+def _strata(p, rng, size, y, seed):
+    """Systematic sampling of the classes, each of which goes through its samples again and again."""
+    classes = sorted({*y})
+    sources = [_class_samples(p, rng, y, c, seed) for c in classes]
+    whole, more = divmod(size, len(classes))
+    counts = []
+    for n, start in product(range(32), range(32)):
+        ends = [Fraction(start, 32)]
+        counts.append([whole] * len(classes))
+        for c in RandomState(n).permutation(len(classes)):
+            ends.append(ends[-1] + Fraction(more, len(classes)))
+            counts[-1][c] += math.floor(ends[-1]) - math.floor(ends[-2])
+    order = RandomState(0).permutation(len(counts))
+    for k in count():
+        drawn = counts[order[k % len(counts)]]
+        first = permuted(
+            np.arange(len(classes), dtype=np.uint64), len(classes), round_keys(as_seed(0, ""), k)
+        )
+        block = [
+            (Fraction(2 * i + 1, 2 * n), first[c], next(sources[c]))
+            for c, n in enumerate(drawn)
+            for i in range(n)
+        ]
+        yield [index for *_, index in sorted(block, key=lambda sample: sample[:2])]
+
+
+def _class_samples(p, rng, y, c, seed):
+    own = np.flatnonzero(np.array(y) == c)
+    if seed != "stateful":
+        entropy = list(words(*([seed] if isinstance(seed, int) else seed)))
+        high, low = SeedSequence(entropy, spawn_key=list(words(int(c)))).generate_state(2).tolist()
+        seed = high << 32 | low
+    for n in count(p * 2**64):
+        yield from _generator(seed, n, rng, 0).permutation(own).tolist()
+
+
+ENDLESS_SOURCES = {"drawn": _draws, "sample": _draws, "stratify": _strata}
+
+
+def _zipped(before, p, rng, flatten, trim):
+    for parts in zip(*[model(part, p, rng) for part in before], strict=False):
         shortest = min(map(_shortest, parts))
         parts = [_cut(part, shortest) for part in parts] if trim else parts
         if flatten:
             parts = [x for part in parts for x in (part if isinstance(part, tuple) else (part,))]
-        joint.append(tuple(parts))
-    return joint
+        yield tuple(parts)
 
 
 def _shortest(item):
@@ -150,26 +216,29 @@ def _cut(item, n):
     return tuple(_cut(part, n) for part in item) if isinstance(item, tuple) else item[:n]
 
 
-def _chosen(before, p, seed, stratified):
-    members = [model(part, p) for part in before]
-    if stratified and seed is not None:
-        labels = np.repeat(np.arange(len(members)), list(map(len, members)))
-        turns = keyed(seed, p, 0).permutation(labels)
-    elif stratified:  # turn j of n is due at j / n
-        due = [(Fraction(j, len(m)), i) for i, m in enumerate(members) for j in range(len(m))]
-        turns = [i for when, i in sorted(due)]
-    elif seed is None:
-        turns = (i for _ in count() for i in range(len(members)))
-    else:
-        turns = (i for r in count() for i in keyed(seed, p, r).permutation(len(members)))
-    left = [iter(member) for member in members]
-    items = []
-    for i in turns:
-        try:
-            items.append(next(left[i]))
-        except StopIteration:
+def _chosen(before, p, rng, seed, stratified):
+    members = [model(part, p, rng) for part in before]
+    for i in _turns(before, p, rng, seed, stratified):
+        for item in islice(members[i], 1):
+            yield item
             break
-    return items
+        else:
+            return
+
+
+def _turns(before, p, rng, seed, stratified):
+    lengths = [build(part).plan.length for part in before]
+    if stratified and seed is not None:
+        labels = np.repeat(np.arange(len(lengths)), lengths)
+        yield from _generator(seed, p, rng, 0).permutation(labels)
+    elif stratified:  # turn j of n is due at j / n
+        yield from [
+            i for _, i in sorted((Fraction(j, n), i) for i, n in enumerate(lengths) for j in range(n))
+        ]
+    else:
+        for n in count():
+            members = np.arange(len(lengths))
+            yield from members if seed is None else _generator(seed, p, rng, n).permutation(members)
 
 
 def _gathered(block):
@@ -177,29 +246,34 @@ def _gathered(block):
 
 
 MODEL = {
-    "indices": lambda before, p, n: [list(range(n))],
-    "subset": lambda before, p, array: [array],
-    "blocks": lambda before, p, *blocks: list(blocks),
+    "indices": lambda before, p, rng, n: iter([list(range(n))]),
+    "subset": lambda before, p, rng, array: iter([array]),
+    "blocks": lambda before, p, rng, *blocks: iter(blocks),
+    "drawn": lambda before, p, rng, weights: _draws(p, rng, len(weights), weights),
+    "sample": lambda before, p, rng, weights, seed: _draws(p, rng, len(weights), weights, seed),
+    "orders": _weighted_order,
+    "stratify": lambda before, p, rng, y, seed: _strata(p, rng, len(y), y, seed),
     "shuffle": _shuffled,
+    "stateful": _shuffled,
     "permute": _permuted,
     "repeat": _repeated,
     "chunk": _chunked,
-    "skip": lambda before, p, k: model(before[0], p)[k:],
-    "take": lambda before, p, k: model(before[0], p)[:k],
-    "shard": lambda before, p, index, count: [
+    "skip": lambda before, p, rng, k: islice(model(before[0], p, rng), k, None),
+    "take": lambda before, p, rng, k: islice(model(before[0], p, rng), k),
+    "shard": lambda before, p, rng, index, count: (
         np.array_split(np.array(block, int), count)[index % count].tolist()
-        for block in model(before[0], p)
-    ],
-    "gather": lambda before, p: [_gathered(block) for block in model(before[0], p)],
-    "named": lambda before, p: [
+        for block in model(before[0], p, rng)
+    ),
+    "gather": lambda before, p, rng: map(_gathered, model(before[0], p, rng)),
+    "named": lambda before, p, rng: (
         {"indices": block, "x": _gathered(block)[0], "y": _gathered(block)[1]}
-        for block in model(before[0], p)
-    ],
-    "parallel": lambda before, p, buffer: model(before[0], p),
-    "map": lambda before, p: [
+        for block in model(before[0], p, rng)
+    ),
+    "parallel": lambda before, p, rng, buffer: model(before[0], p, rng),
+    "map": lambda before, p, rng: (
         plain(double(*item) if isinstance(item, tuple) else double(item))
-        for item in model(before[0], p)
-    ],
+        for item in model(before[0], p, rng)
+    ),
     "zip": _zipped,
     "choose": _chosen,
 }
@@ -319,7 +393,6 @@ wild_recipes = st.one_of(
 )
 
 
-def has_pool(recipe):
-    """Whether there is a pool in it, which can't be pickled."""
-    stage, before, _ = recipe
-    return stage == "parallel" or any(map(has_pool, before))
+def has(stage, recipe):
+    """Whether there is a stage of that name in it."""
+    return recipe[0] == stage or any(has(stage, part) for part in recipe[1])

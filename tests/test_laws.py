@@ -23,7 +23,7 @@ from tests.pipelines import (
     block_recipes,
     build,
     double,
-    has_pool,
+    has,
     model,
     recipes,
     wild_recipes,
@@ -41,15 +41,16 @@ def making(recipe):
     return lambda rng=None: build(recipe, rng)
 
 
-@given(recipes)
+@given(everything)
 def test_a_stream_gives_what_the_plain_python_model_gives(recipe):
-    assert some(build(recipe)) == model(recipe)[:SOME]
+    assume(not has("random", recipe))  # no model of ours has its generators
+    assert some(build(recipe)) == some(model(recipe))
 
 
 def test_the_table_has_every_stage():
     variants = {"subset", "blocks", "drawn", "stateful", "orders", "named", "random"}
     assert {*BUILD} - variants == {name for name in ops.__all__ if name.islower()}
-    assert {*MODEL, *DRAWS, *NOISE, *STATEFUL} == {*BUILD}
+    assert {*MODEL, *NOISE} == {*BUILD}
     assert {*SOURCES, *STAGES, *WORK, *JOINS, *DRAWS, *NOISE, *STATEFUL} == {*BUILD}
 
 
@@ -117,7 +118,7 @@ def test_law_8_memory(recipe):
 
 @given(everything)
 def test_law_9_pickling(recipe):
-    assume(not has_pool(recipe))
+    assume(not has("parallel", recipe))
     testing.pickling(making(recipe))
 
 
@@ -193,7 +194,7 @@ def test_every_item_of_every_short_chain():
             recipe = source
             for stage, args in chain:
                 recipe = (stage, (recipe,), args)
-            stream, expected = build(recipe), model(recipe)
+            stream, expected = build(recipe), list(model(recipe))
             assert len(stream) == len(expected), stream
             assert stream.num_samples in (None, sum(map(len, expected))), stream
             for k, item in enumerate(expected):

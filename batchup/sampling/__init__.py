@@ -1,0 +1,26 @@
+"""Samplers: which samples come, in which order. Presets over `batchup.ops`.
+
+A data source has one of these: `StandardSampler` for all samples, `SubsetSampler` for some of them,
+the weighted ones for endless draws. Derive your own from `OrderSampler`.
+"""
+
+from batchup.sampling.base import AbstractSampler, OrderSampler, num_batches
+from batchup.sampling.epochs import StandardSampler, SubsetSampler
+from batchup.sampling.weighted import (
+    StratifiedSampler,
+    WeightedPermutationSampler,
+    WeightedSampler,
+    WeightedSubsetSampler,
+)
+
+__all__ = [
+    "AbstractSampler",
+    "OrderSampler",
+    "StandardSampler",
+    "StratifiedSampler",
+    "SubsetSampler",
+    "WeightedPermutationSampler",
+    "WeightedSampler",
+    "WeightedSubsetSampler",
+    "num_batches",
+]

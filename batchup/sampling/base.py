@@ -1,0 +1,135 @@
+"""What a sampler is: `AbstractSampler`, and `OrderSampler` to derive your own from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup import ops
+from batchup.core.checks import block_array, whole_number
+from batchup.core.given import Counted, Iterated
+from batchup.core.plan import Kind
+from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
+from batchup.core.record import Count
+
+
+def num_batches(n: Count, batch_size: int) -> Count:
+    """How many batches of `batch_size` n samples make, the last perhaps short; inf and None stay.
+
+    >>> num_batches(10, 4), num_batches(np.inf, 4), num_batches(None, 4)
+    (3, inf, None)
+    """
+    batch_size = whole_number(batch_size, "num_batches: batch_size", least=1)
+    if n is None or n == np.inf:
+        return n
+    return -(-whole_number(n, "num_batches: n") // batch_size)
+
+
+class AbstractSampler(ABC):
+    """What a sampler must have; a class with these methods works wherever ours do.
+
+    Its batches come one after another, and can't be gone on with: for a sampler with checkpoints derive
+    from `OrderSampler`.
+
+    >>> class EvenFirst(AbstractSampler):
+    ...     def __init__(self, n):
+    ...         self.order = np.append(np.arange(0, n, 2), np.arange(1, n, 2))
+    ...     def num_indices_generated(self):
+    ...         return len(self.order)
+    ...     def in_order_indices_batch_iterator(self, batch_size):
+    ...         return iter(np.split(self.order, range(batch_size, len(self.order), batch_size)))
+    ...     def shuffled_indices_batch_iterator(self, batch_size, shuffle_rng):
+    ...         return self.in_order_indices_batch_iterator(batch_size)
+    >>> from batchup.data_source import ArrayDataSource
+    >>> ds = ArrayDataSource([np.arange(5) * 10], sampler=EvenFirst(5))
+    >>> [batch.tolist() for (batch,) in ds.batch_iterator(3)]
+    [[0, 20, 40], [10, 30]]
+    """
+
+    @abstractmethod
+    def num_indices_generated(self) -> Count:
+        """How many indices an epoch has: an int, `np.inf`, or None where that is not known."""
+
+    @abstractmethod
+    def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
+        """Integer arrays of `batch_size` indices, the last perhaps shorter, in order."""
+
+    @abstractmethod
+    def shuffled_indices_batch_iterator(
+        self, batch_size: int, shuffle_rng: Any
+    ) -> Iterator[NDArray[np.intp]]:
+        """The same in an order drawn from `shuffle_rng`, a RandomState or Generator."""
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The sample indices at these places of the sampler; the same, unless it is of a subset."""
+        return indices
+
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None) -> ops.Stream:
+        """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`."""
+        batch_size = whole_number(batch_size, "batch_size", least=1)
+        make = partial(self._index_batches, batch_size, shuffle)
+        name = type(self).__name__
+        # The arrays may be views on the sampler's own.
+        samples = self.num_indices_generated()
+        stream = ops.Stream(Iterated(make, Kind.BORROWED, samples=samples), text=name)
+        plan = stream.index_plan(name)
+        batches = num_batches(samples, batch_size)
+        return replace(stream, plan=Counted(plan, batches) if isinstance(batches, int) else plan)
+
+    def _index_batches(self, batch_size: int, shuffle: ShuffleLike) -> Iterator[NDArray[np.intp]]:
+        rng = as_rng(shuffle, "shuffle")
+        if rng is None:
+            return self.in_order_indices_batch_iterator(batch_size)
+        generator = frozen_generator(rng) if isinstance(rng, Seed) else rng.source()
+        return self.shuffled_indices_batch_iterator(batch_size, generator)
+
+
+class OrderSampler(AbstractSampler):
+    """A sampler that says in which order the samples of an epoch come: only `order` is to write.
+
+    So it has a length and checkpoints, as ours have, which are presets of it.
+
+    >>> class EvenFirst(OrderSampler):
+    ...     def __init__(self, n):
+    ...         self.n = n
+    ...     def order(self, shuffle=None):
+    ...         even, odd = np.arange(0, self.n, 2), np.arange(1, self.n, 2)
+    ...         return [even, odd] | ops.shuffle(shuffle)
+    >>> from batchup.data_source import ArrayDataSource
+    >>> ds = ArrayDataSource([np.arange(5) * 10], sampler=EvenFirst(5))
+    >>> len(ds.stream(3)), [batch.tolist() for (batch,) in ds.batch_iterator(3, shuffle=7)]
+    (2, [[40, 0, 20], [30, 10]])
+    """
+
+    @abstractmethod
+    def order(self, shuffle: ShuffleLike = None) -> ArrayLike | ops.Stream:
+        """The indices of an epoch: a 1-D integer array, or a stream of index blocks.
+
+        `shuffle` is as for `ops.shuffle`, which is what to give it to, so that nothing is drawn here.
+        """
+
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None) -> ops.Stream:
+        size = whole_number(batch_size, "batch_size", least=1)
+        return self._order(shuffle) | ops.chunk(size)
+
+    def _order(self, shuffle: ShuffleLike) -> ops.Stream:
+        order = self.order(shuffle)
+        return order if isinstance(order, ops.Stream) else ops.indices(order)
+
+    def num_indices_generated(self) -> Count:
+        return self._order(None).num_samples
+
+    def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
+        return iter(self.stream(batch_size) | ops.map(block_array))
+
+    def shuffled_indices_batch_iterator(
+        self, batch_size: int, shuffle_rng: ShuffleLike
+    ) -> Iterator[NDArray[np.intp]]:
+        """The same in an order drawn from `shuffle_rng`, which is as for `ops.shuffle`."""
+        return iter(self.stream(batch_size, shuffle_rng) | ops.map(block_array))

@@ -1,0 +1,66 @@
+"""Passes over all samples, or some of them, in order or shuffled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup import ops
+from batchup.core.checks import as_block, block_array, describe, whole_number
+from batchup.core.randomness import ShuffleLike, as_rng
+from batchup.sampling.base import OrderSampler
+
+
+class _EpochSampler(OrderSampler):
+    """Passes over index blocks: `indices | shuffle | repeat`."""
+
+    def __init__(self, source: ops.Stream, repeats: int, where: str):
+        self.repeats = whole_number(repeats, f"{where}: repeats", least=1, also=-1)
+        self._source = source
+        self.order()  # checks that there is one
+
+    def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
+        stream = self._source
+        if as_rng(shuffle, "shuffle") is not None:
+            stream = stream | ops.shuffle(shuffle)
+        return stream | ops.repeat(self.repeats) if self.repeats != 1 else stream
+
+
+class StandardSampler(_EpochSampler):
+    """All samples, `repeats` times (-1 for ever): `indices(length) | shuffle | repeat | chunk`.
+
+    Raises ValueError for a negative length, for repeats that are neither -1 nor >= 1, and for the
+    endless repetition of no samples.
+
+    >>> list(StandardSampler(5, repeats=2).in_order_indices_batch_iterator(4))
+    [array([0, 1, 2, 3]), array([4, 0, 1, 2]), array([3, 4])]
+    """
+
+    def __init__(self, length: int, repeats: int = 1):
+        self.length = whole_number(length, "StandardSampler: length")
+        super().__init__(ops.indices(self.length), repeats, "StandardSampler")
+
+    def __repr__(self) -> str:
+        return f"StandardSampler({self.length}, repeats={self.repeats})"
+
+
+class SubsetSampler(_EpochSampler):
+    """The samples `indices`, a 1-D integer array: `indices(array) | shuffle | repeat | chunk`.
+
+    >>> sampler = SubsetSampler([7, 3, 5])
+    >>> list(sampler.in_order_indices_batch_iterator(2)), sampler.map_indices(np.array([2, 0]))
+    ([array([7, 3]), array([5])], array([5, 7]))
+    """
+
+    def __init__(self, indices: ArrayLike, repeats: int = 1):
+        block = as_block(indices, "SubsetSampler: indices")
+        self.indices = block_array(block)
+        super().__init__(ops.indices(block), repeats, "SubsetSampler")
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The sample indices at these places of the subset."""
+        mapped: NDArray[np.intp] = self.indices[indices]
+        return mapped
+
+    def __repr__(self) -> str:
+        return f"SubsetSampler({describe(self.indices)}, repeats={self.repeats})"

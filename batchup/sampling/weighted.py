@@ -1,0 +1,192 @@
+"""Draws at random: by weights, with or without replacement, and with given shares of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup import ops
+from batchup.core.checks import as_block, as_labels, block_array, describe, whole_number
+from batchup.core.randomness import ShuffleLike, as_rng
+from batchup.core.record import Count
+from batchup.ops.draws import cumulative_weights
+from batchup.sampling.base import AbstractSampler, OrderSampler
+
+
+def _drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
+    """`shuffle`, for what has no order without it."""
+    if as_rng(shuffle, "shuffle") is None:
+        raise NotImplementedError(
+            f"{sampler!r} draws at random and has no order; give shuffle= a seed or a generator"
+        )
+    return shuffle
+
+
+class WeightedPermutationSampler(OrderSampler):
+    """Passes over all samples in weighted random orders: likely ones come early, each comes once.
+
+    `sample(weights, rng, indices, replace=False) | repeat(repeats) | chunk`. `weights` is (n,) numbers
+    >= 0; `indices`, (n,) integers, the samples that they are of, by default 0 to n-1.
+
+    >>> sampler = WeightedPermutationSampler([1.0, 1.0, 1000.0, 1.0])
+    >>> next(sampler.shuffled_indices_batch_iterator(4, 5))
+    array([2, 1, 3, 0])
+    """
+
+    def __init__(self, weights: ArrayLike, indices: ArrayLike | None = None, repeats: int = 1):
+        self.repeats = whole_number(repeats, "WeightedPermutationSampler: repeats", least=1, also=-1)
+        self.weights = np.array(weights, dtype=np.float64)
+        self.indices = None if indices is None else np.array(indices)
+        self._num_indices = self.order(0).num_samples  # checks them, too
+
+    def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
+        rng = _drawn(shuffle, self)
+        return ops.sample(self.weights, rng, self.indices, replace=False) | ops.repeat(self.repeats)
+
+    def num_indices_generated(self) -> Count:
+        return self._num_indices
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The sample indices at these places."""
+        return indices if self.indices is None else self.indices[indices]
+
+    def __repr__(self) -> str:
+        return f"WeightedPermutationSampler({describe(self.weights)}, repeats={self.repeats})"
+
+
+class StratifiedSampler(OrderSampler):
+    """Endless batches with the same, or the given, shares of each class: `stratify(y, rng) | chunk`.
+
+    `y` is (n,) labels from 0, `proportions` (classes,) numbers >= 0; see `ops.stratify`.
+
+    >>> y = np.array([0, 0, 0, 0, 1, 2])
+    >>> sampler = StratifiedSampler(y)
+    >>> np.bincount(y[next(sampler.shuffled_indices_batch_iterator(6, 5))])
+    array([2, 2, 2])
+    """
+
+    def __init__(self, y: ArrayLike, proportions: ArrayLike | None = None):
+        self.y = as_labels(y, "StratifiedSampler: y")
+        self.proportions = None if proportions is None else np.array(proportions)
+        ops.stratify(self.y, 0, self.proportions)  # checks them
+
+    def num_indices_generated(self) -> float:
+        return np.inf
+
+    def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
+        return ops.stratify(self.y, _drawn(shuffle, self), self.proportions)
+
+    def __repr__(self) -> str:
+        return f"StratifiedSampler({describe(self.y)})"
+
+
+class _EndlessSampler(OrderSampler):
+    """Weighted draws: `sample(weights, rng, indices) | chunk`."""
+
+    def __init__(self, weights: ArrayLike, indices: NDArray[np.intp] | None, where: str):
+        cumulative_weights(weights, where)  # checks them
+        self._weights = np.array(weights, dtype=np.float64)
+        self._indices = indices
+
+    def num_indices_generated(self) -> float:
+        return np.inf
+
+    def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
+        return ops.sample(self._weights, _drawn(shuffle, self), self._indices)
+
+    def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
+        """Raises NotImplementedError: weighted draws have no order."""
+        return super().in_order_indices_batch_iterator(batch_size)
+
+
+class WeightedSampler(_EndlessSampler):
+    """Endless draws of sample i with probability weights[i] / sum: `sample(weights, rng) | chunk`.
+
+    With replacement; from a RandomState, bit for bit its `choice(n, batch_size, p=weights)`.
+    Raises ValueError for weights that are negative, NaN or sum to 0.
+
+    >>> sampler = WeightedSampler([0.0, 2.0, 0.0, 2.0])
+    >>> next(sampler.shuffled_indices_batch_iterator(5, np.random.RandomState(1)))
+    array([1, 3, 1, 1, 1])
+    """
+
+    def __init__(self, weights: ArrayLike):
+        super().__init__(weights, None, "WeightedSampler")
+        self.weights = self._weights
+
+    @staticmethod
+    def class_balancing_sample_weights(
+        y: ArrayLike, n_classes: int | None = None
+    ) -> NDArray[np.float64]:
+        """Weights for samples of the classes `y`, (n,) integers from 0: all classes weigh the same.
+
+        They are float64 and sum to 1; a class without samples weighs nothing. `n_classes` is
+        `max(y) + 1` by default. Raises ValueError for a label outside 0 to n_classes-1.
+
+        >>> WeightedSampler.class_balancing_sample_weights([0, 0, 2, 2, 2, 2])
+        array([0.25 , 0.25 , 0.125, 0.125, 0.125, 0.125])
+        """
+        labels = as_labels(y, "class_balancing_sample_weights: y")
+        if not len(labels):
+            raise ValueError("class_balancing_sample_weights: expected labels; got none")
+        if n_classes is not None:
+            n_classes = whole_number(n_classes, "class_balancing_sample_weights: n_classes", least=1)
+            if labels.max() >= n_classes:
+                raise ValueError(
+                    f"class_balancing_sample_weights: expected labels below n_classes = {n_classes}; "
+                    f"sample {labels.argmax()} has label {labels.max()}"
+                )
+        classes, of_sample, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        each: NDArray[np.float64] = 1.0 / (len(classes) * counts[of_sample])
+        return each
+
+    @classmethod
+    def class_balancing_sampler(cls, y: ArrayLike, n_classes: int | None = None) -> WeightedSampler:
+        """A sampler that draws all classes of `y`, (n,) integers, equally often."""
+        return cls(cls.class_balancing_sample_weights(y, n_classes))
+
+    def __repr__(self) -> str:
+        return f"WeightedSampler({describe(self.weights)})"
+
+
+class WeightedSubsetSampler(_EndlessSampler):
+    """Endless draws of the samples `indices` by their `sub_weights`, one for each of them.
+
+    >>> sampler = WeightedSubsetSampler([3.0, 1.0], indices=[10, 20])
+    >>> next(sampler.shuffled_indices_batch_iterator(5, np.random.RandomState(1)))
+    array([10, 10, 10, 10, 10])
+    """
+
+    def __init__(self, sub_weights: ArrayLike, indices: ArrayLike):
+        self.indices = np.array(as_block(indices, "WeightedSubsetSampler: indices"), dtype=np.intp)
+        super().__init__(sub_weights, self.indices, "WeightedSubsetSampler")
+        ops.sample(self._weights, 0, self.indices)  # checks that they go together
+        self.sub_weights = self._weights
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The sample indices at these places of the subset."""
+        mapped: NDArray[np.intp] = self.indices[indices]
+        return mapped
+
+    @classmethod
+    def class_balancing_sampler(
+        cls, y: ArrayLike, indices: ArrayLike, n_classes: int | None = None
+    ) -> WeightedSubsetSampler:
+        """A sampler that draws all classes equally often from the samples `indices`.
+
+        `y` has the labels of all samples, (n,) integers.
+        """
+        subset = block_array(as_block(indices, "class_balancing_sampler: indices"))
+        labels = as_labels(y, "class_balancing_sampler: y")
+        if len(subset) and subset.max() >= len(labels):
+            raise ValueError(
+                f"class_balancing_sampler: expected indices below {len(labels)}, the number of labels; "
+                f"got {subset.max()}"
+            )
+        weights = WeightedSampler.class_balancing_sample_weights(labels[subset], n_classes)
+        return cls(weights, subset)
+
+    def __repr__(self) -> str:
+        return f"WeightedSubsetSampler({describe(self.sub_weights)}, {describe(self.indices)})"

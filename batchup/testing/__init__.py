@@ -1,0 +1,129 @@
+"""The laws that every stream obeys, to check a stage of your own by.
+
+>>> from batchup import ops
+>>> from batchup.testing import check_laws
+>>> check_laws(lambda stream, rng: stream | ops.chunk(2) | ops.take(3), members=1)
+
+Each law goes through all positions of a stream, up to `SOME` items of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from batchup import ops
+from batchup.testing.items import SOME, LawError, plain, same, some
+from batchup.testing.laws import (
+    again,
+    checkpoints,
+    checkpoints_across,
+    length,
+    mapping,
+    memory,
+    parallel,
+    pickling,
+    sharding,
+    skipping,
+)
+
+__all__ = [
+    "MEMBERS",
+    "SOME",
+    "LawError",
+    "again",
+    "check_laws",
+    "checkpoints",
+    "checkpoints_across",
+    "length",
+    "mapping",
+    "memory",
+    "parallel",
+    "pickling",
+    "plain",
+    "sharding",
+    "skipping",
+]
+
+# What a stage is tried on: streams of index blocks of every kind.
+MEMBERS: tuple[Callable[[Any], ops.Stream], ...] = (
+    lambda rng: ops.indices(10) | ops.chunk(3),
+    lambda rng: ops.indices(0) | ops.chunk(2),
+    lambda rng: [np.array([4, 2, 0]), np.array([], int), np.array([9])] | ops.skip(0),
+    lambda rng: ops.indices(7) | ops.shuffle(5) | ops.repeat(3) | ops.chunk(4),
+    lambda rng: ops.indices(7) | ops.shuffle(rng) | ops.repeat(3) | ops.chunk(4),
+    lambda rng: ops.indices(5) | ops.shuffle(1) | ops.repeat(-1) | ops.chunk(2) | ops.shuffle(2),
+    lambda rng: ops.sample([1, 2, 3], rng) | ops.chunk(3),
+)
+
+
+def check_laws(
+    build: Callable[..., ops.Stream],
+    members: int = 0,
+    model: Callable[..., Iterable[Any]] | None = None,
+    pools: Sequence[Any] = (),
+) -> None:
+    """Check a stage, or a stream, by all laws; raises `LawError` that says which is broken, and how.
+
+    `build(*streams, rng=rng)` makes the stream anew each time it is called, of `members` streams of index
+    blocks, and of the generator `rng`, a RandomState. It may refuse what can't be right with a TypeError
+    or ValueError, but not all there is to try it on. `model(*lists)` gives the items that are expected
+    of finite members, whose items it is given; all as `plain` makes them. `pools` are pools of
+    `batchup.work_pool`, to check that work and members may be theirs.
+    """
+    refusals: list[Exception] = []
+    tried = 0
+    for chosen in product(MEMBERS, repeat=members):
+        tried += 1
+        case = _Case(build, chosen)
+        try:
+            case.stream()
+        except (TypeError, ValueError) as error:
+            refusals.append(error)
+            continue
+        if model is not None:
+            _check_model(case, model)
+        for law in (length, again, skipping, mapping, sharding, checkpoints, memory, pickling):
+            law(case.stream)
+        for pool, buffer in product(pools, (1, 5)):
+            parallel(case.stream, pool, buffer)
+            checkpoints_across(case.stream, pool, buffer)
+            _members_in_pools(case, pool)
+    if len(refusals) == tried:
+        raise refusals[0]
+
+
+class _Case:
+    """How a stream is made of members that are made anew."""
+
+    def __init__(self, build: Callable[..., ops.Stream], members: Sequence[Callable[[Any], Any]]):
+        self.build = build
+        self.members = members
+
+    def stream(
+        self, rng: Any = None, through: Callable[[Any], Any] = lambda member: member
+    ) -> ops.Stream:
+        rng = np.random.RandomState(0) if rng is None else rng
+        return self.build(*[through(member(rng)) for member in self.members], rng=rng)
+
+
+def _check_model(case: _Case, model: Callable[..., Iterable[Any]]) -> None:
+    members = [member(np.random.RandomState(0)) for member in case.members]
+    if any(member.plan.length in (None, math.inf) or not member.pure for member in members):
+        return
+    expected = [plain(item) for item in model(*[list(map(plain, member)) for member in members])]
+    same(some(case.stream()), expected[:SOME], "the model", case.stream())
+
+
+def _members_in_pools(case: _Case, pool: Any) -> None:
+    """Law 4 at any place in the tree: members that are made by a pool, or a refusal."""
+    whole = some(case.stream())
+    try:
+        stream = case.stream(through=lambda member: member | ops.parallel(pool, 3))
+    except TypeError:
+        return
+    same(some(stream), whole, "law 4, with members in a pool", stream)

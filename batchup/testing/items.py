@@ -1,0 +1,68 @@
+"""The items of streams, to be looked at and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+SOME = 25  # how many items of a stream are looked at
+
+
+class LawError(AssertionError):
+    """A stream that breaks a law."""
+
+
+def plain(item: Any) -> Any:
+    """An item as lists and numbers, in tuples and dicts as they are: to be compared by `==`."""
+    if isinstance(item, tuple):
+        return tuple(map(plain, item))
+    if isinstance(item, dict):
+        return {key: plain(part) for key, part in item.items()}
+    if isinstance(item, np.ndarray | np.generic):
+        return item.tolist()
+    return list(item) if isinstance(item, range | list) else item
+
+
+def some(stream: Iterable[Any], n: int = SOME) -> list[Any]:
+    return [plain(item) for item in islice(stream, max(0, n))]
+
+
+def arrays(item: Any) -> Iterator[np.ndarray[Any, Any]]:
+    if isinstance(item, tuple | list | dict):
+        for part in item.values() if isinstance(item, dict) else item:
+            yield from arrays(part)
+    elif isinstance(item, np.ndarray):
+        yield item
+
+
+def size(item: Any) -> int | None:
+    """How many samples are in an item: the length of the first array; None where there is none."""
+    while isinstance(item, tuple | dict) and len(item):
+        item = next(iter(item.values() if isinstance(item, dict) else item))
+    return len(item) if isinstance(item, np.ndarray | range) else None
+
+
+def same(got: Any, expected: Any, law: str, stream: Any) -> None:
+    if got != expected:
+        raise LawError(f"{law}, of {stream!r}: expected\n  {expected!s:.2000}\ngot\n  {got!s:.2000}")
+
+
+def refused(act: Callable[[], Any], kind: type[Exception], law: str, stream: Any) -> None:
+    try:
+        got = act()
+    except kind:
+        return
+    raise LawError(f"{law}, of {stream!r}: expected {kind.__name__}; got {got!r}")
+
+
+def beside(items: Iterator[Any], rng: Any, n: int) -> list[Any]:
+    """The next items, while somebody else draws from the generator, if there is one."""
+    seen = []
+    for item in islice(items, n):
+        seen.append(plain(item))
+        if rng is not None:
+            rng.random_sample()
+    return seen

@@ -1,0 +1,226 @@
+"""Each law as a function of how a stream is made; all raise `LawError`."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from batchup import ops
+from batchup.core.plan import Again, Kind
+from batchup.testing.items import SOME, arrays, beside, plain, refused, same, size, some
+
+Make = Callable[..., ops.Stream]  # make(rng) makes the stream anew, over that generator
+
+
+def length(make: Make) -> None:
+    """Law 1: `len` is the number of items, where it is known; so is the number of samples."""
+    stream = make()
+    n, samples = stream.plan.length, stream.num_samples
+    items = list(islice(stream, 40 * SOME if isinstance(n, int) else SOME))
+    if n == math.inf:
+        same(len(items), SOME, "law 1, of an endless stream", stream)
+    elif n is not None and n <= 40 * SOME:
+        same(len(items), len(stream), "law 1, the length", stream)
+        sizes = [size(item) for item in items]
+        if samples is not None and None not in sizes:
+            same(sum(size for size in sizes if size is not None), samples, "law 1, num_samples", stream)
+    if not isinstance(n, int):
+        refused(lambda: len(stream), TypeError, "law 1, len() of no known length", stream)
+
+
+def again(make: Make) -> None:
+    """Law 2: a pure stream gives the same each time; over a generator in the same state, too."""
+    stream = make()
+    once = some(stream)
+    if stream.plan.again is Again.KEYED:
+        same(some(stream), once, "law 2, again", stream)
+    if stream.plan.again < Again.SINGLE_PASS:
+        same(some(make()), once, "law 2, anew", stream)
+
+
+class _Spy:
+    """A map that counts how often it was called, and may raise at one of its items."""
+
+    def __init__(self, at: int | None = None, error: BaseException | None = None):
+        self.calls, self.at, self.error = 0, at, error
+
+    def __call__(self, *batch: Any) -> Any:
+        if self.error is not None and self.calls == self.at:
+            raise self.error
+        self.calls += 1
+        return batch
+
+
+def skipping(make: Make) -> None:
+    """Law 3: `skip(k)` is the rest of the items, and `stream[k]` one of them; neither does other work."""
+    whole = some(make())
+    for k in (*range(len(whole) + 2), 3 * SOME):
+        spy = _Spy()
+        rest = some(make() | ops.skip(k), len(whole) - k)
+        same(rest, whole[k:], f"law 3, skip({k})", make())
+        done = len(list(islice(make() | ops.map(spy) | ops.skip(k), max(0, len(whole) - k))))
+        same(spy.calls, done, f"law 3, work for what skip({k}) leaves out", make())
+    pure = make().plan.again is Again.KEYED
+    for k in range(len(whole)):
+        if not pure:
+            refused(lambda k=k: make()[k], TypeError, f"law 3, stream[{k}]", make())  # type: ignore[misc]
+            break
+        spy = _Spy()
+        same(plain(make()[k]), whole[k], f"law 3, stream[{k}]", make())
+        (make() | ops.map(spy))[k]
+        same(spy.calls, 1, f"law 3, work for stream[{k}]", make())
+
+
+def mapping(make: Make) -> None:
+    """Law 5: two maps one after another are one map of both."""
+
+    def last(*batch: Any) -> Any:
+        return (*batch, len(batch))
+
+    def keep(*batch: Any) -> Any:
+        return batch
+
+    two, one = (
+        make() | ops.map(keep) | ops.map(last),
+        make() | ops.map(lambda *batch: last(*keep(*batch))),
+    )
+    same(some(two), some(one), "law 5", make())
+
+
+def sharding(make: Make) -> None:
+    """Law 6: the parts of a block, put together, are the block."""
+    if make().steps or make().plan.kind is not Kind.BLOCKS:
+        return
+    whole = some(make())
+    for count in (1, 2, 3):
+        shards = [some(make() | ops.shard(index, count)) for index in range(count)]
+        joined = [[i for part in parts for i in part] for parts in zip(*shards, strict=True)]
+        same(joined, whole, f"law 6, {count} shards", make())
+
+
+def checkpoints(
+    make: Make,
+    resume: Callable[[ops.Stream], ops.Stream] = lambda stream: stream,
+    positions: Sequence[int] = range(SOME + 1),
+) -> None:
+    """Law 7: a checkpoint after any item gives exactly the rest, and does the work of the rest alone.
+
+    So it is after an exception and after a Ctrl-C at any item, and where others draw from the generator.
+    `resume` makes of a stream the one that goes on from checkpoints.
+    """
+    stream = make()
+    if stream.plan.again > Again.DRAWN:
+        refused(lambda: iter(stream).state_dict(), TypeError, "law 7, without checkpoints", stream)
+        return
+    pure, serial = stream.pure, not (has_pool(stream.plan) or has_pool(resume(stream).plan))
+    whole = some(make())
+    for k in positions:
+        if k > len(whole):
+            continue
+        for error in (None, OSError("unreadable"), KeyboardInterrupt()):
+            _resumes(make, resume, k, error, whole[k:], None)
+    if serial and not pure:
+        rng = np.random.RandomState(0)
+        whole = beside(iter(make(rng)), rng, SOME)
+        for k in positions:
+            if k <= len(whole):
+                _resumes(make, resume, k, None, whole[k:], rng)
+    if pure:
+        small = len(json.dumps(iter(stream).state_dict())) < 1000
+        same(small, True, "law 7, a state of less than 1 KB", stream)
+
+
+def _resumes(
+    make: Make,
+    resume: Callable[[ops.Stream], ops.Stream],
+    k: int,
+    error: BaseException | None,
+    rest: list[Any],
+    others: Any,
+) -> None:
+    """A checkpoint after k items, perhaps after an error, perhaps where others draw, gives the rest."""
+    law = f"law 7, from item {k} on" + (f" after {error!r}" if error else "")
+    rng, another, stream = np.random.RandomState(0), np.random.RandomState(1), make()
+    items = iter(make(rng) | ops.map(_Spy(k, error)))
+    beside(items, rng if others else None, k)
+    if error is not None:
+        try:
+            next(items)
+        except StopIteration:
+            pass
+        except type(error):
+            refused(lambda: next(items), RuntimeError, f"{law}: next()", stream)
+    state = json.loads(json.dumps(items.state_dict()))
+    same(state["position"], k, f"{law}: the position", stream)
+    if error is not None and stream.pure:
+        return  # its state is the position alone, which was resumed from
+    spy = _Spy()
+    again = iter(resume(make(another)) | ops.map(spy))
+    again.load_state_dict(state)
+    if not has_pool(resume(stream).plan):  # which has drawn ahead meanwhile
+        same(json.loads(json.dumps(again.state_dict())), state, f"{law}: the state again", stream)
+    rest = [item if isinstance(item, tuple) else (item,) for item in rest]  # as the spy gives them
+    same(beside(again, another if others else None, len(rest)), rest, law, stream)
+    same(spy.calls, len(rest), f"{law}: the work", stream)
+
+
+def memory(make: Make) -> None:
+    """Law 8: batches are writable and share no memory: writing into one changes nothing else."""
+    whole = some(make())
+    stream = make()
+    seen = []
+    kept: list[np.ndarray[Any, Any]] = []
+    for item in islice(stream, SOME):
+        seen.append(plain(item))
+        for array in arrays(item):
+            same(array.flags.writeable, True, "law 8, a writable batch", stream)
+            shared = any(np.shares_memory(array, other) for other in kept[-6:])
+            same(shared, False, "law 8, memory of its own", stream)
+            kept.append(array)
+            array[...] = -1
+    same(seen, whole, "law 8, after writing into batches", stream)
+    if stream.pure:
+        same(some(stream), whole, "law 8, after writing into batches, again", stream)
+
+
+def pickling(make: Make) -> None:
+    """Law 9: what is made of picklable parts, and no pool, is picklable."""
+    stream = make()
+    if stream.plan.again > Again.DRAWN or has_pool(stream.plan):
+        return
+    copy = pickle.loads(pickle.dumps(stream))
+    same(some(copy), some(make()), "law 9, a pickled copy", stream)
+    same(repr(copy), repr(stream), "law 9, the repr of a pickled copy", stream)
+
+
+def parallel(make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = (0, 1, 5)) -> None:
+    """Law 4: a pool gives the same items, whatever its buffer, also before stages by position."""
+
+    def in_pool(rng: Any = None) -> ops.Stream:
+        return make(rng) | ops.parallel(pool, buffer)
+
+    whole = some(make())
+    same(some(in_pool()), whole, f"law 4, buffer {buffer}", make())
+    for k in positions:
+        rest = some(in_pool() | ops.skip(k), len(whole) - k)
+        same(rest, whole[k:], f"law 4, buffer {buffer}, and skip({k})", make())
+        for after in (ops.take(k), ops.take(k) | ops.repeat(2)) if k else ():
+            same(some(in_pool() | after), some(make() | after), f"law 4, and {after}", make())
+
+
+def checkpoints_across(
+    make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = (0, 1, 5)
+) -> None:
+    """Law 7 with a pool on one side: a checkpoint doesn't know who did the work."""
+    checkpoints(make, lambda stream: stream | ops.parallel(pool, buffer), positions)
+    checkpoints(lambda rng=None: make(rng) | ops.parallel(pool, buffer), positions=positions)
+
+
+def has_pool(plan: Any) -> bool:
+    return plan.ahead or any(map(has_pool, plan.children()))

@@ -38,9 +38,12 @@ def _pad_blocks(stream: Stream, size: int) -> Stream:
 @record
 class PaddedBlocks(Itemwise):
     size: int
-    kind = Kind.BLOCKS  # so `gather`, `chunk` and the like may follow
     # It says nothing of its `grid`, where the samples lie: a `chunk` behind it goes through the blocks
     # to find the first sample of its own, where it would else jump.
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.BLOCKS  # so `gather`, `chunk` and the like may follow
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         return map(self.padded, self.up.start(pass_, k, draws))

@@ -34,7 +34,9 @@ def main():
         ops.indices(len(X)) | ops.shuffle(12345) | ops.chunk(64) | ops.gather(X, y) | ops.map(smooth)
     )
 
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+    # Without a dashboard, which None means, though Dask's annotation does not know it.
+    options = {"dashboard_address": None, "silence_logs": 50}
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, **options)
     with cluster, Client(cluster) as client:
         parallel = batches | ops.parallel(work_pool.DaskPool(client), buffer=8)
         workers = set()

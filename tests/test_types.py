@@ -1,5 +1,6 @@
-"""What users write type-checks: the README's blocks, the examples, and what is wrong is found."""
+"""What users write type-checks, by mypy and by pyright, and what is wrong is found."""
 
+import json
 import re
 import subprocess
 import sys
@@ -22,6 +23,22 @@ def mypy(*files, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 
+def pyright(*files, cwd):
+    """What pyright, as it comes, calls an error: a list of (file, line, rule)."""
+    # basedpyright is pyright with its own settings, and brings the Node.js that it runs on.
+    settings = {"typeCheckingMode": "standard", "reportPossiblyUnboundVariable": "warning"}
+    (cwd / "pyrightconfig.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable]
+    done = subprocess.run([*command, *map(str, files)], cwd=cwd, capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    assert found["summary"]["filesAnalyzed"] == len(files), done
+    return [
+        (Path(one["file"]).name, one["range"]["start"]["line"] + 1, one["message"])
+        for one in found["generalDiagnostics"]
+        if one["severity"] == "error"
+    ]
+
+
 def readme_blocks():
     text = (ROOT / "README.md").read_text()
     shown = r"(?P<before>[^\n]*)\n+```python\n(?P<block>.*?)```"
@@ -37,12 +54,14 @@ def test_the_readmes_blocks(tmp_path):
     (tmp_path / "readme.py").write_text("\n".join(blocks))
     done = mypy("readme.py", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert pyright("readme.py", cwd=tmp_path) == []
 
 
 def test_the_examples(tmp_path):
     scripts = sorted((ROOT / "examples").glob("*.py"))
     done = mypy(*scripts, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert pyright(*scripts, cwd=tmp_path) == []
 
 
 WRONG = """
@@ -64,3 +83,4 @@ def test_what_is_wrong_is_found(tmp_path):
     (tmp_path / "wrong.py").write_text(WRONG)
     shown = mypy("wrong.py", cwd=tmp_path).stdout
     assert re.findall(r"wrong.py:(\d+): error", shown) == ["7", "8", "9", "12"], shown
+    assert [line for _, line, _ in pyright("wrong.py", cwd=tmp_path)] == [7, 8, 9, 12]

@@ -94,9 +94,11 @@ class StreamIterator(Iterator[Any]):
             del error  # else it would keep itself, by its traceback
 
     def _over(self) -> NoReturn:
+        over = (
+            f"this iterator came to its end by an exception, at item {self._position} of {self._text}"
+        )
         raise RuntimeError(
-            f"this iterator came to its end by an exception, at item {self._position} of {self._text}. "
-            "To go on, load its state_dict() into a fresh iterator of the stream"
+            f"{over}. To go on, load its state_dict() into a fresh iterator of the stream"
         )
 
     def close(self) -> None:
@@ -150,10 +152,8 @@ class StreamIterator(Iterator[Any]):
 
     def _check_it_can_go_on(self) -> None:
         if self._plan.again > Again.DRAWN:
-            raise TypeError(
-                f"{self._text} comes from somebody's iterator, which can't start just anywhere, so "
-                "there are no checkpoints of it"
-            )
+            source = f"{self._text} comes from somebody's iterator, which can't start just anywhere"
+            raise TypeError(f"{source}, so there are no checkpoints of it")
 
     @cached_property
     def _identity(self) -> str:

@@ -94,7 +94,7 @@ class PlacedPlan(SameSamples):
 
 @record
 class Map(Step):
-    """The step of `map`; with a seed, of one that gives `fn` the generator of that place and those samples."""
+    """The step of `map`; with a seed, `fn` gets the generator of that place and those samples."""
 
     fn: Callable[..., Any]
     name: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from functools import partial
 from itertools import chain, count, islice
 from typing import Any
@@ -26,7 +26,8 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
 
     With `flatten` the members' tuples are joined into one, so that `(X, y)` and `(U,)` give
     `(X, y, U)`. With `trim` all arrays of a joint batch, also inside nested tuples, are cut to the
-    shortest among them, and lists likewise; numbers and strings stay. A source of its own: work that the members owe is owed by the joint items.
+    shortest among them, and lists likewise; numbers and strings stay. A source of its own: work that the
+    members owe is owed by the joint items.
     Raises TypeError for what is neither a stream nor re-iterable, ValueError for no streams.
 
     >>> from batchup import ops
@@ -104,8 +105,10 @@ def _lengths(batch: Any) -> Iterator[int]:
 
 
 def _has_length(part: Any) -> bool:
-    sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
-    return sliced and not isinstance(part, str | bytes) and getattr(part, "shape", None) != ()
+    if (shape := getattr(part, "shape", None)) is not None:
+        return bool(shape != ())
+    sliced = isinstance(part, Sized) and hasattr(part, "__getitem__")
+    return sliced and not isinstance(part, str | bytes)
 
 
 def _cut(part: Any, n: int) -> Any:
@@ -192,7 +195,7 @@ class Choose(JointPlan):
             yield Choice(turn, item)
             del item  # which may keep the order of a whole pass alive
 
-    # Both give how many items each member gave before some position up to k, and whose turn it is from there.
+    # Both give how many items each member gave before a position up to k, and whose turn it is from there.
 
     def _in_rounds(self, k: int, drawn: Draw | None) -> tuple[list[int], Iterator[int]]:
         members = range(len(self.plans))

@@ -126,6 +126,7 @@ def test_law_9_pickling(recipe):
 def test_law_11_a_checkpoint_that_is_accepted_is_one_of_the_same_items(recipe, other):
     assume(build(recipe).pure and build(other).pure)
     assume("blocks" not in f"{recipe} {other}")  # lists of data count by their shapes
+    assume(build(recipe).plan.shards == build(other).plan.shards)  # ranks don't count
     state = iter(build(recipe)).state_dict()
     try:
         iter(build(other)).load_state_dict(state)

@@ -33,9 +33,13 @@ def words(*ints):
 POOL = work_pool.WorkerThreadPool(2)
 
 
-def keyed(seed, *key):
+def entropy(seed, *key):
     seed = [seed] if isinstance(seed, int) else seed
-    return RandomState(PCG64(SeedSequence(list(words(*seed)), spawn_key=list(words(*key)))))
+    return SeedSequence(list(words(*seed)), spawn_key=list(words(*key)))
+
+
+def keyed(seed, *key):
+    return RandomState(PCG64(entropy(seed, *key)))
 
 
 def double(*batch):
@@ -119,9 +123,11 @@ def _shuffled(before, p, rng, seed="stateful"):
 def _permuted(before, p, rng, seed):
     """The order is what `feistel` says; that it is a good permutation is tested in its own place."""
     for n, block in enumerate(model(before[0], p, rng)):
-        places = np.arange(len(block), dtype=np.uint64)
-        order = permuted(places, len(block), round_keys(as_seed(seed, ""), p, n))
-        yield [block[int(i)] for i in order]
+        yield [block[int(i)] for i in _order(len(block), seed, p, n)]
+
+
+def _order(n, seed, *key):
+    return permuted(np.arange(n, dtype=np.uint64), n, round_keys(as_seed(seed, ""), *key))
 
 
 def _repeated(before, p, rng, times):
@@ -171,9 +177,7 @@ def _strata(p, rng, size, y, seed):
     order = RandomState(0).permutation(len(counts))
     for k in count():
         drawn = counts[order[k % len(counts)]]
-        first = permuted(
-            np.arange(len(classes), dtype=np.uint64), len(classes), round_keys(as_seed(0, ""), k)
-        )
+        first = _order(len(classes), 0, k)
         block = [
             (Fraction(2 * i + 1, 2 * n), first[c], next(sources[c]))
             for c, n in enumerate(drawn)
@@ -185,8 +189,7 @@ def _strata(p, rng, size, y, seed):
 def _class_samples(p, rng, y, c, seed):
     own = np.flatnonzero(np.array(y) == c)
     if seed != "stateful":
-        entropy = list(words(*([seed] if isinstance(seed, int) else seed)))
-        high, low = SeedSequence(entropy, spawn_key=list(words(int(c)))).generate_state(2).tolist()
+        high, low = entropy(seed, int(c)).generate_state(2).tolist()
         seed = high << 32 | low
     for n in count(p * 2**64):
         yield from _generator(seed, n, rng, 0).permutation(own).tolist()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from batchup import ops, testing
 from batchup.core.plan import Again
 from batchup.testing import SOME, plain
+from batchup.testing.items import some
 from tests.pipelines import (
     BUILD,
     DRAWS,
@@ -31,10 +32,6 @@ from tests.pipelines import (
 
 everything = recipes | wild_recipes
 positions = st.lists(st.integers(0, SOME), min_size=1, max_size=3).map(sorted)
-
-
-def some(stream):
-    return [plain(item) for item in islice(stream, SOME)]
 
 
 def making(recipe):

@@ -24,7 +24,7 @@ def mypy(*files, cwd):
 
 
 def pyright(*files, cwd):
-    """What pyright, as it comes, calls an error: a list of (file, line, rule)."""
+    """What pyright, as it comes, calls an error: a list of (file, line, message)."""
     # basedpyright is pyright with its own settings, and brings the Node.js that it runs on.
     settings = {
         "typeCheckingMode": "standard",

@@ -85,7 +85,8 @@ def as_labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
     """`y` as the labels of samples, (n,) integers >= 0."""
     labels = np.asarray(y)
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iub"):
-        raise TypeError(f"{where}: expected labels, 1-D integers >= 0; got {describe(labels)}")
+        wanted = f"{where}: expected labels, a 1-D array of integers >= 0"
+        raise TypeError(f"{wanted}; got {describe(labels)}")
     if labels.size and labels.min() < 0:
         raise ValueError(f"{where}: expected labels >= 0; sample {labels.argmin()} has {labels.min()}")
     return labels.astype(np.intp)
@@ -114,6 +115,8 @@ def describe_callable(fn: Any, qualified: bool = False) -> str:
     inner = getattr(fn, "func", None)  # functools.partial
     if inner is not None and not hasattr(fn, "__name__"):
         return f"partial({describe_callable(inner, qualified)})"
-    named = fn if hasattr(fn, "__name__") else type(fn)  # older ufuncs have no other name
-    name = str(named.__name__)
-    return f"{named.__module__}.{getattr(named, '__qualname__', name)}" if qualified else name
+    named = fn if hasattr(fn, "__name__") else type(fn)
+    if not qualified:
+        return str(named.__name__)
+    # Older ufuncs have no other name, and methods of built-in types no module.
+    return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', named.__name__)}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate
 
-from batchup.core.record import Count, passes, record
+from batchup.core.record import Count, record
 
 
 class Grid(ABC):
@@ -85,6 +85,11 @@ class _GridOver(Grid):
     @property
     def bound(self) -> int | None:  # type: ignore[override]
         return self.of.bound
+
+
+def passes(times: int | float) -> int:
+    """How far apart the passes of what is repeated `times` times are numbered; of no end, out of reach."""
+    return times if isinstance(times, int) else 2**64
 
 
 @record

@@ -63,12 +63,16 @@ def _step(step: Any) -> str:
 
 def _values(thing: Any, contents: bool) -> list[str]:
     """The fields of a record; those that have a default by name, and only where they are another."""
-    counted = [f for f in fields(thing) if f.init and f.name not in getattr(thing, "unnamed", ())]
-    values = [(f, getattr(thing, f.name)) for f in counted]
-    texts = [(f, _value(value, contents)) for f, value in values if value is not f.default]
-    return [
-        text if f.default is MISSING else f"{f.name}={text}" for f, text in texts if text is not None
-    ]
+    texts = []
+    for f in fields(thing):
+        if not f.init or f.name in getattr(thing, "unnamed", ()):
+            continue
+        text = _value(getattr(thing, f.name), contents)
+        if f.default is MISSING:
+            texts.append(text)
+        elif text != _value(f.default, contents):
+            texts.append(text and f"{f.name}={text}")
+    return [text for text in texts if text is not None]
 
 
 def _value(value: Any, contents: bool) -> str | None:
@@ -76,8 +80,8 @@ def _value(value: Any, contents: bool) -> str | None:
     if isinstance(value, Plan | Work | Stateful):
         return "drawn" if isinstance(value, Stateful) else None
     if isinstance(value, np.ndarray):
-        bits = np.ascontiguousarray(value).tobytes() if contents else b""
-        return f"{describe(value)} {zlib.crc32(bits):08x}" if contents else describe(value)
+        inside = f" {zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}" if contents else ""
+        return describe(value) + inside
     if isinstance(value, tuple):
         parts = [_value(part, contents) for part in value]
         return None if value and None in parts else f"({', '.join(map(str, parts))})"

@@ -13,7 +13,7 @@ import numpy as np
 from batchup.core.checks import describe, whole_number
 from batchup.core.identity import identity
 from batchup.core.journal import Journal
-from batchup.core.notes import audible, note, was_noted, where
+from batchup.core.notes import no_stop_iteration, note, was_noted, where
 from batchup.core.plan import Again, Draws, Plan
 from batchup.core.randomness import DIRECT
 from batchup.core.work import Work, mapped
@@ -89,16 +89,14 @@ class StreamIterator(Iterator[Any]):
             note(error, lambda: f"while item {self._position} of {self._text} was planned")
         self._stop()
         try:
-            raise audible(error)
+            raise no_stop_iteration(error)
         finally:
             del error  # else it would keep itself, by its traceback
 
     def _over(self) -> NoReturn:
-        over = (
-            f"this iterator came to its end by an exception, at item {self._position} of {self._text}"
-        )
         raise RuntimeError(
-            f"{over}. To go on, load its state_dict() into a fresh iterator of the stream"
+            f"this iterator came to its end by an exception, at item {self._position} of {self._text}. "
+            "To go on, load its state_dict() into a fresh iterator of the stream"
         )
 
     def close(self) -> None:
@@ -133,7 +131,8 @@ class StreamIterator(Iterator[Any]):
         """
         self._check_it_can_go_on()
         if not isinstance(state, dict) or state.get("version") != _VERSION:
-            raise TypeError(f"load_state_dict: expected what state_dict() gave; got {describe(state)}")
+            wanted = "load_state_dict: expected a dict that state_dict() gave"
+            raise TypeError(f"{wanted}; got {describe(state)}")
         if state.get("stream") != self._identity:
             raise ValueError(
                 f"load_state_dict of {self._text}: expected a checkpoint of this stream, made of\n"
@@ -163,8 +162,6 @@ class StreamIterator(Iterator[Any]):
 
 
 _NOT_PLANNED = object()
-
-
 _ARRAY = "base64 "  # how the text of an array begins
 
 

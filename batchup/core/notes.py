@@ -19,13 +19,13 @@ def note(error: BaseException, text: Callable[[], str]) -> None:
             error.add_note(text())
 
 
-def audible(error: BaseException) -> BaseException:
-    """The error, as one that does not end the loop around us silently, as a StopIteration would."""
+def no_stop_iteration(error: BaseException) -> BaseException:
+    """The error; of a StopIteration, which would silently end the loop around us, a RuntimeError (PEP 479)."""
     if not isinstance(error, StopIteration):
         return error
-    loud = RuntimeError("a function of the stream raised StopIteration")
-    loud.__cause__ = error
-    return loud
+    other = RuntimeError("a function of the stream raised StopIteration")
+    other.__cause__ = error
+    return other
 
 
 def was_noted(error: BaseException) -> bool:

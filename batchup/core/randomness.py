@@ -139,7 +139,8 @@ def as_seed(value: Any, where: str) -> Seed:
     """`value` as a seed; TypeError for a generator, which would make no pure stream."""
     rng = as_rng(value, where)
     if not isinstance(rng, Seed):
-        raise TypeError(f"{where}: expected a seed, an int >= 0 or several; got {describe(value)}")
+        wanted = f"{where}: expected a seed, an int >= 0 or a sequence of them"
+        raise TypeError(f"{wanted}; got {describe(value)}")
     return rng
 
 

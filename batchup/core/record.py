@@ -26,8 +26,3 @@ def over_each(thing: T, field: str, f: Callable[[Any], Any]) -> T:
 
 # How many: an int, math.inf, or None where nobody knows.
 Count = int | float | None
-
-
-def passes(times: int | float) -> int:
-    """How many passes of the plan before it one of a plan that repeats it has; without end, more than ever come."""
-    return times if isinstance(times, int) else 2**64

@@ -164,9 +164,7 @@ def _indices(block: Any) -> Any:
     return np.array(block_array(block))
 
 
-COPY = Own(
-    partial(mapped, f=_copied)
-)  # the arrays of a borrowed item, also those in tuples, lists and dicts
+COPY = Own(partial(mapped, f=_copied))  # the arrays of a borrowed item, also inside of tuples and so on
 INDICES = Own(_indices)  # an index block as an array: what users' functions get
 OPENED = Own(operator.itemgetter(1))  # the batch of a `Made`
 

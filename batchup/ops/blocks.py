@@ -41,8 +41,13 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     plan = stream.index_plan("chunk")
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
-    if plan.length == math.inf and plan.grid and not any(map(plan.grid.before, (0, 0), (1, _EMPTY))):
-        raise ValueError(f"chunk: the first {_EMPTY} blocks of {stream!r} have no samples")
+    if (
+        plan.length == math.inf
+        and plan.grid
+        and 0 == plan.grid.before(0, 1) == plan.grid.before(0, _EMPTY)
+    ):
+        empty = f"the first {_EMPTY} blocks of {stream!r} have no samples"
+        raise ValueError(f"chunk: {empty}, and there is no end")
     return replace(stream, plan=Chunk(plan, size, drop_last))
 
 
@@ -127,6 +132,8 @@ def _apart(block: Block) -> Block:
 
 
 def _joined(pieces: list[Block]) -> Block:
+    if len(pieces) == 1:
+        return pieces[0]
     ranges = [piece for piece in pieces if isinstance(piece, range)]
     if len(ranges) == len(pieces) and all(a.stop == b.start for a, b in pairwise(ranges)):
         return range(ranges[0].start, ranges[-1].stop)

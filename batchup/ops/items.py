@@ -134,7 +134,8 @@ def _column_of_list(values: Any, where: str) -> Any:
     if len(values) and isinstance(values[0], np.ndarray) and values[0].ndim:
         kinds = sorted({describe(np.asarray(value)) for value in values})
         if len(kinds) > 1:
-            raise ValueError(f"{where}: expected one shape and dtype; got {', '.join(kinds[:4])}")
+            wanted = f"{where}: expected arrays of one shape and dtype"
+            raise ValueError(f"{wanted}; got {', '.join(kinds[:4])}")
         return _ListOfArrays(values)
     wanted = f"{where}: expected numbers, or arrays of one shape"
     try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Iterator, Sized
-from functools import partial
+from collections.abc import Iterable, Iterator
 from itertools import chain, count, islice
 from typing import Any
 
@@ -87,7 +86,8 @@ def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ..
     if trim:
         lengths = set(_lengths(batches))
         if len(lengths) > 1:
-            batches = mapped(batches, partial(_cut, n=min(lengths)), (tuple, dict))
+            n = min(lengths)
+            batches = mapped(batches, lambda p: p[:n] if _has_samples(p) else p, (tuple, dict))
     if not flatten:
         return batches
     parts: list[Any] = []
@@ -100,19 +100,16 @@ def _lengths(batch: Any) -> Iterator[int]:
     for part in batch.values() if isinstance(batch, dict) else batch:
         if isinstance(part, tuple | dict):
             yield from _lengths(part)
-        elif _has_length(part):
+        elif _has_samples(part):
             yield len(part)
 
 
-def _has_length(part: Any) -> bool:
-    if (shape := getattr(part, "shape", None)) is not None:
-        return bool(shape != ())
-    sliced = isinstance(part, Sized) and hasattr(part, "__getitem__")
-    return sliced and not isinstance(part, str | bytes)
-
-
-def _cut(part: Any, n: int) -> Any:
-    return part[:n] if _has_length(part) else part
+def _has_samples(part: Any) -> bool:
+    """Whether it is an array, a list or the like: no number, no array of one, no text."""
+    if isinstance(part, np.ndarray):  # as mostly
+        return part.ndim > 0
+    sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
+    return sliced and bool(getattr(part, "shape", True)) and not isinstance(part, str | bytes)
 
 
 def choose(*streams: Any, rng: ShuffleLike = None, stratified: bool = False) -> Stream:
@@ -134,9 +131,9 @@ def choose(*streams: Any, rng: ShuffleLike = None, stratified: bool = False) -> 
     draws = as_rng(rng, "choose")
     for n, plan in enumerate(plans):
         if stratified and not isinstance(plan.length, int):
-            given = f"{as_stream(streams[n], 'choose')!r}, of length {plan.length}"
             raise ValueError(
-                f"choose: stratified: expected streams of known finite length; got {given}"
+                "choose: stratified: expected streams of known finite length; got "
+                f"{as_stream(streams[n], 'choose')!r}, of length {plan.length}"
             )
     text += "" if draws is None else f", rng={draws}"
     text += ", stratified=True" if stratified else ""
@@ -201,7 +198,7 @@ class Choose(JointPlan):
         members = range(len(self.plans))
         first = k // len(members)
 
-        def order(number: int) -> Any:
+        def order(number: int) -> Iterable[int]:
             return members if drawn is None else drawn.permutation(number, members).tolist()
 
         return [first] * len(members), chain.from_iterable(builtins.map(order, count(first)))

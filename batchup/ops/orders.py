@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, islice, takewhile
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import whole_number
 from batchup.core.computed import bare
-from batchup.core.grid import Grid, Repeated
+from batchup.core.grid import Grid, Repeated, passes
 from batchup.core.plan import Again, Draws, Kind, PlanOver, SameSamples
 from batchup.core.randomness import Rng, Seed, SeedLike, ShuffleLike, as_rng, as_seed
-from batchup.core.record import Count, passes, record
+from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.feistel import PermutedBlock, round_keys
 
@@ -181,7 +180,7 @@ class Repeat(PlanOver):
             if given == k or empty > _EMPTY:
                 return n, k
             k -= given
-        return sys.maxsize, 0
+        return n + 1, 0
 
     def _passes(self, first: int, n: int, k: int, items: Iterator[Any], draws: Draws) -> Iterator[Any]:
         """Pass after pass, from position `k` of number `n` on, which was started."""

@@ -49,12 +49,15 @@ def shard(index: int | None = None, count: int | None = None) -> Stage:
 
 def _from_environment() -> tuple[int, int, str]:
     for names in _ENVIRONMENTS:
-        values = [os.environ.get(name, "") for name in names]
-        if not all(values):
+        values = [os.environ.get(name) for name in names]
+        if None in values:
             continue
-        if not all(map(str.isdecimal, values)):
-            raise ValueError(f"shard: {' and '.join(names)}: expected whole numbers; got {values}")
-        return int(values[0]), int(values[1]), f" from {names[0]}"
+        try:
+            rank, world = [int(value or "") for value in values]
+        except ValueError:
+            wanted = f"shard: expected whole numbers in {names[0]} and {names[1]}"
+            raise ValueError(f"{wanted}; got {values}") from None
+        return rank, world, f" from {names[0]}"
     raise ValueError(
         "shard: expected an index and a count, or one of these pairs of environment variables: "
         f"{'; '.join(', '.join(names) for names in _ENVIRONMENTS)}. None is set"

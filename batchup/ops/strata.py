@@ -64,7 +64,8 @@ def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[
     given = counts > 0 if proportions is None else proportions
     shares = checked_weights(given, "stratify", "proportion")
     if len(shares) != len(counts):
-        raise ValueError(f"expected {len(counts)} proportions, one a class; got {describe(shares)}")
+        wanted = f"stratify: expected {len(counts)} proportions, one a class"
+        raise ValueError(f"{wanted}; got {describe(shares)}")
     if (empty := np.flatnonzero((shares > 0) & (counts == 0))).size:
         raise ValueError(f"stratify: proportions: class {empty[0]} has a share, but no samples")
     return np.asarray(shares / shares.sum())

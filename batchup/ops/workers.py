@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from batchup.core.checks import describe, whole_number
 from batchup.core.computed import Computed
-from batchup.core.notes import audible, note, where
+from batchup.core.notes import no_stop_iteration, note, where
 from batchup.core.plan import Draws
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
@@ -150,9 +150,9 @@ class Parallel(Computed):
                     if isinstance(error, TimeoutError) and not pending.done():
                         stuck = pending
                         error = TimeoutError(f"no batch after {self.timeout} s, its timeout")
-                    loud = audible(error)
-                    note(loud, partial(where, self.text, self.again, k, item))
-                    raise loud from loud.__cause__
+                    failure = no_stop_iteration(error)
+                    note(failure, partial(where, self.text, self.again, k, item))
+                    raise failure from failure.__cause__
                 made = Made(item, batch)
                 waiting.popleft()
                 del item, pending, batch  # else they would be kept for as long as the caller trains

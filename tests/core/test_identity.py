@@ -1,5 +1,6 @@
 """Law 11: streams that are built differently refuse each other's checkpoints."""
 
+import pickle
 from functools import partial
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from numpy.random import RandomState
 
 from batchup import ops, work_pool
+from batchup.core.record import record
+from batchup.core.work import Step
 
 X, Y = np.arange(40.0).reshape(20, 2), np.arange(20)
 
@@ -121,3 +124,31 @@ def test_a_long_name_is_hashed_and_names_its_stream_all_the_same():
     state = iter(ops.zip(*many)).state_dict()
     assert len(state["stream"]) < 700
     assert not accepted(ops.zip(*many), ops.zip(*many[:-1], base(seed=99)))
+
+
+@record
+class Padded(Step):
+    size: int
+    mode: str = "edge"
+    value: float = 0.5
+
+    def run(self, item):
+        return item
+
+
+def test_a_default_that_is_given_is_the_default():
+    """Also in another process, to which values come as copies."""
+    mode, value = "".join(["ed", "ge"]), float("0.5")
+    stream = base().with_step(Padded(3))
+    assert accepted(stream, base().with_step(Padded(3, mode, value)))
+    assert accepted(stream, pickle.loads(pickle.dumps(stream)))
+    assert not accepted(stream, base().with_step(Padded(3, value=1.5)))
+    assert not accepted(stream, base().with_step(Padded(3, "wrap")))
+
+
+def test_every_function_has_a_name():
+    words = ["a", "b"]
+    for fn in (str.upper, "x".join, np.add, len, partial(str.upper), Scale()):
+        stream = words | ops.map(fn)
+        assert accepted(stream, words | ops.map(fn))
+        assert not accepted(stream, words | ops.map(str.lower))

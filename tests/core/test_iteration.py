@@ -341,7 +341,7 @@ def test_what_reaches_further_back_than_the_last_draw(make, cut):
 
 @pytest.mark.parametrize("state", [None, {}, {"version": 1}, [1]])
 def test_what_is_no_checkpoint(state):
-    with pytest.raises(TypeError, match="expected what state_dict"):
+    with pytest.raises(TypeError, match="expected a dict that state_dict"):
         iter(ops.indices(3)).load_state_dict(state)
 
 

@@ -124,7 +124,7 @@ def test_classes_of_one_size_have_orders_of_their_own():
         (
             ([0, 1], 1, [1]),
             ValueError,
-            r"expected 2 proportions, one a class; got <1 float64>",
+            r"stratify: expected 2 proportions, one a class; got <1 float64>",
         ),
         (([0, 1], 1, [0, 0]), ValueError, r"the sum of 2 proportions is 0.0"),
         (([0, 1], 1, [1, -1]), ValueError, r"proportion 1 is -1.0"),

@@ -189,7 +189,7 @@ def test_included_indices_are_the_callers_own():
         (
             [np.zeros(2), np.zeros(3)],
             ValueError,
-            "expected one shape and dtype; got <2 float64>, <3 float64>",
+            "expected arrays of one shape and dtype; got <2 float64>, <3 float64>",
         ),
         ([[1, 2], [3]], TypeError, r"expected numbers, or arrays of one shape"),
         ([object()], TypeError, r"expected numbers, or arrays of one shape; got <object>"),

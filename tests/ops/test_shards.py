@@ -86,8 +86,13 @@ def test_no_environment_or_a_broken_one(bare):
         ops.shard()
     bare.setenv("WORLD_SIZE", "two")
     with pytest.raises(
-        ValueError, match=r"RANK and WORLD_SIZE: expected whole numbers; got \['1', 'two'\]"
+        ValueError, match=r"expected whole numbers in RANK and WORLD_SIZE; got \['1', 'two'\]"
     ):
+        ops.shard()
+    bare.setenv("WORLD_SIZE", "")  # set wrongly, and no sign that somebody else's are meant
+    bare.setenv("SLURM_PROCID", "0")
+    bare.setenv("SLURM_NTASKS", "1")
+    with pytest.raises(ValueError, match=r"in RANK and WORLD_SIZE; got \['1', ''\]"):
         ops.shard()
 
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -12,9 +11,8 @@ from hypothesis import strategies as st
 from batchup import ops, testing, work_pool
 from batchup.core.plan import Again
 from batchup.testing import plain
+from batchup.testing.items import some
 from tests.pipelines import build, recipes, wild_recipes
-
-SOME = 25
 
 
 def _spawned():
@@ -41,10 +39,6 @@ def pool(request):
         yield pool
         if isinstance(pool, work_pool.ExecutorPool):
             pool.executor.shutdown()
-
-
-def some(stream):
-    return [plain(item) for item in islice(stream, SOME)]
 
 
 everything = recipes | wild_recipes

@@ -80,37 +80,6 @@ class Checked(SameSamples):
         return (as_block(item, f"{self.where}: item {n}") for n, item in items)
 
 
-_END = object()
-
-
-@record
-class Counted(SameSamples):
-    """A plan whose length somebody else has vouched for; ValueError where it turns out wrong."""
-
-    length: int = 0
-
-    def start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        items = self.up.start(pass_, k, draws)
-        if self.length == 0 and next(items, _END) is not _END:
-            raise self._broken("more")  # now, as nobody will ask for the first
-        return self._checked(items, k)
-
-    items = start
-
-    def _checked(self, items: Iterator[Any], k: int) -> Iterator[Any]:
-        for n in range(k, self.length):
-            item = next(items, _END)
-            if item is _END:
-                raise self._broken(f"only {n}")
-            if n + 1 == self.length and next(items, _END) is not _END:
-                raise self._broken("more")
-            yield item
-
-    def _broken(self, given: str) -> ValueError:
-        said = f"it has {self.samples} samples, which are {self.length} batches"
-        return ValueError(f"a source said that {said}; it gave {given}")
-
-
 def plan_of(source: Any, where: str) -> tuple[Plan, str]:
     """The plan of a list, an array or another re-iterable, and how it reads; TypeError for what is none."""
     sequence = hasattr(source, "__len__") and hasattr(source, "__getitem__")

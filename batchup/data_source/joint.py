@@ -9,7 +9,7 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.checks import describe
-from batchup.core.given import Counted, Iterated
+from batchup.core.given import Iterated
 from batchup.core.plan import Again
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import Count, record
@@ -23,7 +23,7 @@ from batchup.data_source.base import (
 )
 from batchup.data_source.indices import ShardLike
 from batchup.ops.joins import joined
-from batchup.sampling import num_batches
+from batchup.sampling.counts import counted
 
 __all__ = ["ChoiceBatch", "ChoiceDataSource", "CompositeDataSource"]
 
@@ -227,10 +227,6 @@ class _Tag(Step):
 
 
 def _counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
-    """The stream of a source that has said how many samples it has, with the length that follows."""
-    plan = stream.plan
     # Of what is joined, or given whatever the batch size, the samples do not tell the batches.
-    batches = num_batches(stream.num_samples, batch_size)
-    if isinstance(plan, Iterated) and plan.again < Again.SINGLE_PASS and isinstance(batches, int):
-        return stream.with_plan(lambda plan: Counted(plan, batches))
-    return stream
+    vouched = isinstance(stream.plan, Iterated) and stream.plan.again < Again.SINGLE_PASS
+    return counted(stream, batch_size) if vouched else stream

@@ -4,7 +4,8 @@ A data source has one of these: `StandardSampler` for all samples, `SubsetSample
 the weighted ones for endless draws. Derive your own from `OrderSampler`.
 """
 
-from batchup.sampling.base import AbstractSampler, OrderSampler, num_batches
+from batchup.sampling.base import AbstractSampler, OrderSampler
+from batchup.sampling.counts import num_batches
 from batchup.sampling.epochs import StandardSampler, SubsetSampler
 from batchup.sampling.weighted import (
     StratifiedSampler,

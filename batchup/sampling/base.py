@@ -13,22 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import block_array, whole_number
-from batchup.core.given import Counted, Iterated
+from batchup.core.given import Iterated
 from batchup.core.plan import Kind
 from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
 from batchup.core.record import Count
-
-
-def num_batches(n: Count, batch_size: int) -> Count:
-    """How many batches of `batch_size` n samples make, the last perhaps short; inf and None stay.
-
-    >>> num_batches(10, 4), num_batches(np.inf, 4), num_batches(None, 4)
-    (3, inf, None)
-    """
-    batch_size = whole_number(batch_size, "num_batches: batch_size", least=1)
-    if n is None or n == np.inf:
-        return n
-    return -(-whole_number(n, "num_batches: n") // batch_size)
+from batchup.sampling.counts import counted
 
 
 class AbstractSampler(ABC):
@@ -78,9 +67,7 @@ class AbstractSampler(ABC):
         # The arrays may be views on the sampler's own.
         samples = self.num_indices_generated()
         stream = ops.Stream(Iterated(make, Kind.BORROWED, samples=samples), text=name)
-        plan = stream.index_plan(name)
-        batches = num_batches(samples, batch_size)
-        return replace(stream, plan=Counted(plan, batches) if isinstance(batches, int) else plan)
+        return counted(replace(stream, plan=stream.index_plan(name)), batch_size)
 
     def _index_batches(self, batch_size: int, shuffle: ShuffleLike) -> Iterator[NDArray[np.intp]]:
         rng = as_rng(shuffle, "shuffle")

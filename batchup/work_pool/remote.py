@@ -185,6 +185,7 @@ class _Task:
         self.crew = crew
         self.items: list[bytes] = []
         self._sent: Any = None
+        self._cancelled = False
         self._outcomes: dict[int, tuple[Outcome, float]] = {}
 
     def sent(self) -> Any:
@@ -202,7 +203,9 @@ class _Task:
         return self._sent is not None and bool(self._sent.done())
 
     def cancel(self, force: bool) -> None:
-        if self._sent is not None:
+        # Once for all items, and not what is done: of what it is just completing, Ray may fail a check of its own.
+        if self._sent is not None and (force or not (self._cancelled or self.done())):
+            self._cancelled = True
             with suppress(Exception):  # a cluster that is gone has nothing to cancel
                 self.crew.cancel(self._sent, force)
 

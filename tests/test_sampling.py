@@ -11,7 +11,9 @@ from batchup import ops, sampling
 from batchup.sampling import (
     AbstractSampler,
     StandardSampler,
+    StratifiedSampler,
     SubsetSampler,
+    WeightedPermutationSampler,
     WeightedSampler,
     WeightedSubsetSampler,
     num_batches,
@@ -162,11 +164,39 @@ def test_class_balancing_with_a_missing_class_warns_nobody(recwarn):
             ValueError,
             "StandardSampler: repeats: .* >= 1, or -1; got 0",
         ),
-        (lambda: StandardSampler(0, repeats=-1), ValueError, "has no samples"),
+        (
+            lambda: StandardSampler(0, repeats=-1),
+            ValueError,
+            r"^StandardSampler: repeats=-1: indices\(0\) has no samples",
+        ),
         (lambda: SubsetSampler([0.5]), TypeError, "SubsetSampler: indices: expected an index block"),
         (lambda: WeightedSampler([1, -1]), ValueError, "WeightedSampler: .* weight 1 is -1.0"),
         (lambda: WeightedSampler([0, 0]), ValueError, "the sum of 2 weights is 0.0"),
-        (lambda: WeightedSubsetSampler([1, 2], [3]), ValueError, "got 2 weights and 1 indices"),
+        (
+            lambda: WeightedSubsetSampler([1, 2], [3]),
+            ValueError,
+            "^WeightedSubsetSampler: .* got 2 weights and 1 indices",
+        ),
+        (
+            lambda: WeightedPermutationSampler([1, 2], [3]),
+            ValueError,
+            "^WeightedPermutationSampler: .* got 2 weights and 1 indices",
+        ),
+        (
+            lambda: WeightedPermutationSampler(["a"]),
+            TypeError,
+            "^WeightedPermutationSampler: expected weights as a 1-D array",
+        ),
+        (
+            lambda: StratifiedSampler([0, 1], [1, 2, 3]),
+            ValueError,
+            "^StratifiedSampler: expected 2 proportions, one a class; got <3 ",
+        ),
+        (
+            lambda: StratifiedSampler([0, 2], [1, 2, 3]),
+            ValueError,
+            "^StratifiedSampler: proportions: class 1 has a share, but no samples",
+        ),
         (
             lambda: StandardSampler(5).stream(0),
             ValueError,

@@ -23,6 +23,7 @@ from batchup.sampling import (
     SubsetSampler,
     WeightedSampler,
 )
+from batchup.sampling.wording import said_of
 
 __all__ = ["ArrayDataSource", "RandomAccessDataSource"]
 
@@ -56,11 +57,12 @@ class RandomAccessDataSource(StreamDataSource):
         name = type(self).__name__
         self.length = whole_number(length, f"{name}: length")
         if sampler is None:
-            sampler = (
-                StandardSampler(self.length, repeats)
-                if indices is None
-                else SubsetSampler(indices, repeats)
-            )
+            with said_of(name, "StandardSampler", "SubsetSampler"):
+                sampler = (
+                    StandardSampler(self.length, repeats)
+                    if indices is None
+                    else SubsetSampler(indices, repeats)
+                )
         elif indices is not None or repeats != 1:
             raise ValueError(f"{name}: expected a sampler, or indices and repeats; got both")
         if not isinstance(sampler, AbstractSampler):

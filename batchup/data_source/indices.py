@@ -56,7 +56,9 @@ def flat(indices: Any) -> Iterator[Any]:
 
 def refuse_others(kwargs: dict[str, Any], method: str) -> None:
     """TypeError that names the method, and the nearest argument that it has."""
-    known = ("batch_size", "shuffle", "shard")
+    known = ["batch_size", "shuffle", "shard"]
+    if method.startswith("batch_map"):
+        known += ["progress_iter_func", "n_batches", "prepend_args"]
     for name in kwargs:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)

@@ -24,6 +24,7 @@ from batchup.data_source.base import (
 from batchup.data_source.indices import ShardLike
 from batchup.ops.joins import joined
 from batchup.sampling.counts import counted
+from batchup.sampling.wording import said_of
 
 __all__ = ["ChoiceBatch", "ChoiceDataSource", "CompositeDataSource"]
 
@@ -174,19 +175,20 @@ class ChoiceDataSource(_JointDataSource):
         return sum(self._num_samples(kwargs))
 
     def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
-        streams = self._streams(batch_size, shuffle, kwargs)
-        if self.stratified:
-            streams = [_counted(stream, batch_size) for stream in streams]
-        return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
+        return self._chosen(self._streams(batch_size, shuffle, kwargs), batch_size, shuffle)
 
     def index_stream(
         self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
     ) -> ops.Stream:
         streams = self._index_streams(batch_size, shuffle, shard)
+        tagged = [stream.with_step(_Tag(n)) for n, stream in enumerate(streams)]
+        return self._chosen(tagged, batch_size, shuffle)
+
+    def _chosen(self, streams: list[ops.Stream], batch_size: int, shuffle: ShuffleLike) -> ops.Stream:
         if self.stratified:
             streams = [_counted(stream, batch_size) for stream in streams]
-        streams = [stream.with_step(_Tag(n)) for n, stream in enumerate(streams)]
-        return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
+        with said_of("ChoiceDataSource", "choose"):
+            return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
 
     def samples_by_indices(self, indices: ChoiceBatch) -> Any:
         """The batch of the samples at these places, a `ChoiceBatch`."""

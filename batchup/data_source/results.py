@@ -82,7 +82,7 @@ def concat(
     """`batch_map_concat` over all of `batches`, `total` of them."""
     rows: list[list[NDArray[Any]]] = []
     nothing = False
-    for _, row in _rows(func, batches, total, progress_iter_func, prepend_args):
+    for _, row in _rows("batch_map_concat", func, batches, total, progress_iter_func, prepend_args):
         if row is None:
             nothing = True
             continue
@@ -112,7 +112,7 @@ def mean(
     sums: list[Any] = []
     n_samples = 0
     nothing = False
-    for batch, row in _rows(func, batches, total, progress_iter_func, prepend_args):
+    for batch, row in _rows("batch_map_mean", func, batches, total, progress_iter_func, prepend_args):
         if row is None:
             nothing = True
             continue
@@ -152,6 +152,7 @@ def _limited(batch_iter: Iterable[Any], n_batches: int | None) -> tuple[Iterable
 
 
 def _rows(
+    method: str,
     func: Callable[..., Any],
     batches: Iterable[Any],
     total: int | None,
@@ -160,7 +161,7 @@ def _rows(
 ) -> Iterator[tuple[Any, list[NDArray[Any]] | None]]:
     """Each batch with the results of `func` for it, as arrays; None where that is what it returned."""
     if not callable(func):
-        raise TypeError(f"expected a function; got {describe(func)}")
+        raise TypeError(f"{method}: expected a function; got {describe(func)}")
     if progress_iter_func is not None:
         batches = progress_iter_func(batches, total=total, leave=False)
     before = tuple(prepend_args or ())
@@ -173,16 +174,17 @@ def _rows(
             raise
         row = [] if result is None else result if isinstance(result, tuple | list) else [result]
         if number not in (None, len(row)):
-            raise ValueError(f"expected {number} results of each batch; batch {n} gave {len(row)}")
+            wanted = f"{method}: expected {number} results of each batch"
+            raise ValueError(f"{wanted}; batch {n} gave {len(row)}")
         number = len(row)
-        yield batch, None if result is None else [_as_array(part, n) for part in row]
+        yield batch, None if result is None else [_as_array(part, method, n) for part in row]
 
 
-def _as_array(result: Any, n: int) -> NDArray[Any]:
+def _as_array(result: Any, method: str, n: int) -> NDArray[Any]:
     if hasattr(result, "__array__") or isinstance(result, int | float | complex):
         return np.asarray(result)
     raise TypeError(
-        "expected the function to return None, a number, an array, or a tuple or list of these; "
+        f"{method}: expected the function to return None, a number, an array, or a tuple or list of these; "
         f"for batch {n} there was {describe(result)} in it"
     )
 

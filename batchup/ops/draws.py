@@ -42,7 +42,7 @@ def sample(
     >>> list(sample([0, 1, 0, 3], rng=5) | ops.chunk(6) | ops.take(2))
     [array([3, 3, 1, 3, 3, 3]), array([3, 1, 1, 3, 3, 3])]
     """
-    cumulative = cumulative_weights(weights, "sample")
+    cumulative = cumulative_weights(weights)
     draws = as_rng(rng, "sample")
     if draws is None:
         raise ValueError("sample: weighted draws have no order; expected rng=, a seed or a generator")
@@ -60,9 +60,9 @@ def sample(
     return Stream(plan, text=text + (")" if replace else ", replace=False)"))
 
 
-def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:
+def cumulative_weights(weights: ArrayLike) -> NDArray[np.float64]:
     """The cumulative probabilities of checked weights, computed as NumPy's `choice` computes them."""
-    p = checked_weights(weights, where, "weight")
+    p = checked_weights(weights, "sample", "weight")
     total = p.sum()
     if abs(total - 1) > math.sqrt(np.finfo(np.float64).eps):  # what `choice` takes for 1
         p = p / total

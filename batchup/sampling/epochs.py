@@ -9,6 +9,7 @@ from batchup import ops
 from batchup.core.checks import as_block, block_array, describe, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.sampling.base import OrderSampler
+from batchup.sampling.wording import said_of
 
 
 class _EpochSampler(OrderSampler):
@@ -17,7 +18,8 @@ class _EpochSampler(OrderSampler):
     def __init__(self, source: ops.Stream, repeats: int, where: str):
         self.repeats = whole_number(repeats, f"{where}: repeats", least=1, also=-1)
         self._source = source
-        self.order()  # checks that there is one
+        with said_of(f"{where}: repeats=-1", "repeat(-1)"):
+            self.order()  # checks that there is one
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         stream = self._source

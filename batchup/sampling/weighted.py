@@ -11,8 +11,9 @@ from batchup import ops
 from batchup.core.checks import as_block, as_labels, block_array, describe, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.core.record import Count
-from batchup.ops.draws import cumulative_weights
+from batchup.ops.draws import checked_weights
 from batchup.sampling.base import AbstractSampler, OrderSampler
+from batchup.sampling.wording import said_of
 
 
 def _drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
@@ -37,9 +38,10 @@ class WeightedPermutationSampler(OrderSampler):
 
     def __init__(self, weights: ArrayLike, indices: ArrayLike | None = None, repeats: int = 1):
         self.repeats = whole_number(repeats, "WeightedPermutationSampler: repeats", least=1, also=-1)
-        self.weights = np.array(weights, dtype=np.float64)
-        self.indices = None if indices is None else np.array(indices)
-        self._num_indices = self.order(0).num_samples  # checks them, too
+        with said_of("WeightedPermutationSampler", "sample", "repeat(-1)"):
+            self.weights = np.array(checked_weights(weights, "sample", "weight"))
+            self.indices = None if indices is None else np.array(indices)
+            self._num_indices = self.order(0).num_samples  # checks them, too
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         rng = _drawn(shuffle, self)
@@ -70,7 +72,8 @@ class StratifiedSampler(OrderSampler):
     def __init__(self, y: ArrayLike, proportions: ArrayLike | None = None):
         self.y = as_labels(y, "StratifiedSampler: y")
         self.proportions = None if proportions is None else np.array(proportions)
-        ops.stratify(self.y, 0, self.proportions)  # checks them
+        with said_of("StratifiedSampler", "stratify"):
+            ops.stratify(self.y, 0, self.proportions)  # checks them
 
     def num_indices_generated(self) -> float:
         return np.inf
@@ -86,8 +89,7 @@ class _EndlessSampler(OrderSampler):
     """Weighted draws: `sample(weights, rng, indices) | chunk`."""
 
     def __init__(self, weights: ArrayLike, indices: NDArray[np.intp] | None, where: str):
-        cumulative_weights(weights, where)  # checks them
-        self._weights = np.array(weights, dtype=np.float64)
+        self._weights = np.array(checked_weights(weights, where, "weight"))
         self._indices = indices
 
     def num_indices_generated(self) -> float:
@@ -162,7 +164,8 @@ class WeightedSubsetSampler(_EndlessSampler):
     def __init__(self, sub_weights: ArrayLike, indices: ArrayLike):
         self.indices = np.array(as_block(indices, "WeightedSubsetSampler: indices"), dtype=np.intp)
         super().__init__(sub_weights, self.indices, "WeightedSubsetSampler")
-        ops.sample(self._weights, 0, self.indices)  # checks that they go together
+        with said_of("WeightedSubsetSampler", "sample"):
+            ops.sample(self._weights, 0, self.indices)  # checks that they go together
         self.sub_weights = self._weights
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:

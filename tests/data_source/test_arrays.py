@@ -281,6 +281,17 @@ def test_errors_speak_the_users_words():
         ArrayDataSource([X, 5])
     with pytest.raises(ValueError, match="ArrayDataSource: expected arrays of one length"):
         ArrayDataSource([X, X[:3]])
+    for wrong in ({"repeats": 0}, {"repeats": 0, "indices": [1]}):
+        with pytest.raises(
+            ValueError, match=r"^ArrayDataSource: repeats: expected a whole number >= 1"
+        ):
+            ArrayDataSource([X], **wrong)
+    with pytest.raises(ValueError, match=r"^ArrayDataSource: repeats=-1: indices\(0\) has no samples"):
+        ArrayDataSource([X[:0]], repeats=-1)
+    with pytest.raises(TypeError, match=r"^ArrayDataSource: indices: expected an index block"):
+        ArrayDataSource([X], indices=[0.5])
+    with pytest.raises(TypeError, match="there is no argument n_batch=; did you mean n_batches="):
+        ds.batch_map_concat(lambda x: x, 5, n_batch=1)
     with pytest.raises(TypeError, match=r"expected arrays; got data sources.*CompositeDataSource\(\["):
         ArrayDataSource([ds, X])
     with pytest.raises(TypeError, match=r"its batches are those of batch_iterator\(batch_size\)"):

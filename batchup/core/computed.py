@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
-from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples
+from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, walk
 from batchup.core.randomness import DIRECT
 from batchup.core.record import record
 from batchup.core.work import Made, Work
@@ -42,7 +41,7 @@ def here(plan: Plan) -> Plan:
 
 def clamped(plan: Plan, pass_: int, k: int) -> int:
     """Position `k` of a pass, or that of the end where it is further on, by the plan alone."""
-    return sum(1 for _ in islice(bare(plan).start(pass_, 0, DIRECT), k))
+    return sum(1 for _ in walk(bare(plan).start(pass_, 0, DIRECT), 0, k))
 
 
 def under(plan: Plan, f: Callable[[Plan], Plan]) -> Plan:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from itertools import count, islice
+from itertools import count
 from typing import Any
 
 from batchup.core.checks import Block, PlainBlock, as_block, describe, describe_callable
 from batchup.core.grid import Grid, Listed
-from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples
+from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, walk
 from batchup.core.randomness import DIRECT
 from batchup.core.record import Count, record
 
@@ -65,7 +65,7 @@ class Iterated(Plan):
         return math.inf if self.samples == math.inf else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return islice(iter(self.make()), k, None) if k else iter(self.make())
+        return walk(iter(self.make()), k)
 
 
 @record

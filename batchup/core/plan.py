@@ -117,8 +117,7 @@ class Plan(ABC):
         if k >= length:
             return iter(())
         items = self.items(pass_, k, draws)
-        exact = self.again is Again.KEYED or length - k > sys.maxsize
-        return items if exact else islice(items, length - k)
+        return items if self.again is Again.KEYED else walk(items, 0, length - k)
 
     def children(self) -> tuple[Plan, ...]:
         """The plans that this one is over."""
@@ -189,6 +188,12 @@ class JointPlan(Plan):
 
     def over(self, f: Callable[[Plan], Plan]) -> Self:
         return over_each(self, "plans", f)
+
+
+def walk(items: Iterator[Any], start: int, stop: Count = None) -> Iterator[Any]:
+    """The items from `start` up to `stop`, gone to one by one: `islice`, for numbers of any size."""
+    end = stop if isinstance(stop, int) and stop <= sys.maxsize else None
+    return islice(items, min(start, sys.maxsize), end) if start or end is not None else items
 
 
 def rng_of(plan: Plan) -> Any:

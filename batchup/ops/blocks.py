@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from batchup.core.checks import Block, block_array, describe, whole_number
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid, Sliced
-from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan, PlanOver
+from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan, PlanOver, walk
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
 
@@ -86,7 +86,7 @@ class Chunk(PlanOver):
                 ends = range(block.start + (k + 1) * self.size, block.stop, self.size)
                 return map(range, starts, chain(ends, (block.stop,)))
         if k and self.up.grid is None:  # nobody knows where block k begins
-            return islice(self._cut(self.up.start(pass_, 0, draws), 0), k, None)
+            return walk(self._cut(self.up.start(pass_, 0, draws), 0), k)
         at, i = self.up.grid.seek(pass_, k * self.size) if k and self.up.grid else (0, 0)
         return self._cut(self.up.start(pass_, at, draws), i)
 
@@ -196,5 +196,5 @@ class Between(PlanOver):
         if k or self.again is Again.KEYED:
             items = self.up.start(pass_, start, draws)
         else:  # what is skipped is drawn too
-            items = islice(self.up.start(pass_, 0, draws), start, None)
-        return islice(items, max(0, self.stop - start)) if isinstance(self.stop, int) else items
+            items = walk(self.up.start(pass_, 0, draws), start)
+        return walk(items, 0, max(0, self.stop - start))

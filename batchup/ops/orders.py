@@ -6,7 +6,7 @@ import builtins
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count, islice, takewhile
+from itertools import count, takewhile
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from batchup.core.checks import whole_number
 from batchup.core.computed import bare
 from batchup.core.grid import Grid, Repeated, passes
-from batchup.core.plan import Again, Draws, Kind, PlanOver, SameSamples
+from batchup.core.plan import Again, Draws, Kind, PlanOver, SameSamples, walk
 from batchup.core.randomness import Rng, Seed, SeedLike, ShuffleLike, as_rng, as_seed
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
@@ -175,7 +175,7 @@ class Repeat(PlanOver):
         up = bare(self.up) if self.again is Again.KEYED else self.up
         empty = 0
         for n in takewhile(self.times.__gt__, count()):
-            given = sum(1 for _ in islice(up.start(first + n, 0, draws), k))
+            given = sum(1 for _ in walk(up.start(first + n, 0, draws), 0, k))
             empty = 0 if given else empty + 1
             if given == k or empty > _EMPTY:
                 return n, k

@@ -237,10 +237,14 @@ def test_errors_when_it_is_built(joint):
 
 
 def test_stratified_wants_finite_members():
-    with pytest.raises(ValueError, match=r"^ChoiceDataSource: stratified: expected streams of known finite length"):
+    with pytest.raises(
+        ValueError, match=r"^ChoiceDataSource: stratified: expected streams of known finite length"
+    ):
         ChoiceDataSource(members(), stratified=True).batch_iterator(2)
     once = IteratorDataSource(iter([(A,)]))
-    with pytest.raises(ValueError, match=r"^ChoiceDataSource: stratified: expected streams of known finite length"):
+    with pytest.raises(
+        ValueError, match=r"^ChoiceDataSource: stratified: expected streams of known finite length"
+    ):
         ChoiceDataSource([once], stratified=True).batch_iterator(2)
 
 

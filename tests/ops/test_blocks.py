@@ -1,5 +1,6 @@
 """chunk, skip and take, exhaustively for small cases."""
 
+import sys
 import tracemalloc
 from itertools import product
 
@@ -147,3 +148,29 @@ def test_more_items_than_an_index_can_count():
         len(stream)
     drawn = ops.indices(5) | ops.shuffle(np.random.RandomState(1)) | ops.repeat(2**62) | ops.repeat(9)
     assert sorted(next(iter(drawn))) == [0, 1, 2, 3, 4]
+
+
+class _Two:
+    def __iter__(self):
+        return iter([np.array([1]), np.array([2])])
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        _Two() | ops.skip(0),
+        _Two() | ops.chunk(1),
+        _Two() | ops.repeat(2),
+        ops.choose([1, 2], [3, 4, 5], rng=3),
+        ops.choose([1, 2], [3, 4, 5], rng=np.random.RandomState(3)),
+        ops.choose([1, 2], [3, 4, 5], rng=3) | ops.repeat(2),
+    ],
+    ids=repr,
+)
+def test_more_items_than_an_index_can_count_behind_an_end_that_nobody_knows(stream):
+    far = stream | ops.skip(sys.maxsize) | ops.skip(sys.maxsize)
+    assert list(far) == list(far | ops.take(3)) == list(far | ops.repeat(2)) == []
+    assert list(far | ops.take(3) | ops.skip(1) | ops.map(abs)) == []
+    if stream.pure:
+        with pytest.raises(IndexError, match="there is no item 18446744073709551616 in"):
+            stream[2**64]

@@ -108,6 +108,12 @@ def test_law_7_checkpoints(recipe, positions):
     testing.checkpoints(making(recipe), positions=positions)
 
 
+@given(block_recipes, positions)
+def test_law_7_ranks(recipe, positions):
+    assume(build(recipe).plan.again <= Again.DRAWN)
+    testing.checkpoints_across_ranks(making(recipe), positions)
+
+
 @given(everything)
 def test_law_8_memory(recipe):
     testing.memory(making(recipe))

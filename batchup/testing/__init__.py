@@ -22,6 +22,7 @@ from batchup.testing.laws import (
     again,
     checkpoints,
     checkpoints_across,
+    checkpoints_across_ranks,
     length,
     mapping,
     memory,
@@ -39,6 +40,7 @@ __all__ = [
     "check_laws",
     "checkpoints",
     "checkpoints_across",
+    "checkpoints_across_ranks",
     "length",
     "mapping",
     "memory",
@@ -58,6 +60,19 @@ MEMBERS: tuple[Callable[[Any], ops.Stream], ...] = (
     lambda rng: ops.indices(7) | ops.shuffle(rng) | ops.repeat(3) | ops.chunk(4),
     lambda rng: ops.indices(5) | ops.shuffle(1) | ops.repeat(-1) | ops.chunk(2) | ops.shuffle(2),
     lambda rng: ops.sample([1, 2, 3], rng) | ops.chunk(3),
+)
+
+
+_LAWS: tuple[Callable[..., None], ...] = (
+    length,
+    again,
+    skipping,
+    mapping,
+    sharding,
+    checkpoints,
+    checkpoints_across_ranks,
+    memory,
+    pickling,
 )
 
 
@@ -87,7 +102,7 @@ def check_laws(
             continue
         if model is not None:
             _check_model(case, model)
-        for law in (length, again, skipping, mapping, sharding, checkpoints, memory, pickling):
+        for law in _LAWS:
             law(case.stream)
         for pool, buffer in product(pools, (1, 5)):
             parallel(case.stream, pool, buffer)

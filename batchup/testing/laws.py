@@ -95,30 +95,36 @@ def mapping(make: Make) -> None:
 
 def sharding(make: Make) -> None:
     """Law 6: the parts of a block, put together, are the block."""
-    if make().steps or make().plan.kind is not Kind.BLOCKS:
+    if not _of_blocks(make()):
         return
     whole = some(make())
     for count in (1, 2, 3):
         shards = [some(make() | ops.shard(index, count)) for index in range(count)]
-        joined = [[i for part in parts for i in part] for parts in zip(*shards, strict=True)]
-        same(joined, whole, f"law 6, {count} shards", make())
+        same(_put_together(shards), whole, f"law 6, {count} shards", make())
+
+
+def _of_blocks(stream: ops.Stream) -> bool:
+    return not stream.steps and stream.plan.kind is Kind.BLOCKS
+
+
+def _put_together(shards: list[list[Any]]) -> list[Any]:
+    return [[i for part in parts for i in part] for parts in zip(*shards, strict=True)]
 
 
 def checkpoints(
-    make: Make,
-    resume: Callable[[ops.Stream], ops.Stream] = lambda stream: stream,
-    positions: Sequence[int] = range(SOME + 1),
+    make: Make, resume: Make | None = None, positions: Sequence[int] = range(SOME + 1)
 ) -> None:
     """Law 7: a checkpoint after any item gives exactly the rest, and does the work of the rest alone.
 
     So it is after an exception and after a Ctrl-C at any item, and where others draw from the generator.
-    `resume` makes of a stream the one that goes on from checkpoints.
+    `resume` makes the stream that goes on from checkpoints, where that is built otherwise: in a pool, say.
     """
+    resume = resume or make
     stream = make()
     if stream.plan.again > Again.DRAWN:
         refused(lambda: iter(stream).state_dict(), TypeError, "law 7, without checkpoints", stream)
         return
-    pure, serial = stream.pure, not (has_pool(stream.plan) or has_pool(resume(stream).plan))
+    pure, serial = stream.pure, not (has_pool(stream.plan) or has_pool(resume().plan))
     whole = some(make())
     for k in positions:
         if k > len(whole):
@@ -138,7 +144,7 @@ def checkpoints(
 
 def _resumes(
     make: Make,
-    resume: Callable[[ops.Stream], ops.Stream],
+    resume: Make,
     k: int,
     error: BaseException | None,
     rest: list[Any],
@@ -161,9 +167,9 @@ def _resumes(
     if error is not None and stream.pure:
         return  # its state is the position alone, which was resumed from
     spy = _Spy()
-    again = iter(resume(make(another)) | ops.map(spy))
+    again = iter(resume(another) | ops.map(spy))
     again.load_state_dict(state)
-    if not has_pool(resume(stream).plan):  # which has drawn ahead meanwhile
+    if not (has_pool(stream.plan) or has_pool(resume().plan)):  # which has drawn ahead meanwhile
         same(json.loads(json.dumps(again.state_dict())), state, f"{law}: the state again", stream)
     rest = [item if isinstance(item, tuple) else (item,) for item in rest]  # as the spy gives them
     same(beside(again, another if others else None, len(rest)), rest, law, stream)
@@ -215,11 +221,42 @@ def parallel(make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = 
 
 
 def checkpoints_across(
-    make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = (0, 1, 5)
+    make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = (0, 1, 5), other: Any = None
 ) -> None:
-    """Law 7 with a pool on one side: a checkpoint doesn't know who did the work."""
-    checkpoints(make, lambda stream: stream | ops.parallel(pool, buffer), positions)
-    checkpoints(lambda rng=None: make(rng) | ops.parallel(pool, buffer), positions=positions)
+    """Law 7 with pools: a checkpoint doesn't know who did the work, nor how many items ahead.
+
+    Those of a serial stream go on in the pool and the other way round, and those of the pool in the `other`
+    pool, with another buffer.
+    """
+
+    def in_pool(rng: Any = None) -> ops.Stream:
+        return make(rng) | ops.parallel(pool, buffer)
+
+    def in_other(rng: Any = None) -> ops.Stream:
+        return make(rng) | ops.parallel(other or pool, buffer % 7 + 1)
+
+    for one, going_on in ((make, in_pool), (in_pool, make), (in_pool, in_other)):
+        checkpoints(one, going_on, positions)
+
+
+def checkpoints_across_ranks(make: Make, positions: Sequence[int] = (0, 1, 5)) -> None:
+    """Law 7 with another number of ranks: a checkpoint of one part is one of all parts, of any number."""
+    if not _of_blocks(make()) or make().plan.again > Again.DRAWN:
+        return
+    whole = some(make())
+    for k in positions:
+        if k > len(whole):
+            continue
+        items = iter(make(np.random.RandomState(0)) | ops.shard(1, 2))
+        some(items, k)
+        state = json.loads(json.dumps(items.state_dict()))
+        shards = []
+        for index in range(3):
+            again = iter(make(np.random.RandomState(1)) | ops.shard(index, 3))
+            again.load_state_dict(state)
+            shards.append(some(again, len(whole) - k))
+        law = f"law 7, from item {k} on, from one of 2 ranks to 3"
+        same(_put_together(shards), whole[k:], law, make())
 
 
 def has_pool(plan: Any) -> bool:

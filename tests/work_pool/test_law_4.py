@@ -41,6 +41,12 @@ def pool(request):
             pool.executor.shutdown()
 
 
+@pytest.fixture(scope="module")
+def other():
+    with work_pool.WorkerThreadPool(3) as other:
+        yield other
+
+
 everything = recipes | wild_recipes
 positions = st.lists(st.integers(0, 12), max_size=2)
 
@@ -63,10 +69,10 @@ def test_law_4_inside_of_joins(pool, recipe, buffer):
 
 @settings(max_examples=40)
 @given(recipe=everything, buffer=st.integers(1, 9), positions=positions)
-def test_law_7_a_checkpoint_knows_no_pool(pool, recipe, buffer, positions):
-    """One of a parallel stream goes on in a serial one, and the other way round."""
+def test_law_7_a_checkpoint_knows_no_pool(pool, other, recipe, buffer, positions):
+    """One of a parallel stream goes on in a serial one, the other way round, and in another pool."""
     assume(build(recipe).plan.again <= Again.DRAWN)
-    testing.checkpoints_across(lambda rng=None: build(recipe, rng), pool, buffer, positions)
+    testing.checkpoints_across(lambda rng=None: build(recipe, rng), pool, buffer, positions, other)
 
 
 @settings(max_examples=30)

@@ -342,12 +342,12 @@ def _chain(recipe, rows):
     """The recipe with these stages behind it, but for those that can't stand there."""
     for stage, args in rows:
         further = (stage, (recipe,), args)
-        if _buildable(further):
+        if buildable(further):
             recipe = further
     return recipe
 
 
-def _buildable(recipe):
+def buildable(recipe):
     try:
         stream = build(recipe)
         if not isinstance(stream.plan.length, int):
@@ -365,7 +365,7 @@ def _lead_to(sources, *tables):
 
 def _joined(members, joins):
     pairs = st.tuples(_rows(joins), st.lists(members, min_size=1, max_size=3).map(tuple))
-    return pairs.map(lambda pair: (pair[0][0], pair[1], pair[0][1])).filter(_buildable)
+    return pairs.map(lambda pair: (pair[0][0], pair[1], pair[0][1])).filter(buildable)
 
 
 def _sources(table):

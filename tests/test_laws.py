@@ -23,6 +23,7 @@ from tests.pipelines import (
     WORK,
     block_recipes,
     build,
+    buildable,
     double,
     has,
     model,
@@ -138,11 +139,20 @@ def test_law_11_a_checkpoint_that_is_accepted_is_one_of_the_same_items(recipe, o
     assert some(build(recipe)) == some(build(other))
 
 
+# Was found: with one sample more, a choice within it has no length that is known, so it can't be stratified.
+STRATIFIED = (
+    "choose",
+    (("choose", (("blocks", (), ()), ("chunk", (("indices", (), (0,)),), (1, False))), (0, False)),),
+    (None, True),
+)
+
+
 @given(everything)
+@example(STRATIFIED)
 def test_law_11_other_arguments_are_another_stream(recipe):
     state = iter(build(recipe)).state_dict()
     changed = _changed(recipe)
-    assume(changed is not None and changed != recipe)
+    assume(changed is not None and changed != recipe and buildable(changed))
     with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
         iter(build(changed)).load_state_dict(state)
 

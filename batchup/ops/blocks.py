@@ -41,11 +41,8 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     plan = stream.index_plan("chunk")
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
-    if (
-        plan.length == math.inf
-        and plan.grid
-        and 0 == plan.grid.before(0, 1) == plan.grid.before(0, _EMPTY)
-    ):
+    grid = plan.grid
+    if plan.length == math.inf and grid and 0 == grid.before(0, 1) == grid.before(0, _EMPTY):
         empty = f"the first {_EMPTY} blocks of {stream!r} have no samples"
         raise ValueError(f"chunk: {empty}, and there is no end")
     return replace(stream, plan=Chunk(plan, size, drop_last))

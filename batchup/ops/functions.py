@@ -10,7 +10,6 @@ from itertools import chain, count, repeat, takewhile
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed
@@ -30,7 +29,7 @@ def map(fn: Callable[..., Any], rng: SeedLike | None = None, *, name: str | None
     worker, after a resume, or alone as `stream[k]`. Each pass, each order of the samples, each shard,
     each of several maps and each member of a `zip` or `choose` has numbers of its own, also where the
     seed is the same. Of items that are not made of index blocks, such as those of lists and iterators,
-    the place alone counts.
+    the place alone counts. `rng.spawn` is a TypeError.
 
     A checkpoint knows a function by its qualified name; `name` tells two lambdas apart.
     An exception from `fn` reaches the caller as it was raised, with a note that says at which item.
@@ -92,6 +91,27 @@ class PlacedPlan(SameSamples):
         return builtins.map(Placed, places, self.up.start(pass_, k, draws), repeat(self.indexed))
 
 
+class _Key:
+    """A key of Philox in place of a seed sequence, as NumPy asks the system for entropy where it has none.
+
+    That takes longer than all else here, and `rng.spawn` would make of it numbers that nobody has again.
+    """
+
+    def __init__(self, key: Any):
+        self.key = key
+
+    def generate_state(self, n_words: int, dtype: Any) -> Any:
+        return self.key
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _key, (self.key,)
+
+
+def _key(key: Any) -> _Key:
+    np.random.bit_generator.ISeedSequence.register(_Key)
+    return _Key(key)
+
+
 @record
 class Map(Step):
     """The step of `map`; with a seed, `fn` gets the generator of that place and those samples."""
@@ -116,14 +136,13 @@ class Map(Step):
 
     def _generator(self, placed: Placed) -> np.random.Generator:
         # Philox is a cipher of a counter (Salmon et al., SC 2011): its key is that of this map, the
-        # upper half of the counter that of the batch. To make one takes 8 us, of PCG64 12 us.
+        # upper half of the counter that of the batch.
         counter = np.frombuffer(bytes(16) + placed.key(), "<u8")
-        return np.random.Generator(np.random.Philox(key=self._key, counter=counter))
+        return np.random.Generator(np.random.Philox(self._key, counter=counter))
 
     @cached_property
-    def _key(self) -> NDArray[np.uint64]:
-        sequence = seed_sequence(self.seed, *self.path)  # type: ignore[arg-type]
-        return sequence.generate_state(2, np.uint64)  # type: ignore[return-value]
+    def _key(self) -> Any:
+        return _key(seed_sequence(self.seed, *self.path).generate_state(2, np.uint64))  # type: ignore[arg-type]
 
     def of_member(self, member: int) -> Map:
         return replace(self, path=(*self.path, member)) if self.random else self

@@ -1,5 +1,10 @@
 """Random maps: numbers keyed by the place of the batch alone."""
 
+import pickle
+import subprocess
+import sys
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -66,6 +71,21 @@ def test_shards_share_no_numbers():
     blocks = ops.indices(20) | ops.chunk(4)
     ranks = [blocks | ops.shard(rank, 2) | ops.gather(X) | ops.map(draw, rng=7) for rank in range(2)]
     assert len({*numbers(ranks[0]), *numbers(ranks[1])}) == 10
+
+
+def test_the_generator_is_spawned_from_by_nobody_and_can_be_pickled():
+    """Its children would come of the system's entropy: others each time, and in each worker."""
+    stream = BASE | ops.map(lambda x, rng: rng.spawn(1), rng=7)
+    with pytest.raises(TypeError, match="does not implement spawning"):
+        stream[0]
+    [rng, *_] = BASE | ops.map(lambda x, rng: rng, rng=7)
+    for copy in (pickle.loads(pickle.dumps(rng)), deepcopy(rng)):
+        assert copy.integers(2**60) == deepcopy(rng).integers(2**60)
+    step = (BASE | ops.map(draw, rng=7)).steps[-1]
+    assert step._key is step._key
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer)._key.key.tolist())"
+    fresh = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(step), capture_output=True)
+    assert fresh.stdout.decode().strip() == str(step._key.key.tolist()), fresh.stderr
 
 
 def test_golden_numbers():

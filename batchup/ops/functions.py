@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain, count, repeat, takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -91,25 +91,25 @@ class PlacedPlan(SameSamples):
         return builtins.map(Placed, places, self.up.start(pass_, k, draws), repeat(self.indexed))
 
 
-class _Key:
-    """A key of Philox in place of a seed sequence, as NumPy asks the system for entropy where it has none.
+class _PhiloxKey(NamedTuple):
+    """A key of Philox in place of a seed sequence, for which NumPy would ask the system for entropy.
 
-    That takes longer than all else here, and `rng.spawn` would make of it numbers that nobody has again.
+    That takes longer than all else here, and what is made of it, as by `rng.spawn`, nobody has again.
     """
 
-    def __init__(self, key: Any):
-        self.key = key
+    key: Any
 
     def generate_state(self, n_words: int, dtype: Any) -> Any:
+        if n_words != len(self.key):  # of another generator, which would read beyond the key
+            raise TypeError("map: rng makes no further generators: draw from it alone")
         return self.key
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _key, (self.key,)
+        return _philox_key, tuple(self)
 
 
-def _key(key: Any) -> _Key:
-    np.random.bit_generator.ISeedSequence.register(_Key)
-    return _Key(key)
+def _philox_key(key: Any) -> _PhiloxKey:
+    return np.random.bit_generator.ISeedSequence.register(_PhiloxKey)(key)
 
 
 @record
@@ -131,18 +131,16 @@ class Map(Step):
     def run_placed(self, item: Any, placed: Placed) -> Any:
         if self.seed is None:
             return self.run(item)
-        rng = self._generator(placed)
-        return self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng)
-
-    def _generator(self, placed: Placed) -> np.random.Generator:
         # Philox is a cipher of a counter (Salmon et al., SC 2011): its key is that of this map, the
         # upper half of the counter that of the batch.
         counter = np.frombuffer(bytes(16) + placed.key(), "<u8")
-        return np.random.Generator(np.random.Philox(self._key, counter=counter))
+        rng = np.random.Generator(np.random.Philox(self._key, counter=counter))
+        return self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng)
 
     @cached_property
     def _key(self) -> Any:
-        return _key(seed_sequence(self.seed, *self.path).generate_state(2, np.uint64))  # type: ignore[arg-type]
+        sequence = seed_sequence(self.seed, *self.path)  # type: ignore[arg-type]
+        return _philox_key(sequence.generate_state(2, np.uint64))
 
     def of_member(self, member: int) -> Map:
         return replace(self, path=(*self.path, member)) if self.random else self

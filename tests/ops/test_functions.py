@@ -1,9 +1,10 @@
-"""Random maps: numbers keyed by the place of the batch alone."""
+"""Random maps: numbers keyed by the place of the batch, and by the samples that are in it."""
 
 import pickle
 import subprocess
 import sys
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from batchup.data_source import ArrayDataSource, CompositeDataSource
 from batchup.ops.functions import Map
 from batchup.testing import plain
 
+ROOT = Path(__file__).resolve().parents[2]
 X = np.arange(20)
 
 
@@ -78,14 +80,22 @@ def test_the_generator_is_spawned_from_by_nobody_and_can_be_pickled():
     stream = BASE | ops.map(lambda x, rng: rng.spawn(1), rng=7)
     with pytest.raises(TypeError, match="does not implement spawning"):
         stream[0]
+    for other in (np.random.default_rng, np.random.MT19937, np.random.SFC64):
+        stream = BASE | ops.map(lambda x, rng, other=other: other(rng.bit_generator.seed_seq), rng=7)
+        with pytest.raises(TypeError, match="makes no further generators: draw from it alone"):
+            stream[0]
     [rng, *_] = BASE | ops.map(lambda x, rng: rng, rng=7)
     for copy in (pickle.loads(pickle.dumps(rng)), deepcopy(rng)):
         assert copy.integers(2**60) == deepcopy(rng).integers(2**60)
-    step = (BASE | ops.map(draw, rng=7)).steps[-1]
-    assert step._key is step._key
-    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer)._key.key.tolist())"
-    fresh = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(step), capture_output=True)
-    assert fresh.stdout.decode().strip() == str(step._key.key.tolist()), fresh.stderr
+
+
+def test_a_stream_that_was_used_draws_the_same_in_a_fresh_process():
+    stream = BASE | ops.map(draw, rng=7)
+    drawn = stream[1][-1].tolist()
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer)[1][-1].tolist())"
+    command = [sys.executable, "-c", code]
+    fresh = subprocess.run(command, input=pickle.dumps(stream), capture_output=True, cwd=ROOT)
+    assert fresh.stdout.decode().strip() == str(drawn), fresh.stderr
 
 
 def test_golden_numbers():

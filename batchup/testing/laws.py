@@ -167,9 +167,10 @@ def _resumes(
     if error is not None and stream.pure:
         return  # its state is the position alone, which was resumed from
     spy = _Spy()
-    again = iter(resume(another) | ops.map(spy))
+    fresh = resume(another)
+    again = iter(fresh | ops.map(spy))
     again.load_state_dict(state)
-    if not (has_pool(stream.plan) or has_pool(resume().plan)):  # which has drawn ahead meanwhile
+    if not has_pool(fresh.plan):  # which has drawn ahead meanwhile
         same(json.loads(json.dumps(again.state_dict())), state, f"{law}: the state again", stream)
     rest = [item if isinstance(item, tuple) else (item,) for item in rest]  # as the spy gives them
     same(beside(again, another if others else None, len(rest)), rest, law, stream)

@@ -147,7 +147,7 @@ class RandomAccessDataSource(StreamDataSource):
         **unknown: Never,
     ) -> ops.StreamIterator:
         """The batches of an epoch: `iter(self.stream(batch_size, shuffle, shard))`."""
-        refuse_others(unknown, "batch_iterator")
+        refuse_others(unknown, self.batch_iterator)
         return iter(self.stream(batch_size, shuffle, shard))
 
     def stream(
@@ -162,7 +162,7 @@ class RandomAccessDataSource(StreamDataSource):
         `shard=(i, n)` is part i of n of every batch, for data-parallel training; `batch_size` is then the
         global one, of all parts together. See `ops.shard`; `shard=()` asks the environment.
         """
-        refuse_others(unknown, "stream")
+        refuse_others(unknown, self.stream)
         return self._blocks(batch_size, shuffle, shard) | self._reading()
 
     def index_stream(

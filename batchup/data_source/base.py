@@ -150,7 +150,7 @@ class StreamDataSource(AbstractDataSource):
     def _check(self, method: str, kwargs: dict[str, Any]) -> None:
         """TypeError for an argument that nobody knows; a user's function may know others."""
         if self.is_random_access:
-            refuse_others(kwargs, method)
+            refuse_others(kwargs, getattr(self, method))
 
     def _batch(self, indices: Any) -> Any:
         """The batch of what `index_stream` gives."""

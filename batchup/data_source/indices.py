@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -54,13 +55,14 @@ def flat(indices: Any) -> Iterator[Any]:
             yield part
 
 
-def refuse_others(kwargs: dict[str, Any], method: str) -> None:
-    """TypeError that names the method, and the nearest argument that it has."""
-    known = ["batch_size", "shuffle", "shard"]
-    if method.startswith("batch_map"):
-        known += ["progress_iter_func", "n_batches", "prepend_args"]
+def refuse_others(kwargs: dict[str, Any], method: Callable[..., Any]) -> None:
+    """TypeError that names the method, and the nearest argument that it has; `kwargs` are its further ones."""
     for name in kwargs:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
-            raise TypeError(f"{method}: there is no argument {name}=; {hint}")
+        if name in ("shuffle", "shard"):
+            continue
+        parameters = inspect.signature(method).parameters.values()
+        own = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
+        known = list(dict.fromkeys([*own, "shuffle", "shard"]))
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
+        raise TypeError(f"{method.__name__}: there is no argument {name}=; {hint}")

@@ -292,6 +292,8 @@ def test_errors_speak_the_users_words():
         ArrayDataSource([X], indices=[0.5])
     with pytest.raises(TypeError, match="there is no argument n_batch=; did you mean n_batches="):
         ds.batch_map_concat(lambda x: x, 5, n_batch=1)
+    with pytest.raises(TypeError, match=r"batch_map_mean: .* sum_axi=; did you mean sum_axis="):
+        ds.batch_map_mean(lambda x: x, 5, sum_axi=0)
     with pytest.raises(TypeError, match=r"expected arrays; got data sources.*CompositeDataSource\(\["):
         ArrayDataSource([ds, X])
     with pytest.raises(TypeError, match=r"its batches are those of batch_iterator\(batch_size\)"):

@@ -81,8 +81,8 @@ def run(world: int, folder: Path, stop_at: int | None = None) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    # Processes of a fork server end without taking Python apart, at which threads of gloo that still let go of
-    # their last work abort now and then (pytorch/pytorch issue 190489).
+    # Processes of a fork server end without taking Python apart, at which threads of gloo that still
+    # let go of their last work abort now and then (pytorch/pytorch issue 190489).
     start_processes(train, (world, folder, port, stop_at), nprocs=world, start_method="forkserver")
 
 

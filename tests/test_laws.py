@@ -139,7 +139,8 @@ def test_law_11_a_checkpoint_that_is_accepted_is_one_of_the_same_items(recipe, o
     assert some(build(recipe)) == some(build(other))
 
 
-# Was found: with one sample more, a choice within it has no length that is known, so it can't be stratified.
+# Was found: with one sample more, the choice within it has no length that is known, so it can't be
+# stratified.
 STRATIFIED = (
     "choose",
     (("choose", (("blocks", (), ()), ("chunk", (("indices", (), (0,)),), (1, False))), (0, False)),),

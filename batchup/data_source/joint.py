@@ -10,7 +10,7 @@ import numpy as np
 from batchup import ops
 from batchup.core.checks import describe
 from batchup.core.given import Iterated
-from batchup.core.plan import Again
+from batchup.core.plan import Again, Plan
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import Count, record
 from batchup.core.work import Step
@@ -186,7 +186,7 @@ class ChoiceDataSource(_JointDataSource):
 
     def _chosen(self, streams: list[ops.Stream], batch_size: int, shuffle: ShuffleLike) -> ops.Stream:
         if self.stratified:
-            streams = [_counted(stream, batch_size) for stream in streams]
+            streams = [counted(s, batch_size) if _vouches(s.plan) else s for s in streams]
         with said_of("ChoiceDataSource", "choose"):
             return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
 
@@ -228,7 +228,6 @@ class _Tag(Step):
         return f"ChoiceBatch(..., {self.member})"
 
 
-def _counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
-    # Of what is joined, or given whatever the batch size, the samples do not tell the batches.
-    vouched = isinstance(stream.plan, Iterated) and stream.plan.again < Again.SINGLE_PASS
-    return counted(stream, batch_size) if vouched else stream
+def _vouches(plan: Plan) -> bool:
+    """Whether the samples tell the batches: not of what is joined, or given whatever the batch size."""
+    return isinstance(plan, Iterated) and plan.again < Again.SINGLE_PASS

@@ -184,8 +184,8 @@ def _as_array(result: Any, method: str, n: int) -> NDArray[Any]:
     if hasattr(result, "__array__") or isinstance(result, int | float | complex):
         return np.asarray(result)
     raise TypeError(
-        f"{method}: expected the function to return None, a number, an array, or a tuple or list of these; "
-        f"for batch {n} there was {describe(result)} in it"
+        f"{method}: expected the function to return None, a number, an array, or a tuple or list of "
+        f"these; for batch {n} there was {describe(result)} in it"
     )
 
 

@@ -89,8 +89,10 @@ class _EndlessSampler(OrderSampler):
     """Weighted draws: `sample(weights, rng, indices) | chunk`."""
 
     def __init__(self, weights: ArrayLike, indices: NDArray[np.intp] | None, where: str):
-        self._weights = np.array(checked_weights(weights, where, "weight"))
-        self._indices = indices
+        with said_of(where, "sample"):
+            self._weights = np.array(checked_weights(weights, "sample", "weight"))
+            self._indices = indices
+            self.order(0)  # checks that they go together
 
     def num_indices_generated(self) -> float:
         return np.inf
@@ -164,8 +166,6 @@ class WeightedSubsetSampler(_EndlessSampler):
     def __init__(self, sub_weights: ArrayLike, indices: ArrayLike):
         self.indices = np.array(as_block(indices, "WeightedSubsetSampler: indices"), dtype=np.intp)
         super().__init__(sub_weights, self.indices, "WeightedSubsetSampler")
-        with said_of("WeightedSubsetSampler", "sample"):
-            ops.sample(self._weights, 0, self.indices)  # checks that they go together
         self.sub_weights = self._weights
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -203,7 +203,8 @@ class _Task:
         return self._sent is not None and bool(self._sent.done())
 
     def cancel(self, force: bool) -> None:
-        # Once for all items, and not what is done: of what it is just completing, Ray may fail a check of its own.
+        # Once for all items, and not what is done: at what is just completing, Ray may fail a check
+        # of its own, which ends this process.
         if self._sent is not None and (force or not (self._cancelled or self.done())):
             self._cancelled = True
             with suppress(Exception):  # a cluster that is gone has nothing to cancel

@@ -1,0 +1,40 @@
+"""Several items a task, for executors and clusters."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from batchup import ops, work_pool
+from batchup.work_pool.remote import RemoteCrew, package_of, ship
+
+
+def test_a_task_is_cancelled_once_for_all_its_items_and_not_when_it_is_done():
+    stream = ops.indices(9) | ops.chunk(1) | ops.map(lambda block: int(block[0]))
+    package = package_of(stream.work, "here")
+    go_on, cancelled = threading.Event(), []
+
+    def waits(items):
+        go_on.wait()
+        return ship(package, items)
+
+    with ThreadPoolExecutor(1) as executor, work_pool.ExecutorPool(executor) as pool:
+        crew = RemoteCrew(
+            pool,
+            stream.work,
+            lambda items: executor.submit(waits, items),
+            lambda task, force: cancelled.append(force),
+        )
+        crew.seconds = 1e-9  # so short are they that a quarter of the buffer goes together
+        run = crew.start(8)
+        pending = [run.submit(range(n, n + 1)) for n in range(4)]
+        for item in pending:
+            item.cancel()
+        assert cancelled == [False, False]
+        run.close(pending[0])
+        assert cancelled == [False, False, True]
+        go_on.set()
+        assert [item.result() for item in pending] == [0, 1, 2, 3]
+        again = [run.submit(range(n, n + 1)) for n in range(2)]
+        assert [item.result() for item in again] == [0, 1]
+        for item in again:
+            item.cancel()
+        assert cancelled == [False, False, True]

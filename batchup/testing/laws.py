@@ -152,8 +152,9 @@ def _resumes(
 ) -> None:
     """A checkpoint after k items, perhaps after an error, perhaps where others draw, gives the rest."""
     law = f"law 7, from item {k} on" + (f" after {error!r}" if error else "")
-    rng, another, stream = np.random.RandomState(0), np.random.RandomState(1), make()
-    items = iter(make(rng) | ops.map(_Spy(k, error)))
+    rng, another = np.random.RandomState(0), np.random.RandomState(1)
+    stream = make(rng)
+    items = iter(stream | ops.map(_Spy(k, error)))
     beside(items, rng if others else None, k)
     if error is not None:
         try:

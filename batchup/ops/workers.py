@@ -35,8 +35,10 @@ class Run(Protocol):
     def submit(self, item: Any) -> Pending:
         """Have the item made. What goes wrong with it, at whatever time, is raised by its result."""
 
-    def close(self, stuck: Pending | None) -> None:
-        """No more is wanted. What is `stuck` is ended by force, where the pool is able to."""
+    def close(self, stuck: Pending | None, timeout: float | None) -> None:
+        """No more is wanted. By force, where the pool is able to, is ended what is `stuck`, now, and
+        what is still being made after `timeout` seconds.
+        """
 
 
 class Crew(Protocol):
@@ -167,4 +169,4 @@ class Parallel(Computed):
             for _, pending in waiting:
                 pending.cancel()
             waiting.clear()
-            run.close(stuck)
+            run.close(stuck, self.timeout)

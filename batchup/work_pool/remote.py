@@ -172,7 +172,7 @@ class RemoteRun:
             self._task = _Task(self._crew)
         return pending
 
-    def close(self, stuck: Any) -> None:
+    def close(self, stuck: Any, timeout: float | None) -> None:
         """What is stuck is ended by force, where that can be done."""
         if isinstance(stuck, RemoteItem):
             stuck.task.cancel(force=True)

@@ -109,7 +109,7 @@ class SharedCrew:
         self.pool.check()
         return self.put(self.work.run, item)
 
-    def close(self, stuck: Any) -> None:
+    def close(self, stuck: Any, timeout: float | None) -> None:
         """A thread can't be ended by force: it goes on with what it is at."""
 
 

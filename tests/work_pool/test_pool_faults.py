@@ -261,6 +261,18 @@ def test_all_workers_that_hang_at_a_run_that_timed_out_are_replaced(timeout):
         assert list(range(6) | ops.map(abs) | ops.parallel(pool)) == list(range(6))
 
 
+def test_a_batch_that_hangs_after_its_run_was_broken_off_has_its_timeout_and_no_more(tmp_path):
+    def hang(n):
+        (tmp_path / "hangs").touch()
+        threading.Event().wait()
+
+    with work_pool.WorkerProcessPool(1) as pool:
+        run = iter(range(6) | ops.map(hang) | ops.parallel(pool, 6, timeout=0.5))
+        assert eventually((tmp_path / "hangs").exists)
+        run.close()
+        assert list(range(6) | ops.map(abs) | ops.parallel(pool, timeout=60)) == list(range(6))
+
+
 # --- time, and memory
 
 

@@ -191,11 +191,11 @@ class Handle:
             self.send(("skip", numbers))
 
     def is_suspect(self) -> bool:
-        """Whether it has something in hand of a run that timed out; if it is at that, it is killed."""
+        """Whether it has something in hand of a run that had a timeout; if it is at that too long, it is killed."""
         at_work = self.at_work()
-        if at_work is not None and at_work.run.timed_out:
+        if at_work is not None and at_work.run.is_overdue():
             self._dismiss()
-        return any(task.run.timed_out for task in self.tasks)
+        return any(task.run.deadline is not None for task in self.tasks)
 
     def _dismiss(self) -> None:
         """Kill it; nothing that it is at is wanted any more."""

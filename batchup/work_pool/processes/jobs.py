@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from batchup.core.work import Work
 from batchup.memory.shared import Segment
 from batchup.work_pool.pending import Pending
@@ -45,7 +47,15 @@ class Run:
         self.settings = settings  # what holds in the caller, and should in workers
         self.broken: str | None = None
         self.closed = False
-        self.timed_out = False
+        self.deadline: float | None = None  # after which no worker may be at it, once it has ended
+
+    def end(self, timeout: float | None) -> None:
+        """It has ended: what a worker is at has so many seconds more."""
+        self.closed = True
+        self.deadline = None if timeout is None else time.monotonic() + timeout
+
+    def is_overdue(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
 
 class Task:

@@ -168,10 +168,10 @@ class _Run:
             return failed(error)
         return _Item(crew, crew.pool._supervisor.submit(self.run, crew.job, packed))
 
-    def close(self, stuck: Any) -> None:
-        """A worker that is stuck is killed, and another takes its place."""
+    def close(self, stuck: Any, timeout: float | None) -> None:
+        """A worker that is stuck, or will be, is killed, and another takes its place."""
         pending = stuck.pending if isinstance(stuck, _Item) else None
-        self.crew.pool._supervisor.end(self.run, pending)
+        self.crew.pool._supervisor.end(self.run, pending, timeout)
 
 
 @record

@@ -79,9 +79,9 @@ class Supervisor:
             task.pending.fail(RuntimeError(self._why_closed()))
         return task.pending
 
-    def end(self, run: Run, stuck: Pending | None) -> None:
-        """No more is wanted of a run; a worker that is stuck at its task is killed."""
-        run.closed = True
+    def end(self, run: Run, stuck: Pending | None, timeout: float | None) -> None:
+        """No more is wanted of a run; a worker that is stuck at its task is killed, or is after so many seconds."""
+        run.end(timeout if stuck is None else 0)
         self.runs.discard(run)
         if not self._closing:
             self._inbox.ended.append((run, stuck))
@@ -262,13 +262,12 @@ class Supervisor:
         """What was not begun of a run is not done; a worker that is stuck is killed, if it is at nothing else."""
         while self._inbox.ended:
             run, stuck = self._inbox.ended.popleft()
-            run.timed_out = stuck is not None
-            self._suspects |= run.timed_out
+            self._suspects |= run.deadline is not None
             for worker in self.workers:
                 worker.end_run(run, stuck)
                 self._heed(worker)
         if self._suspects:
-            # One may begin a batch of a run that timed out before it hears of that.
+            # One may go on with a batch, or begin one before it hears that the run has ended.
             self._suspects = bool([worker for worker in self.workers if worker.is_suspect()])
 
     def _forget(self) -> None:

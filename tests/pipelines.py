@@ -79,6 +79,7 @@ BUILD = {
     "chunk": lambda streams, rng, size, drop: streams[0] | ops.chunk(size, drop_last=drop),
     "skip": lambda streams, rng, k: streams[0] | ops.skip(k),
     "take": lambda streams, rng, k: streams[0] | ops.take(k),
+    "epoch": lambda streams, rng, e: streams[0].epoch(e),
     "shard": lambda streams, rng, index, count: streams[0] | ops.shard(index % count, count),
     "gather": lambda streams, rng: streams[0] | ops.gather(X, Y),
     "named": lambda streams, rng: streams[0] | ops.gather(x=X, y=Y, include_indices=True),
@@ -263,6 +264,7 @@ MODEL = {
     "chunk": _chunked,
     "skip": lambda before, p, rng, k: islice(model(before[0], p, rng), k, None),
     "take": lambda before, p, rng, k: islice(model(before[0], p, rng), k),
+    "epoch": lambda before, p, rng, e: model(before[0], p + e, rng),
     "shard": lambda before, p, rng, index, count: (
         np.array_split(np.array(block, int), count)[index % count].tolist()
         for block in model(before[0], p, rng)
@@ -302,6 +304,7 @@ BY_POSITION = {
     "repeat": st.tuples(st.integers(1, 3)),
     "skip": st.tuples(places),
     "take": st.tuples(places),
+    "epoch": st.tuples(places),
 }
 STAGES = {
     "shuffle": st.tuples(seeds),

@@ -46,7 +46,7 @@ def test_a_stream_gives_what_the_plain_python_model_gives(recipe):
 
 
 def test_the_table_has_every_stage():
-    variants = {"subset", "blocks", "drawn", "stateful", "orders", "named", "random"}
+    variants = {"subset", "blocks", "drawn", "stateful", "orders", "named", "random", "epoch"}
     assert {*BUILD} - variants == {name for name in ops.__all__ if name.islower()}
     assert {*MODEL, *NOISE} == {*BUILD}
     assert {*SOURCES, *STAGES, *WORK, *JOINS, *DRAWS, *NOISE, *STATEFUL} == {*BUILD}
@@ -96,6 +96,11 @@ def test_law_3_holds_twice_over(recipe, data):
 @given(everything)
 def test_law_5_mapping(recipe):
     testing.mapping(making(recipe))
+
+
+@given(everything)
+def test_epochs(recipe):
+    testing.epochs(making(recipe))
 
 
 @given(block_recipes)

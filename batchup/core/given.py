@@ -53,19 +53,25 @@ class Sequenced(Plan):
 
 @record
 class Iterated(Plan):
-    """The items of an iterator that a function returns: no way but from the start."""
+    """The items of an iterator that a function returns: no way but from the start.
 
-    make: Callable[[], Iterator[Any]]
+    Where its passes are `numbered`, the function is given the number; `alike` says why they are all the
+    same though they should not be, and what to do about it.
+    """
+
+    make: Callable[..., Iterator[Any]]
     kind: Kind = Kind.OWN
     again: Again = Again.NOT_RESUMABLE
     samples: Count = None
+    numbered: bool = False
+    alike: str = ""
 
     @property
     def length(self) -> Count:
         return math.inf if self.samples == math.inf else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return walk(iter(self.make()), k)
+        return walk(iter(self.make(pass_) if self.numbered else self.make()), k)
 
 
 @record

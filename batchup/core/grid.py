@@ -133,6 +133,23 @@ class Sliced(_GridOver):
 
 
 @record
+class Later(_GridOver):
+    """The blocks of pass `number`, and of those after it."""
+
+    number: int
+
+    @property
+    def size(self) -> int | None:  # type: ignore[override]
+        return self.of.size
+
+    def before(self, pass_: int, k: int) -> int:
+        return self.of.before(self.number + pass_, k)
+
+    def seek(self, pass_: int, offset: int) -> tuple[int, int]:
+        return self.of.seek(self.number + pass_, offset)
+
+
+@record
 class Sharded(_GridOver):
     """A part of each of `length` blocks: of a block of n samples, `part(n)` of them."""
 

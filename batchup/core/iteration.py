@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NoReturn
@@ -12,10 +13,11 @@ import numpy as np
 
 from batchup.core.checks import describe, whole_number
 from batchup.core.identity import identity
-from batchup.core.journal import Journal
+from batchup.core.journal import BEHIND, Journal
 from batchup.core.notes import no_stop_iteration, note, was_noted, where
 from batchup.core.plan import Again, Draws, Plan
 from batchup.core.randomness import DIRECT
+from batchup.core.record import Count
 from batchup.core.work import Work, mapped
 
 _LONG = 500  # characters; of a longer name the checkpoint keeps the beginning and a hash
@@ -25,7 +27,7 @@ _VERSION = 2
 class StreamIterator(Iterator[Any]):
     """The items of a stream, one after another, with the checkpoints of torchdata and PyTorch.
 
-    `state_dict()` says where it is, as of the last item received: a dict that `json` can write.
+    `len` of it is how many are left; TypeError where that is not known. `state_dict()` says where it is, as of the last item received: a dict that `json` can write.
     `load_state_dict(state)` goes on from there, in this process or another. After an exception, a Ctrl-C
     among them, the iterator is over: `next` raises RuntimeError, and `state_dict()` is still that of the
     last item received.
@@ -42,7 +44,7 @@ class StreamIterator(Iterator[Any]):
     True
     """
 
-    def __init__(self, plan: Plan, work: Work, text: str, k: int = 0):
+    def __init__(self, plan: Plan, work: Work, text: str, k: int = 0, start: bool = True):
         self._plan = plan
         self._work = work
         self._text = text
@@ -53,13 +55,16 @@ class StreamIterator(Iterator[Any]):
         self._journal: Journal | None = None
         if plan.again is Again.DRAWN:
             self._journal = Journal(plan, lambda: self._position)
-        self._start(k)
+        self._position = self._began = k
+        self._items: Iterator[Any] = iter(())
+        self._next = self._items.__next__
+        if start:
+            self.start()
 
-    def _start(self, k: int) -> None:
+    def start(self) -> None:
+        """Begin, now and not at the first `next`: a parallel plan fills its buffer meanwhile."""
         draws: Draws = DIRECT if self._journal is None else self._journal
-        self._position = k
-        # The plan starts now, not at the first `next`: a parallel plan fills its buffer meanwhile.
-        self._items = self._plan.start(0, k, draws)
+        self._items = self._plan.start(0, self._position, draws)
         self._next = self._items.__next__
 
     def __iter__(self) -> StreamIterator:
@@ -110,17 +115,27 @@ class StreamIterator(Iterator[Any]):
         if close is not None:
             close()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, unused: int = 0) -> dict[str, Any]:
         """Where the iteration is, as of the last item received.
 
         For a pure stream less than 1 KB: the stream's name and the position. For one that draws from
-        generators also their states, and what of their draws is not used up. Raises TypeError for a
-        stream over somebody's iterator.
+        generators also their states, and what of their draws is not used up. Who reads ahead says how
+        many of the items received are `unused`, of a stream over generators at most 32: it is as of the
+        last before these. Raises ValueError for more than were received, TypeError for a stream over
+        somebody's iterator.
         """
         self._check_it_can_go_on()
-        state = {"version": _VERSION, "stream": self._identity, "position": self._position}
+        unused = whole_number(unused, "state_dict: unused")
+        most = self._position - self._began
         if self._journal is not None:
-            state |= mapped(self._journal.state(), _encoded)
+            most = min(most, BEHIND)
+        if unused > most:
+            wanted = f"state_dict: unused: expected at most {most} here, of {self._text}"
+            raise ValueError(f"{wanted}; got {unused}")
+        position = self._position - unused
+        state = {"version": _VERSION, "stream": self._identity, "position": position}
+        if self._journal is not None:
+            state |= mapped(self._journal.state(position), _encoded)
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -129,6 +144,12 @@ class StreamIterator(Iterator[Any]):
         Reads no data. Generators are put back as they were. Raises ValueError for the checkpoint of
         another stream, TypeError for what is no checkpoint and for a stream over somebody's iterator.
         """
+        self.load_unstarted(state)
+        self.close()
+        self.start()
+
+    def load_unstarted(self, state: Any) -> None:
+        """The same, before it is started."""
         self._check_it_can_go_on()
         if not isinstance(state, dict) or state.get("version") != _VERSION:
             wanted = "load_state_dict: expected a dict that state_dict() gave"
@@ -146,8 +167,23 @@ class StreamIterator(Iterator[Any]):
             journal = Journal(self._plan, lambda: self._position)
             journal.load(mapped(state["generators"], _decoded), mapped(state["draws"], _decoded))
             self._journal = journal
-        self.close()
-        self._start(position)
+        self._position = self._began = position
+
+    @property
+    def left(self) -> Count:
+        """How many items are to come: an int, `math.inf`, or None where nobody knows."""
+        length = self._plan.length
+        return None if length is None else max(0, length - self._position)
+
+    def __len__(self) -> int:
+        return length_of(self.left, self._text)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        left = "" if self.left is None else f", {self.left} left"
+        return f"<{type(self).__name__} of {self._text}: at item {self._position}{left}>"
 
     def _check_it_can_go_on(self) -> None:
         if self._plan.again > Again.DRAWN:
@@ -159,6 +195,16 @@ class StreamIterator(Iterator[Any]):
         name = identity(self._plan, self._work)
         digest = hashlib.sha256(name.encode()).hexdigest()
         return name if len(name) <= _LONG else f"{name[:_LONG]}... (SHA-256 {digest})"
+
+
+def length_of(count: Count, text: str) -> int:
+    """What `len` says of so many items; TypeError where there is no number."""
+    if isinstance(count, int):
+        if count > sys.maxsize:
+            raise OverflowError(f"{text} has {count} items, more than len() can say")
+        return count
+    kind = "is endless" if count is not None else "has no length that is known beforehand"
+    raise TypeError(f"{text} {kind}; take(k) makes it one of k items at most")
 
 
 _NOT_PLANNED = object()

@@ -22,6 +22,7 @@ from batchup.core.randomness import DIRECT, Drawn, bits_of, copy_with_state, get
 
 _LARGE = 256  # numbers; by value they are as large as the state of a generator
 _MANY = 32  # draws kept before it is looked which of them are used up
+BEHIND = 32  # items received for which the draws are kept too, as they may not have been used
 
 Key = tuple[int, int]  # the pass, and the number of the draw in it
 
@@ -97,27 +98,36 @@ class Journal:
             site.first = (pass_, number)
         return Drawn(partial(site.draw, pass_))
 
-    def forget(self) -> None:
-        """Keep only what going on from the item that was received last would ask for."""
+    def _needed(self, position: int) -> list[dict[Key, Any]]:
+        """Of each site, the draws that going on from a position would ask for."""
         self.asking = True
         for site in self._sites:
             site.first = None
         try:
-            self._bare.start(0, self._position(), self)
+            self._bare.start(0, position, self)
         except _NotDrawnError:  # it is not known then what it needs: everything is kept
-            return
+            return [site.kept for site in self._sites]
         finally:
             self.asking = False
-        for site in self._sites:
-            if site.first is not None:
-                site.kept = {key: kept for key, kept in site.kept.items() if key >= site.first}
+        return [
+            {key: kept for key, kept in site.kept.items() if site.first is None or key >= site.first}
+            for site in self._sites
+        ]
 
-    def state(self) -> dict[str, Any]:
+    def forget(self) -> None:
+        """Keep only what going on from one of the items that were received last would ask for."""
+        needed = self._needed(max(0, self._position() - BEHIND))
+        for site, kept in zip(self._sites, needed, strict=True):
+            site.kept = kept
+
+    def state(self, position: int) -> dict[str, Any]:
         """The states of the generators, and for each plan that draws the draws that are not used up."""
         self.forget()
         return {
             "generators": list(map(get_state, self._generators)),
-            "draws": [[[*key, kept] for key, kept in site.kept.items()] for site in self._sites],
+            "draws": [
+                [[*key, value] for key, value in kept.items()] for kept in self._needed(position)
+            ],
         }
 
     def load(self, generators: list[Any], draws: list[Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -11,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.checks import describe, describe_callable
+from batchup.core.checks import describe, describe_callable, whole_number
 from batchup.core.computed import Computed, ahead_of_others, here, of_member, under
+from batchup.core.epochs import Epoch, why_no_epochs
 from batchup.core.given import as_blocks, plan_of
-from batchup.core.iteration import StreamIterator
+from batchup.core.iteration import StreamIterator, length_of
+from batchup.core.loader import Loader
 from batchup.core.plan import Again, Plan
 from batchup.core.record import Count, record
 from batchup.core.work import Step, Work, first_steps
@@ -86,17 +87,35 @@ class Stream:
             )
         return as_blocks(self.plan, where)
 
+    def epoch(self, e: int) -> Stream:
+        """Pass `e` of this stream, from 0 on, by itself: with the order and the noise that `repeat` gives it.
+
+        The passes of a `zip` or `choose` are made of pass `e` of each of its members, and endless ones
+        begin anew there. Repeated, pass `e` is followed by those after it. Raises TypeError for an endless
+        stream, and for one whose passes come one after another: over a generator, or somebody's iterator.
+
+        >>> from batchup import ops
+        >>> batches = ops.indices(4) | ops.shuffle(7) | ops.chunk(4)
+        >>> list(batches.epoch(1)), list(batches | ops.repeat(2))[1:]
+        ([array([2, 1, 3, 0])], [array([2, 1, 3, 0])])
+        """
+        number = whole_number(e, "epoch(e)")
+        if why := why_no_epochs(self.plan):
+            raise TypeError(f"epoch({number}): {self!r} {why}")
+        if number == 0:
+            return self
+        text = f"({self.text}).epoch({number})"
+        return replace(self.with_plan(lambda plan: Epoch(plan, number)), text=text)
+
+    def loader(self) -> Loader:
+        """What a training loop holds: each `iter` of it is the next epoch. See `Loader`."""
+        return Loader(self)
+
     def __iter__(self) -> StreamIterator:
         return StreamIterator(self.plan, self.work, self.text)
 
     def __len__(self) -> int:
-        length = self.plan.length
-        if isinstance(length, int):
-            if length > sys.maxsize:
-                raise OverflowError(f"{self!r} has {length} items, more than len() can say")
-            return length
-        kind = "is endless" if length is not None else "has no length that is known beforehand"
-        raise TypeError(f"{self!r} {kind}; take(k) makes it one of k items at most")
+        return length_of(self.plan.length, self.text)
 
     def __bool__(self) -> bool:
         return True

@@ -49,7 +49,7 @@ class Step:
 class Placed(NamedTuple):
     """An item of a plan with its place, for steps that draw random numbers."""
 
-    place: tuple[int, int]  # the pass, and the position in it
+    place: tuple[Any, int]  # the pass, and the position in it
     planned: Any
     indexed: bool  # whether it is made of index blocks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, describe_callable, whole_number
+from batchup.core.iteration import StreamIterator
 from batchup.core.notes import note
 from batchup.core.record import Count
 from batchup.core.stream import Stream
@@ -140,8 +142,11 @@ def _limited(batch_iter: Iterable[Any], n_batches: int | None) -> tuple[Iterable
     total: Count = None
     if isinstance(batch_iter, Stream):
         total = batch_iter.plan.length
+    elif isinstance(batch_iter, StreamIterator):
+        total = batch_iter.left
     elif isinstance(batch_iter, Sized):
-        total = len(batch_iter)
+        with suppress(TypeError):  # it has none
+            total = len(batch_iter)
     if n_batches is None and total == math.inf:
         raise ValueError(f"{batch_iter!r} is endless: expected n_batches=, how many to go through")
     total = total if isinstance(total, int) else None

@@ -13,6 +13,7 @@ import numpy as np
 
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed
+from batchup.core.epochs import pass_of
 from batchup.core.plan import Draws, Kind, Plan, PlanOver, SameSamples
 from batchup.core.randomness import Seed, SeedLike, as_seed, seed_sequence
 from batchup.core.record import record
@@ -87,7 +88,7 @@ class PlacedPlan(SameSamples):
     indexed: bool
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Placed]:
-        places = builtins.zip(repeat(pass_), count(k), strict=False)
+        places = builtins.zip(repeat(pass_of(self, pass_)), count(k), strict=False)
         return builtins.map(Placed, places, self.up.start(pass_, k, draws), repeat(self.indexed))
 
 

@@ -93,6 +93,32 @@ def mapping(make: Make) -> None:
     same(some(two), some(one), "law 5", make())
 
 
+def epochs(make: Make) -> None:
+    """The epochs of a stream are the passes of its repetition, also where what follows is done to each.
+
+    Of a stream over a generator, or an endless one, they are refused.
+    """
+    stream = make()
+    plan = stream.plan
+    if plan.length == math.inf or plan.again in (Again.DRAWN, Again.SINGLE_PASS):
+        refused(lambda: stream.epoch(0), TypeError, "epochs, of what has none", stream)
+        return
+    if len(some(stream)) == SOME:
+        return  # of what comes afterwards nothing would be seen
+    passes = [some(stream.epoch(e)) for e in range(3)]
+    same(some(stream | ops.repeat(3)), [*passes[0], *passes[1], *passes[2]][:SOME], "epochs", stream)
+    for after in (ops.skip(1), ops.map(_noise, rng=7), ops.map(_noise, rng=7) | ops.skip(1)):
+        behind = some(stream.epoch(2) | after)
+        same(behind, some((stream | after).epoch(2)), f"epochs, and {after}", stream)
+    if stream.pure:
+        loader = stream.loader()
+        same([some(loader) for _ in range(3)], passes, "epochs, of a loader", stream)
+
+
+def _noise(*batch: Any, rng: Any) -> Any:
+    return (*batch, int(rng.integers(1000)))
+
+
 def sharding(make: Make) -> None:
     """Law 6: the parts of a block, put together, are the block."""
     if not _of_blocks(make()):

@@ -1,0 +1,168 @@
+"""Loaders: what a training loop holds, an epoch for each time it is gone through."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from batchup.core.checks import describe, whole_number
+from batchup.core.epochs import why_no_loader
+from batchup.core.iteration import StreamIterator, length_of
+from batchup.core.plan import Again
+
+if TYPE_CHECKING:
+    from batchup.core.stream import Stream
+
+_VERSION = 1
+
+
+class Loader:
+    """The epochs of a stream, one each time that it is iterated: a new order, and new noise.
+
+    `ds.loader(...)` and `stream.loader()` make one. Of a stream with seeds, iteration e is `stream.epoch(e)`; of
+    one over a generator, each epoch draws from that. A new `iter()` ends the iterator before: its `next`
+    raises RuntimeError. After a `break` the next epoch comes, after an exception too. Its methods may be
+    called by several threads, and by a signal handler. Raises TypeError for an endless stream, and for one
+    over somebody's iterator.
+
+    >>> from batchup import ops
+    >>> loader = (ops.indices(4) | ops.shuffle(7) | ops.chunk(2)).loader()
+    >>> for epoch in range(loader.epoch, 2):
+    ...     print(epoch, [batch.tolist() for batch in loader])
+    0 [[3, 2], [0, 1]]
+    1 [[2, 1], [3, 0]]
+    >>> loader
+    <Loader of indices(4) | shuffle(7) | chunk(2): epoch 2, 2 batches each>
+    """
+
+    def __init__(self, stream: Stream):
+        if why := why_no_loader(stream.plan):
+            raise TypeError(f"loader: {stream!r} {why}")
+        self.stream = stream
+        # One that the same thread may take again: a signal handler, in the midst of a `next`.
+        self._lock = threading.RLock()
+        self._under_way: _Epoch | None = None
+        self._coming = _Epoch(stream, 0)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is gone through; once that has ended, and before any, the one that comes."""
+        with self._lock:
+            under_way = self._under_way
+            return (self._coming if under_way is None or under_way.ended else under_way).number
+
+    def set_epoch(self, epoch: int) -> None:
+        """Have the next `iter` be this epoch; from its beginning, unless what was loaded is the rest of it."""
+        number = whole_number(epoch, "set_epoch")
+        with self._lock:
+            if self._under_way is not None or self._coming.number != number:
+                self._end()
+                self._coming = _Epoch(self.stream, number)
+
+    def state_dict(self, unused: int = 0) -> dict[str, Any]:
+        """Where the training is, as of the last batch received: a dict that `json` can write.
+
+        Behind the last batch of an epoch that is the beginning of the next. Who reads ahead of the training
+        says how many of the batches received are `unused`; see `StreamIterator.state_dict`. Raises ValueError
+        for more than were received of this epoch, TypeError for a stream over somebody's iterator.
+        """
+        with self._lock:
+            epoch = self._under_way
+            if epoch is None or (not unused and (epoch.ended or epoch.left == 0)):
+                epoch = self._coming
+            return {
+                "loader": _VERSION,
+                "epoch": epoch.number,
+                "iterator": epoch.state_dict(unused),
+            }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there: the next `iter` is the rest of that epoch. One that is under way is ended.
+
+        Reads no data. Generators are put back as they were. Raises ValueError for the state of another
+        stream, TypeError for what is no state of a loader.
+        """
+        if not isinstance(state, dict) or state.get("loader") != _VERSION:
+            wanted = "load_state_dict: expected a dict that the state_dict() of a loader gave"
+            raise TypeError(f"{wanted}; got {describe(state)}")
+        number = whole_number(state.get("epoch"), "load_state_dict: epoch")
+        with self._lock:
+            coming = _Epoch(self.stream, number)
+            coming.load_unstarted(state.get("iterator"))
+            self._end()
+            self._coming = coming
+
+    def _end(self) -> None:
+        if self._under_way is not None:
+            self._under_way.close()
+            self._under_way = None
+
+    def __iter__(self) -> LoaderIterator:
+        with self._lock:
+            epoch = self._coming
+            self._end()
+            epoch.start()  # where a pool refuses, it is still to come
+            self._under_way, self._coming = epoch, _Epoch(self.stream, epoch.number + 1)
+            return LoaderIterator(self, epoch)
+
+    def __len__(self) -> int:
+        """The number of batches of an epoch; TypeError where it is not known beforehand."""
+        return length_of(self.stream.plan.length, repr(self.stream))
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        length = self.stream.plan.length
+        each = f", {length} batches each" if isinstance(length, int) else ""
+        return f"<Loader of {self.stream!r}: epoch {self.epoch}{each}>"
+
+
+class _Epoch(StreamIterator):
+    """An epoch of a loader, to be begun."""
+
+    def __init__(self, stream: Stream, number: int):
+        own = stream if stream.plan.again is Again.DRAWN else stream.epoch(number)
+        super().__init__(own.plan, own.work, own.text, start=False)
+        self.number = number
+        self.ended = False  # its end was reached
+
+
+class LoaderIterator(Iterator[Any]):
+    """The batches of one epoch of a loader; `len` of it is how many are left.
+
+    To stop and go on take the state of the loader.
+    """
+
+    def __init__(self, loader: Loader, epoch: _Epoch):
+        self._loader = loader
+        self._epoch = epoch
+        self._lock = loader._lock
+
+    def __next__(self) -> Any:
+        with self._lock:
+            epoch = self._epoch
+            if self._loader._under_way is not epoch:
+                raise RuntimeError(
+                    f"epoch {epoch.number} of {self._loader!r} was ended by a new iter(), by set_epoch() or "
+                    "load_state_dict(): there is one iterator of a loader at a time"
+                )
+            try:
+                return epoch.__next__()
+            except StopIteration:
+                epoch.ended = True
+                raise
+
+    def __len__(self) -> int:
+        return len(self._epoch)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<LoaderIterator, epoch {self._epoch.number}: {self._epoch!r}>"
+
+    def __del__(self) -> None:
+        # As if there were no loader, which keeps the epoch for its state: nobody wants the rest.
+        self._epoch.close()

@@ -1,0 +1,401 @@
+"""Epochs, and loaders: what a training loop holds."""
+
+import json
+import os
+import signal
+import threading
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.random import RandomState
+from tqdm import tqdm
+
+from batchup import ops, work_pool
+from batchup.core.plan import Again
+from batchup.testing import SOME, plain
+from batchup.testing.items import some
+from tests.pipelines import build, model, recipes, wild_recipes
+
+X = np.arange(40)
+
+
+def batches(shuffle=7, size=3):
+    return ops.indices(10) | ops.shuffle(shuffle) | ops.chunk(size) | ops.gather(X)
+
+
+def noise(x, rng):
+    return x + rng.integers(10**9, size=len(x))
+
+
+def saved(loader, unused=0):
+    return json.loads(json.dumps(loader.state_dict(unused)))
+
+
+def resumed(stream, state):
+    loader = stream.loader()
+    loader.load_state_dict(state)
+    return loader
+
+
+# --- epochs
+
+
+def test_an_epoch_has_an_order_and_noise_of_its_own_wherever_it_is_asked_for():
+    stream = ops.indices(10) | ops.chunk(4) | ops.gather(X) | ops.map(noise, rng=7)
+    epochs = [some(stream.epoch(e)) for e in range(4)]
+    assert all(epochs[0] != other for other in epochs[1:])
+    early = ops.indices(10).epoch(3) | ops.chunk(4) | ops.gather(X) | ops.map(noise, rng=7)
+    joint = ops.zip(ops.indices(10).epoch(3) | ops.chunk(4) | ops.gather(X)) | ops.map(noise, rng=7)
+    assert some(early) == epochs[3]
+    assert some(joint) == some(
+        ops.zip(ops.indices(10) | ops.chunk(4) | ops.gather(X)).epoch(3) | ops.map(noise, rng=7)
+    )
+
+
+def test_members_of_different_epochs_have_noise_of_their_own():
+    def joint(e):
+        return ops.zip(ops.indices(4).epoch(e), ops.indices(4)) | ops.map(
+            lambda a, b, rng: rng.integers(10**9), rng=7
+        )
+
+    assert len({joint(e)[0] for e in range(4)}) == 4
+
+
+def test_endless_members_begin_anew():
+    few = ("chunk", (("repeat", (("shuffle", (("indices", (), (3,)),), (5,)),), (-1,)),), (2, False))
+    both = ("zip", (few, ("chunk", (("indices", (), (7,)),), (2, False))), (True, True))
+    epochs = [some(build(both).epoch(e)) for e in range(3)]
+    assert epochs == [some(model(both, e)) for e in range(3)]
+    assert epochs[0] != epochs[1]
+
+
+def test_an_epoch_is_a_stream_of_its_own():
+    stream = batches()
+    assert repr(stream.epoch(2)) == f"({stream!r}).epoch(2)"
+    assert stream.epoch(0) is stream
+    assert some(stream.epoch(1).epoch(2)) == some(stream.epoch(3))
+    assert some(stream.epoch(2) | ops.repeat(2)) == some(stream.epoch(2)) + some(stream.epoch(3))
+    assert plain(stream.epoch(2)[1]) == some(stream.epoch(2))[1]
+    assert (len(stream.epoch(2)), stream.epoch(2).num_samples) == (4, 10)
+    state = iter(stream.epoch(2)).state_dict()
+    with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
+        iter(stream.epoch(3)).load_state_dict(state)
+
+
+def test_epochs_in_pools():
+    stream = batches() | ops.map(noise, rng=7)
+    with work_pool.WorkerThreadPool(2) as pool:
+        assert some((stream | ops.parallel(pool)).epoch(2)) == some(stream.epoch(2))
+        assert some(stream.epoch(2) | ops.parallel(pool)) == some(stream.epoch(2))
+
+
+def test_what_has_no_epochs():
+    with pytest.raises(TypeError, match=r"epoch\(1\): .* draws from a generator, .* give a seed"):
+        batches(RandomState(1)).epoch(1)
+    with pytest.raises(TypeError, match=r"epoch\(0\): .* is endless: behind take\(n\)"):
+        (ops.indices(3) | ops.repeat(-1)).epoch(0)
+    with pytest.raises(ValueError, match=r"epoch\(e\): expected a whole number >= 0; got -1"):
+        batches().epoch(-1)
+    with pytest.raises(TypeError, match=r"loader: .* is endless: behind take\(n\)"):
+        ops.sample([1, 2], 5).loader()
+    weighted = ops.sample([1, 2], 5) | ops.chunk(4) | ops.take(2)
+    loader = weighted.loader()
+    assert [some(loader), some(loader)] == [some(weighted), some(weighted.epoch(1))]
+
+
+# --- loaders: every epoch, and checkpoints anywhere
+
+
+@given(recipes | wild_recipes, st.data())
+def test_a_checkpoint_anywhere_goes_on_exactly_there(recipe, data):
+    stream = build(recipe)
+    assume(isinstance(stream.plan.length, int) and len(stream) <= SOME)
+    assume(stream.plan.again <= Again.DRAWN)
+    loader = stream.loader()
+    epochs = [some(loader) for _ in range(3)]
+    assert stream.pure is False or epochs == [some(stream.epoch(e)) for e in range(3)]
+    cut = data.draw(st.integers(0, len(stream)))
+    unused = data.draw(st.integers(0, min(2, cut)))
+
+    loader = build(recipe).loader()
+    before = some(loader)
+    begun = iter(loader)
+    part = some(begun, cut)
+    assert (before, part) == (epochs[0], epochs[1][:cut])
+    state = saved(loader, unused)
+    for again in (resumed(build(recipe, RandomState(9)), state), loader):
+        if again is loader:  # the same one
+            again.load_state_dict(state)
+        position = cut - unused
+        over = position == len(stream) and not unused
+        assert again.epoch == (2 if over else 1)
+        assert saved(again) == state
+        assert over or some(again) == epochs[1][position:]
+        assert again.epoch == 2
+        assert some(again) == epochs[2]
+
+
+def test_unused_batches_of_draws_that_are_long_over():
+    """As many as it says of a stream over a generator, whatever was drawn and forgotten meanwhile."""
+    for n in (31, 33, 150):
+        stream = ops.sample(np.ones(500), RandomState(3)) | ops.chunk(300) | ops.take(200)
+        whole = some(ops.sample(np.ones(500), RandomState(3)) | ops.chunk(300), 200)
+        loader = stream.loader()
+        assert some(loader, n) == whole[:n]
+        most = min(n, 32)
+        again = resumed(
+            ops.sample(np.ones(500), RandomState(4)) | ops.chunk(300) | ops.take(200),
+            saved(loader, most),
+        )
+        assert some(again, 200) == whole[n - most :]
+        with pytest.raises(ValueError, match=f"unused: expected at most {most} here"):
+            loader.state_dict(unused=most + 1)
+
+
+def test_the_epoch_counts_as_the_loop_does():
+    loader = batches().loader()
+    seen = []
+    for epoch in range(loader.epoch, 3):
+        for n, _ in enumerate(loader):
+            seen.append((loader.epoch, saved(loader)["epoch"], saved(loader)["iterator"]["position"]))
+            assert loader.epoch == epoch
+            assert len(loader) == 4
+            if epoch == 1 and n == 1:
+                break
+    # Behind the last batch the state is the beginning of the next epoch.
+    first = [(0, 0, 1), (0, 0, 2), (0, 0, 3), (0, 1, 0)]
+    assert seen == [*first, (1, 1, 1), (1, 1, 2), (2, 2, 1), (2, 2, 2), (2, 2, 3), (2, 3, 0)]
+    assert loader.epoch == 3
+
+
+def test_after_a_break_comes_the_next_epoch_and_after_loading_the_rest():
+    stream = batches()
+    loader = stream.loader()
+    assert some(loader, 2) == some(stream)[:2]
+    state = saved(loader)
+    assert some(loader) == some(stream.epoch(1))
+    loader.load_state_dict(state)
+    assert loader.epoch == 0
+    assert some(loader) == some(stream)[2:]
+    assert some(loader) == some(stream.epoch(1))
+
+
+def test_set_epoch():
+    stream = batches()
+    loader = stream.loader()
+    loader.set_epoch(5)
+    assert loader.epoch == 5
+    assert some(loader, 2) == some(stream.epoch(5))[:2]
+    state = saved(loader)
+    loader.set_epoch(5)  # anew
+    assert saved(loader)["iterator"]["position"] == 0
+    assert some(loader) == some(stream.epoch(5))
+    assert loader.epoch == 6
+    loader.load_state_dict(state)
+    loader.set_epoch(5)  # as hosts say it, who have loaded: that stays the rest
+    assert some(loader) == some(stream.epoch(5))[2:]
+    with pytest.raises(ValueError, match="set_epoch: expected a whole number >= 0; got -1"):
+        loader.set_epoch(-1)
+
+
+@pytest.mark.parametrize("how", ["iter", "set_epoch", "load_state_dict"])
+def test_of_a_loader_there_is_one_iterator_at_a_time(how):
+    loader = batches().loader()
+    state = saved(loader)
+    first = iter(loader)
+    next(first)
+    if how == "iter":
+        other = iter(loader)
+    elif how == "set_epoch":
+        loader.set_epoch(3)
+    else:
+        loader.load_state_dict(state)
+    with pytest.raises(RuntimeError, match=r"epoch 0 of <Loader of .* was ended by a new iter"):
+        next(first)
+    if how == "iter":
+        assert plain(next(other)) == some(batches().epoch(1))[0]
+
+
+def test_an_iterator_outlives_its_loader():
+    assert some(iter(batches().loader())) == some(batches())
+
+
+def test_an_exception_ends_its_epoch():
+    def fails(x):
+        if 5 in x:
+            raise OSError("unreadable")
+        return (x,)
+
+    def stream():
+        return batches(None) | ops.map(fails)
+
+    loader = stream().loader()
+    begun = iter(loader)
+    next(begun)
+    with pytest.raises(OSError, match="unreadable"):
+        next(begun)
+    with pytest.raises(RuntimeError, match="came to its end by an exception"):
+        next(begun)
+    assert (loader.epoch, saved(loader)["iterator"]["position"]) == (0, 1)
+    assert loader.epoch == 0
+    next(iter(loader))
+    assert loader.epoch == 1
+
+
+def test_a_pool_that_refuses_loses_no_epoch():
+    pool = work_pool.WorkerThreadPool(1)
+    loader = (batches() | ops.parallel(pool)).loader()
+    pool.close()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="expected an open pool"):
+            iter(loader)
+        assert loader.epoch == 0
+
+
+def test_lengths_and_reprs():
+    stream = batches()
+    loader = stream.loader()
+    assert (len(loader), bool(loader)) == (4, True)
+    assert repr(loader) == f"<Loader of {stream!r}: epoch 0, 4 batches each>"
+    begun = iter(loader)
+    next(begun)
+    assert (len(begun), bool(begun)) == (3, True)
+    assert repr(begun) == f"<LoaderIterator, epoch 0: <_Epoch of {stream!r}: at item 1, 3 left>>"
+    unknown = ops.choose([1, 2], [3], rng=5)
+    loader = unknown.loader()
+    assert repr(loader) == f"<Loader of {unknown!r}: epoch 0>"
+    for thing in (loader, iter(loader)):
+        with pytest.raises(TypeError, match="no length that is known beforehand"):
+            len(thing)
+        assert thing
+    assert some(loader) == some(unknown.epoch(1))
+
+
+def test_iterators_say_how_many_batches_are_left():
+    items = iter(batches())
+    assert (len(items), bool(items)) == (4, True)
+    next(items)
+    assert repr(items) == f"<StreamIterator of {batches()!r}: at item 1, 3 left>"
+    bar = tqdm(items, disable=True)
+    assert len(bar) == 3
+    assert len(list(bar)) == 3
+    assert (len(items), bool(items)) == (0, True)
+    with pytest.raises(TypeError, match="is endless"):
+        len(iter(ops.indices(2) | ops.repeat(-1)))
+    with pytest.raises(TypeError, match="no length that is known"):
+        len(iter(ops.choose([1, 2], [3], rng=5)))
+
+
+def test_what_is_no_state_of_the_loader_is_refused_and_changes_nothing():
+    loader = batches().loader()
+    begun = iter(loader)
+    next(begun)
+    before = saved(loader)
+    other = batches(8).loader()
+    with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
+        loader.load_state_dict(saved(other))
+    for state in (None, {}, iter(batches()).state_dict()):
+        with pytest.raises(
+            TypeError, match=r"expected a dict that the state_dict\(\) of a loader gave"
+        ):
+            loader.load_state_dict(state)
+    with pytest.raises(TypeError, match="epoch: expected a whole number"):
+        loader.load_state_dict({**before, "epoch": None})
+    with pytest.raises(TypeError, match=r"expected a dict that state_dict\(\) gave"):
+        loader.load_state_dict({**before, "iterator": None})
+    assert saved(loader) == before
+    assert plain(next(begun)) == some(batches())[1]
+    with pytest.raises(ValueError, match="unused: expected at most 2 here"):
+        loader.state_dict(unused=3)
+
+
+def test_generators_are_put_back_when_a_state_is_loaded_and_left_alone_until_it_goes_on():
+    rng = RandomState(3)
+    loader = batches(rng).loader()
+    some(loader, 2)
+    state, rest = saved(loader), rng.random_sample()
+    other = RandomState(4)
+    again = resumed(batches(other), state)
+    assert other.random_sample() == rest
+    after = other.get_state(legacy=False)["state"]["pos"]
+    assert len(some(again)) == 2  # of an order that was drawn before
+    assert other.get_state(legacy=False)["state"]["pos"] == after
+
+
+# --- pools, threads, signals
+
+
+def test_the_buffer_fills_at_iter_and_a_break_cancels_it():
+    begun, go = [], threading.Event()
+
+    def work(n):
+        begun.append(n)
+        go.wait()
+        return n
+
+    with work_pool.WorkerThreadPool(1) as pool:
+        loader = (range(50) | ops.map(work) | ops.parallel(pool, 10)).loader()
+        assert pool._queue.qsize() == 0
+        items = iter(loader)
+        while not begun:  # nothing was asked for yet
+            pass
+        del items  # as a loop that was broken off
+        go.set()
+        pool.close()
+        assert begun == [0]
+
+
+def test_arrays_are_shared_once_for_all_epochs():
+    big = np.zeros((1000, 100))
+    with work_pool.WorkerProcessPool(1) as pool:
+        loader = (ops.indices(1000) | ops.chunk(300) | ops.gather(big) | ops.parallel(pool)).loader()
+        watched = len(pool._supervisor._watched)
+        for _ in range(3):
+            assert len(some(loader)) == 4
+        assert len(pool._supervisor._watched) == watched
+
+
+def test_states_that_another_thread_takes_are_those_between_batches():
+    loader = (ops.indices(3000) | ops.shuffle(7) | ops.chunk(1) | ops.gather(np.arange(3000))).loader()
+    states = []
+    begun, over = threading.Event(), threading.Event()
+
+    def take():
+        while not over.is_set():
+            states.append(loader.state_dict())
+            begun.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    begun.wait()
+    positions = []
+    for _ in loader:
+        positions.append(loader.state_dict()["iterator"]["position"])
+    over.set()
+    thread.join()
+    assert positions == [*range(1, 3000), 0]
+    seen = [(state["epoch"], state["iterator"]["position"]) for state in states]
+    assert seen == sorted(seen)
+    assert {epoch for epoch, _ in seen} <= {0, 1}
+
+
+def test_a_signal_handler_takes_the_state_in_the_midst_of_a_batch():
+    states = []
+
+    def interrupted(n):
+        if n == 2:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return n
+
+    loader = (range(4) | ops.map(interrupted)).loader()
+    before = signal.signal(signal.SIGUSR1, lambda *_: states.append(saved(loader)))
+    try:
+        assert list(islice(loader, 9)) == [0, 1, 2, 3]
+        loader.load_state_dict(states[0])
+        assert list(loader) == [2, 3]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert [state["iterator"]["position"] for state in states] == [2, 2]

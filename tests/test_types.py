@@ -75,16 +75,18 @@ from batchup.data_source import ArrayDataSource
 
 ds = ArrayDataSource([np.arange(9)])
 ds.batch_iterator(3, shufle=True)
-ds.stream(3, drop_last=True)
+ds.stream(3, n_workers=2)
 ops.indices(9) | ops.chunk("3")
 ds.batch_iterator(3).state_dict()["position"]
 ds.map(len).batch_iterator(3).load_state_dict({})
 ds.batch_iterator(3).save()
+ds.loader(3, drop_last=True).state_dict()["epoch"]
+ds.loader(3, shuffle=12345).set_epoch("last")
 """
 
 
 def test_what_is_wrong_is_found(tmp_path):
     (tmp_path / "wrong.py").write_text(WRONG)
     shown = mypy("wrong.py", cwd=tmp_path).stdout
-    assert re.findall(r"wrong.py:(\d+): error", shown) == ["7", "8", "9", "12"], shown
-    assert [line for _, line, _ in pyright("wrong.py", cwd=tmp_path)] == [7, 8, 9, 12]
+    assert re.findall(r"wrong.py:(\d+): error", shown) == ["7", "8", "9", "12", "14"], shown
+    assert [line for _, line, _ in pyright("wrong.py", cwd=tmp_path)] == [7, 8, 9, 12, 14]

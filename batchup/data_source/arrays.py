@@ -13,8 +13,9 @@ from batchup import ops
 from batchup.core.checks import Block, block_array, describe, whole_number
 from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count, record
-from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of
-from batchup.data_source.indices import ShardLike, as_asked, listed, refuse_others, several
+from batchup.data_source.base import AbstractDataSource, StreamDataSource
+from batchup.data_source.indices import as_asked, listed, several
+from batchup.data_source.request import Request, ShardLike
 from batchup.ops.items import Gather, gathering
 from batchup.sampling import (
     AbstractSampler,
@@ -113,7 +114,7 @@ class RandomAccessDataSource(StreamDataSource):
         def samples_by_indices_nomapping(self: RandomAccessDataSource, indices: Any) -> Any:
             if type(self).samples_by_indices_nomapping is not samples_by_indices_nomapping:
                 return written(self, indices)  # asked by the method of a class derived from this
-            return batch_of(self, indices)
+            return self._batch_at(indices)
 
         cls._samples = written  # type: ignore[method-assign]
         cls.samples_by_indices_nomapping = samples_by_indices_nomapping  # type: ignore[method-assign]
@@ -144,45 +145,32 @@ class RandomAccessDataSource(StreamDataSource):
         batch_size: int,
         shuffle: ShuffleLike = None,
         shard: ShardLike = None,
+        drop_last: bool = False,
+        epoch: int | None = None,
         **unknown: Never,
     ) -> ops.StreamIterator:
-        """The batches of an epoch: `iter(self.stream(batch_size, shuffle, shard))`."""
-        refuse_others(unknown, self.batch_iterator)
-        return iter(self.stream(batch_size, shuffle, shard))
+        return super().batch_iterator(batch_size, shuffle, shard, drop_last, epoch, **unknown)
 
     def stream(
         self,
         batch_size: int,
         shuffle: ShuffleLike = None,
         shard: ShardLike = None,
+        drop_last: bool = False,
+        epoch: int | None = None,
         **unknown: Never,
     ) -> ops.Stream:
-        """The `Stream` behind `batch_iterator`, to be continued with `|`.
+        return super().stream(batch_size, shuffle, shard, drop_last, epoch, **unknown)
 
-        `shard=(i, n)` is part i of n of every batch, for data-parallel training; `batch_size` is then the
-        global one, of all parts together. See `ops.shard`; `shard=()` asks the environment.
-        """
-        refuse_others(unknown, self.stream)
-        return self._blocks(batch_size, shuffle, shard) | self._reading()
+    def _stream(self, request: Request) -> ops.Stream:
+        return self._blocks(request) | self._reading()
 
-    def index_stream(
-        self,
-        batch_size: int,
-        shuffle: ShuffleLike = None,
-        shard: ShardLike = None,
-    ) -> ops.Stream:
-        return self._blocks(batch_size, shuffle, shard) | ops.map(block_array)
+    def _index_stream(self, request: Request) -> ops.Stream:
+        return self._blocks(request) | ops.map(block_array)
 
-    def _blocks(self, batch_size: int, shuffle: ShuffleLike, shard: ShardLike) -> ops.Stream:
-        blocks = self.sampler.stream(batch_size, shuffle)
-        if shard is None:
-            return blocks
-        if not isinstance(shard, tuple) or len(shard) not in (0, 2):
-            raise TypeError(
-                "shard: expected (index, count), or () for those that the environment names; "
-                f"got {shard!r}"
-            )
-        return blocks | ops.shard(*shard)
+    def _blocks(self, request: Request) -> ops.Stream:
+        blocks = self.sampler.stream(request.batch_size, request.shuffle, request.drop_last)
+        return blocks if request.shard is None else blocks | ops.shard(*request.shard)
 
     def _reading(self) -> ops.Stage:
         """The stage that makes batches of index blocks."""

@@ -11,12 +11,14 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.checks import describe, describe_callable
-from batchup.core.given import Iterated
+from batchup.core.loader import Loader
 from batchup.core.randomness import SeedLike, ShuffleLike
-from batchup.core.record import Count
-from batchup.data_source.indices import ShardLike, as_asked, flat, refuse_others, several
+from batchup.core.record import Count, record
+from batchup.data_source.indices import as_asked, flat, refuse_others, several
+from batchup.data_source.request import Request, ShardLike, batches_of
 from batchup.data_source.results import BatchMaps
 from batchup.ops.functions import Map
+from batchup.ops.workers import Pool
 
 __all__ = ["AbstractDataSource", "MapDataSource", "StreamDataSource"]
 
@@ -48,14 +50,72 @@ class AbstractDataSource(BatchMaps, ABC):
         Generator, or a seed; see `ops.shuffle`.
         """
 
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
-        """The `Stream` behind `batch_iterator`, to be continued with `|`."""
-        if kwargs.get("shard") is not None:
-            raise TypeError(f"shard: the batches of {self!r} come one after another, and have no parts")
-        kwargs.pop("shard", None)
-        make = partial(self.batch_iterator, batch_size, **given(shuffle, kwargs))
-        plan = Iterated(make, samples=self.num_samples(**kwargs))
-        return ops.Stream(plan, text=repr(self))
+    def stream(
+        self,
+        batch_size: int,
+        shuffle: ShuffleLike = None,
+        shard: ShardLike = None,
+        drop_last: bool = False,
+        epoch: int | None = None,
+        **kwargs: Any,
+    ) -> ops.Stream:
+        """The `Stream` behind `batch_iterator`, to be continued with `|`; its arguments are the same.
+
+        Of a source whose batches a function or class of yours gives, `drop_last` and `epoch` are for that, which
+        must name them among its parameters.
+        """
+        self._check("stream", kwargs)
+        stream = self._stream(Request(batch_size, shuffle, shard, drop_last, kwargs))
+        return stream if epoch is None else stream.epoch(epoch)
+
+    def _stream(self, request: Request) -> ops.Stream:
+        """The stream of all epochs."""
+        return batches_of(self, request, self.batch_iterator, self.batch_iterator)
+
+    def loader(
+        self,
+        batch_size: int,
+        shuffle: ShuffleLike = None,
+        shard: ShardLike = None,
+        drop_last: bool = False,
+        *,
+        pool: Pool | None = None,
+        buffer: int = 32,
+        **kwargs: Any,
+    ) -> Loader:
+        """What a training loop holds: the batches of an epoch each time that it is iterated.
+
+        With a `pool` its workers make the batches, `buffer` of them ahead at most: `self.stream(...) |
+        parallel(pool, buffer)`. The other arguments are those of `batch_iterator`. See `Loader`.
+
+        >>> from batchup.data_source import ArrayDataSource
+        >>> loader = ArrayDataSource([np.arange(5)]).loader(2, shuffle=12345, drop_last=True)
+        >>> [[batch.tolist() for (batch,) in loader] for epoch in range(2)], len(loader)
+        ([[[1, 3], [2, 0]], [[0, 1], [3, 2]]], 2)
+        """
+        self._check("loader", kwargs)
+        if "epoch" in kwargs:
+            raise TypeError("loader: there is no argument epoch=; write loader.set_epoch(epoch)")
+        request = Request(batch_size, shuffle, shard, drop_last, kwargs)
+        if pool is None:
+            return self._stream(request).loader()
+        stream = self._for_pool(request)
+        return (stream | ops.parallel(pool, buffer)).loader()
+
+    def _for_pool(self, request: Request) -> ops.Stream:
+        """The same stream, but all its work is left to who gets it, and not done by `batch_iterator`."""
+        if not self.is_random_access:
+            return self._stream(request)
+        return self._index_stream(request) | ops.map(_BatchOf(self))
+
+    def _index_stream(self, request: Request) -> ops.Stream:
+        """The sample indices of each batch, as a stream."""
+        made_by = self.batch_indices_iterator
+        return batches_of(self, request, made_by, made_by)
+
+    def _batch_at(self, indices: Any) -> Any:
+        """The batch of what `_index_stream` gives."""
+        return self.samples_by_indices_nomapping(indices)
 
     def map(self, fn: Callable[..., Any], rng: SeedLike | None = None) -> MapDataSource:
         """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn, rng)`.
@@ -108,35 +168,46 @@ class AbstractDataSource(BatchMaps, ABC):
         return type(self).__name__
 
 
-def given(shuffle: ShuffleLike, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments for a user's batch iterator: `shuffle` among them where there is one."""
-    return kwargs if shuffle is None else {"shuffle": shuffle, **kwargs}
-
-
 class StreamDataSource(AbstractDataSource):
-    """A data source that is a composition of stages: only `stream` is to write."""
+    """A data source that is a composition of stages: `_stream` and `_index_stream` are to write."""
 
     @abstractmethod
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream: ...
+    def _stream(self, request: Request) -> ops.Stream: ...
+
+    def _for_pool(self, request: Request) -> ops.Stream:
+        return self._stream(request)
 
     @abstractmethod
-    def index_stream(
-        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
-    ) -> ops.Stream:
-        """The sample indices of each batch, as a stream."""
+    def _index_stream(self, request: Request) -> ops.Stream: ...
 
     def batch_iterator(
-        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
+        self,
+        batch_size: int,
+        shuffle: ShuffleLike = None,
+        shard: ShardLike = None,
+        drop_last: bool = False,
+        epoch: int | None = None,
+        **kwargs: Any,
     ) -> ops.StreamIterator:
-        """The batches of an epoch: `iter(self.stream(batch_size, shuffle))`.
+        """The batches of an epoch, tuples of arrays of `batch_size` samples: `iter(self.stream(...))`.
 
-        `shard=(i, n)` is part i of n of every batch of `batch_size`; see `ops.shard`.
+        `shuffle` is as for `ops.shuffle`; with a seed it is the same order each time, and `epoch=e` has that of
+        epoch e, and the noise of its own. (`loader` counts the epochs itself.) With `drop_last` a last batch
+        that is short is left out. `shard=(i, n)` is part i of n of every batch, for data-parallel
+        training; `batch_size` is then the global one, of all parts together. See `ops.shard`; `shard=()`
+        asks the environment.
         """
         self._check("batch_iterator", kwargs)
-        return iter(self.stream(batch_size, shuffle, **kwargs))
+        return iter(self.stream(batch_size, shuffle, shard, drop_last, epoch, **kwargs))
 
     def batch_indices_iterator(
-        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
+        self,
+        batch_size: int,
+        shuffle: ShuffleLike = None,
+        shard: ShardLike = None,
+        drop_last: bool = False,
+        epoch: int | None = None,
+        **kwargs: Any,
     ) -> ops.StreamIterator:
         """The sample indices of each batch of an epoch; TypeError where there is no random access.
 
@@ -145,15 +216,20 @@ class StreamDataSource(AbstractDataSource):
         if not self.is_random_access:
             self._refuse("batch_indices_iterator")
         self._check("batch_indices_iterator", kwargs)
-        return iter(self.index_stream(batch_size, shuffle, **kwargs))
+        stream = self._index_stream(Request(batch_size, shuffle, shard, drop_last, kwargs))
+        return iter(stream if epoch is None else stream.epoch(epoch))
 
     def _check(self, method: str, kwargs: dict[str, Any]) -> None:
         """TypeError for an argument that nobody knows; a user's function may know others."""
         if self.is_random_access:
             refuse_others(kwargs, getattr(self, method))
 
+    def _batch_at(self, indices: Any) -> Any:
+        listed = self._listed(indices, False)
+        return as_asked(listed, self._batch(several(listed)))
+
     def _batch(self, indices: Any) -> Any:
-        """The batch of what `index_stream` gives."""
+        """The batch of an index array."""
         return self.samples_by_indices_nomapping(indices)
 
     def _listed(self, indices: Any, mapped: bool) -> Any:
@@ -194,14 +270,14 @@ class MapDataSource(StreamDataSource):
         """Those of its source."""
         return self.source.num_samples(**kwargs)
 
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
-        self._check("stream", kwargs)
-        return self.source.stream(batch_size, shuffle, **kwargs) | self._stage
+    def _stream(self, request: Request) -> ops.Stream:
+        return self.source._stream(request) | self._stage
 
-    def index_stream(
-        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
-    ) -> ops.Stream:
-        return index_stream(self.source, batch_size, shuffle, shard)
+    def _for_pool(self, request: Request) -> ops.Stream:
+        return self.source._for_pool(request) | self._stage
+
+    def _index_stream(self, request: Request) -> ops.Stream:
+        return self.source._index_stream(request)
 
     def samples_by_indices(self, indices: Any) -> Any:
         """`fn` of the batch of the samples at these places."""
@@ -211,7 +287,7 @@ class MapDataSource(StreamDataSource):
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
         """As `samples_by_indices`, but past the subset, if there is one."""
         indices = self._listed(indices, False)
-        return self._mapped(batch_of(self.source, indices), indices)
+        return self._mapped(self.source._batch_at(indices), indices)
 
     def _listed(self, indices: Any, mapped: bool) -> Any:
         source = self.source
@@ -232,26 +308,18 @@ class MapDataSource(StreamDataSource):
         return f"{self.source!r}.map({describe_callable(self.fn)})"
 
 
-def index_stream(
-    source: AbstractDataSource,
-    batch_size: int,
-    shuffle: ShuffleLike,
-    shard: ShardLike = None,
-) -> ops.Stream:
-    """The index batches of any random-access source as a stream, a user's own among them."""
-    if isinstance(source, StreamDataSource):
-        return source.index_stream(batch_size, shuffle, shard)
-    make = partial(source.batch_indices_iterator, batch_size, **given(shuffle, {}))
-    plan = Iterated(make, samples=source.num_samples())
-    return ops.Stream(plan, text=f"indices of {source!r}")
+@record
+class _BatchOf:
+    """Makes the batches of the indices of a user's own source."""
 
+    source: AbstractDataSource
 
-def batch_of(source: AbstractDataSource, indices: Any) -> Any:
-    """The batch of what `index_stream` gives, of any random-access source."""
-    if isinstance(source, StreamDataSource):
-        listed = source._listed(indices, False)
-        return as_asked(listed, source._batch(several(listed)))
-    return source.samples_by_indices_nomapping(indices)
+    def __call__(self, indices: Any) -> Any:
+        return self.source._batch_at(indices)
+
+    @property
+    def __name__(self) -> str:
+        return f"{type(self.source).__name__}.samples_by_indices_nomapping"
 
 
 def check_sources(sources: Sequence[Any], where: str) -> None:

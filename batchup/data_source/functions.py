@@ -14,7 +14,8 @@ from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count
 from batchup.core.stream import Stream
 from batchup.data_source.arrays import ArrayDataSource
-from batchup.data_source.base import AbstractDataSource, given
+from batchup.data_source.base import AbstractDataSource
+from batchup.data_source.request import Request, batches_of, given
 
 __all__ = ["CallableDataSource", "IteratorDataSource", "coerce_data_source"]
 
@@ -25,6 +26,7 @@ class CallableDataSource(AbstractDataSource):
 
     `kwargs` are the keyword arguments of `batch_iterator`, `shuffle` among them where it was given. The
     arrays are the function's to give away: a view of data of yours is written into by who maps in place.
+    For `drop_last` and for the epochs of a loader the function needs parameters `drop_last` and `epoch`.
     `num_samples_fn` is how many samples that is: an int, `np.inf`, None for unknown, or a function of
     the keyword arguments, but for `shuffle`, that returns one of these; anything else is a TypeError.
 
@@ -57,6 +59,9 @@ class CallableDataSource(AbstractDataSource):
             return check_count(count, f"what {describe_callable(self.num_samples_fn)} returned")
         return self.num_samples_fn
 
+    def _stream(self, request: Request) -> Stream:
+        return batches_of(self, request, self.batch_iterator, self.batch_iterator_fn)
+
     def batch_iterator(
         self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
     ) -> Iterator[Any]:
@@ -85,6 +90,7 @@ class IteratorDataSource(AbstractDataSource):
         if not isinstance(batch_iter, Iterator):
             raise TypeError(f"IteratorDataSource: expected an iterator; got {describe(batch_iter)}")
         self.batch_iter = batch_iter
+        self._begun = False
         self.n_samples = check_count(n_samples, "IteratorDataSource: n_samples")
 
     def num_samples(self, **kwargs: Any) -> Count:
@@ -94,17 +100,30 @@ class IteratorDataSource(AbstractDataSource):
     def batch_iterator(
         self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
     ) -> Iterator[Any]:
-        """What the iterator gives: the batch size, the order and the rest are its own affair."""
+        """What the iterator gives: the batch size, the order and the rest are its own affair.
+
+        After its end was reached a RuntimeError, in place of an epoch of nothing.
+        """
         return iter(self.stream(batch_size, shuffle, **kwargs))
 
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Stream:
-        if kwargs.get("shard") is not None:
-            raise TypeError(f"shard: the batches of {self!r} come one after another, and have no parts")
+    def _stream(self, request: Request) -> Stream:
+        request.refuse_shard(self)
+        if request.drop_last:
+            raise TypeError(f"drop_last: the batches of {self!r} are what its iterator gives")
         plan = Iterated(self._rest, again=Again.SINGLE_PASS, samples=self.n_samples)
         return Stream(plan, text=repr(self))
 
     def _rest(self) -> Iterator[Any]:
-        return self.batch_iter
+        begun, self._begun = self._begun, True
+        nothing = True
+        for batch in self.batch_iter:
+            nothing = False
+            yield batch
+        if begun and nothing:
+            raise RuntimeError(
+                f"{self!r}: expected one epoch, as its iterator has no more; this is another. For several "
+                "give a function that makes the iterator each time, CallableDataSource(lambda batch_size: ...)"
+            )
 
     def __repr__(self) -> str:
         return f"IteratorDataSource({describe(self.batch_iter)})"

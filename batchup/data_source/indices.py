@@ -11,11 +11,7 @@ import numpy as np
 
 from batchup.core.checks import LazyBlock, as_block
 
-__all__ = ["ShardLike", "as_asked", "flat", "listed", "refuse_others", "several"]
-
-
-# Which part of every batch: index and count, () for those of the environment, None for the whole.
-ShardLike = tuple[int, int] | tuple[()] | None
+__all__ = ["as_asked", "flat", "listed", "refuse_others", "several"]
 
 
 def listed(indices: Any, length: int, where: str) -> Any:
@@ -55,14 +51,18 @@ def flat(indices: Any) -> Iterator[Any]:
             yield part
 
 
+# What `batch_iterator` knows, to which others hand it on.
+_OPTIONS = "shuffle", "shard", "drop_last", "epoch"
+
+
 def refuse_others(kwargs: dict[str, Any], method: Callable[..., Any]) -> None:
     """TypeError that names the method, and the nearest argument that it has; `kwargs` are its further ones."""
     for name in kwargs:
-        if name in ("shuffle", "shard"):
+        if name in _OPTIONS:
             continue
         parameters = inspect.signature(method).parameters.values()
         own = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
-        known = list(dict.fromkeys([*own, "shuffle", "shard"]))
+        known = list(dict.fromkeys([*own, *_OPTIONS]))
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
         raise TypeError(f"{method.__name__}: there is no argument {name}=; {hint}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,17 +13,15 @@ from batchup import ops
 from batchup.core.checks import describe
 from batchup.core.given import Iterated
 from batchup.core.plan import Again, Plan
-from batchup.core.randomness import Seed, ShuffleLike, as_rng
+from batchup.core.randomness import Seed, as_rng
 from batchup.core.record import Count, record
 from batchup.core.work import Step
 from batchup.data_source.base import (
     AbstractDataSource,
     StreamDataSource,
-    batch_of,
     check_sources,
-    index_stream,
 )
-from batchup.data_source.indices import ShardLike
+from batchup.data_source.request import Request
 from batchup.ops.joins import joined
 from batchup.sampling.counts import counted
 from batchup.sampling.wording import said_of
@@ -45,25 +45,22 @@ class _JointDataSource(StreamDataSource):
     def is_random_access(self) -> bool:
         return all(ds.is_random_access for ds in self.datasets)
 
-    def _streams(
-        self, batch_size: int, shuffle: ShuffleLike, kwargs: dict[str, Any]
-    ) -> list[ops.Stream]:
-        # Further keyword arguments are for the members that call a user's function.
-        shard = {"shard": kwargs.pop("shard")} if "shard" in kwargs else {}
-        self._check("stream", kwargs)
+    def _stream(self, request: Request) -> ops.Stream:
         streams = []
         for n, ds in enumerate(self.datasets):
-            own = shard if ds.is_random_access else {**shard, **kwargs}
-            streams.append(ds.stream(batch_size, member_shuffle(shuffle, n, "shuffle"), **own))
-        return streams
+            # Further keyword arguments are for the members that call a user's function.
+            own = _of_member(request, n, {} if ds.is_random_access else request.others)
+            streams.append(ds._stream(own))
+        return self._joined(streams, request)
 
-    def _index_streams(
-        self, batch_size: int, shuffle: ShuffleLike, shard: ShardLike
-    ) -> list[ops.Stream]:
-        return [
-            index_stream(ds, batch_size, member_shuffle(shuffle, n, "shuffle"), shard)
-            for n, ds in enumerate(self.datasets)
-        ]
+    def _index_stream(self, request: Request) -> ops.Stream:
+        members = enumerate(self.datasets)
+        streams = [ds._index_stream(_of_member(request, n, {})) for n, ds in members]
+        return self._joined(streams, request, indices=True)
+
+    @abstractmethod
+    def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
+        """The members' streams, of batches or of their indices, as one."""
 
     def _num_samples(self, kwargs: dict[str, Any]) -> list[int | float]:
         """Those of the members that know."""
@@ -74,10 +71,11 @@ class _JointDataSource(StreamDataSource):
         return f"{type(self).__name__}([{', '.join(map(repr, self.datasets))}])"
 
 
-def member_shuffle(shuffle: ShuffleLike, member: int, where: str) -> ShuffleLike:
-    """The `shuffle` argument of member number `member`: a generator is shared, a seed is not."""
-    rng = as_rng(shuffle, where)
-    return rng.of_member(member).ints[0] if isinstance(rng, Seed) else shuffle
+def _of_member(request: Request, member: int, others: dict[str, Any]) -> Request:
+    """What is asked of a member: a generator is shared, a seed is not."""
+    rng = as_rng(request.shuffle, "shuffle")
+    order = rng.of_member(member).ints[0] if isinstance(rng, Seed) else request.shuffle
+    return replace(request, shuffle=order, others=others)
 
 
 class CompositeDataSource(_JointDataSource):
@@ -107,26 +105,20 @@ class CompositeDataSource(_JointDataSource):
         """The least of the members', as far as they are known."""
         return min(self._num_samples(kwargs), default=None)
 
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
-        streams = self._streams(batch_size, shuffle, kwargs)
-        return ops.zip(*streams, flatten=self.flatten, trim=self.trim)
-
-    def index_stream(
-        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
-    ) -> ops.Stream:
-        return ops.zip(*self._index_streams(batch_size, shuffle, shard), flatten=False, trim=self.trim)
+    def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
+        return ops.zip(*streams, flatten=self.flatten and not indices, trim=self.trim)
 
     def samples_by_indices(self, indices: Sequence[Any]) -> tuple[Any, ...]:
         """The joint batch of the samples at these places, one index array a member."""
         members = self._members_of("samples_by_indices", indices)
-        return self._joined([ds.samples_by_indices(part) for ds, part in members], indices)
+        return self._joint_batch([ds.samples_by_indices(part) for ds, part in members], indices)
 
     def samples_by_indices_nomapping(self, indices: Sequence[Any]) -> tuple[Any, ...]:
         """As `samples_by_indices`, but past the members' subsets."""
         members = self._members_of("samples_by_indices_nomapping", indices)
-        return self._joined([batch_of(ds, part) for ds, part in members], indices)
+        return self._joint_batch([ds._batch_at(part) for ds, part in members], indices)
 
-    def _joined(self, batches: list[Any], indices: Sequence[Any]) -> tuple[Any, ...]:
+    def _joint_batch(self, batches: list[Any], indices: Sequence[Any]) -> tuple[Any, ...]:
         single = any(isinstance(part, int | np.integer) for part in indices)
         return joined(tuple(batches), self.flatten, self.trim and not single)
 
@@ -149,7 +141,7 @@ class ChoiceBatch(NamedTuple):
 
 
 class ChoiceDataSource(_JointDataSource):
-    """Each batch from one of several sources: `choose(*streams, rng=shuffle, stratified=)`.
+    """Each batch from one of several sources: `choose(*streams, rng=request.shuffle, stratified=)`.
 
     In order, the members take turns until one is exhausted; shuffled, each round has a random order.
     `stratified` takes all members to their ends: in order, their batches are spread evenly, in
@@ -174,21 +166,23 @@ class ChoiceDataSource(_JointDataSource):
         """The sum of the members'; unknown counts 0."""
         return sum(self._num_samples(kwargs))
 
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
-        return self._chosen(self._streams(batch_size, shuffle, kwargs), batch_size, shuffle)
-
-    def index_stream(
-        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
-    ) -> ops.Stream:
-        streams = self._index_streams(batch_size, shuffle, shard)
-        tagged = [stream.with_step(_Tag(n)) for n, stream in enumerate(streams)]
-        return self._chosen(tagged, batch_size, shuffle)
-
-    def _chosen(self, streams: list[ops.Stream], batch_size: int, shuffle: ShuffleLike) -> ops.Stream:
+    def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
+        if request.drop_last:
+            self._check_batches(streams, request.batch_size)
+        if indices:
+            streams = [stream.with_step(_Tag(n)) for n, stream in enumerate(streams)]
         if self.stratified:
-            streams = [counted(s, batch_size) if _vouches(s.plan) else s for s in streams]
+            streams = [counted(s, request.batch_size) if _vouches(s.plan) else s for s in streams]
         with said_of("ChoiceDataSource", "choose"):
-            return ops.choose(*streams, rng=shuffle, stratified=self.stratified)
+            return ops.choose(*streams, rng=request.shuffle, stratified=self.stratified)
+
+    def _check_batches(self, streams: list[ops.Stream], batch_size: int) -> None:
+        for n, (ds, stream) in enumerate(zip(self.datasets, streams, strict=True)):
+            if 0 in (stream.plan.length, stream.num_samples):
+                wanted = f"expected members of a batch of {batch_size} at least, with drop_last"
+                raise ValueError(
+                    f"ChoiceDataSource: {wanted}; number {n}, {ds!r}, has {ds.num_samples()} samples"
+                )
 
     def samples_by_indices(self, indices: ChoiceBatch) -> Any:
         """The batch of the samples at these places, a `ChoiceBatch`."""
@@ -198,7 +192,7 @@ class ChoiceDataSource(_JointDataSource):
     def samples_by_indices_nomapping(self, indices: ChoiceBatch) -> Any:
         """As `samples_by_indices`, but past the member's subset."""
         choice = self._choice("samples_by_indices_nomapping", indices)
-        return batch_of(self.datasets[choice.ds_index], choice.sample_indices)
+        return self.datasets[choice.ds_index]._batch_at(choice.sample_indices)
 
     def _choice(self, method: str, indices: Any) -> ChoiceBatch:
         if not self.is_random_access:

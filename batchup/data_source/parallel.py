@@ -6,10 +6,9 @@ from typing import Any, Protocol
 
 from batchup import ops
 from batchup.core.checks import describe, whole_number
-from batchup.core.randomness import ShuffleLike
-from batchup.core.record import Count, record
-from batchup.data_source.base import AbstractDataSource, StreamDataSource, batch_of, index_stream
-from batchup.data_source.indices import ShardLike
+from batchup.core.record import Count
+from batchup.data_source.base import AbstractDataSource, StreamDataSource
+from batchup.data_source.request import Request
 from batchup.ops.workers import Pool
 
 __all__ = ["ParallelDataSource"]
@@ -48,19 +47,11 @@ class ParallelDataSource(StreamDataSource):
         """Those of its source."""
         return self.source.num_samples(**kwargs)
 
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> ops.Stream:
-        self._check("stream", kwargs)
-        source = self.source
-        if isinstance(source, StreamDataSource):
-            return source.stream(batch_size, shuffle, **kwargs) | self._stage
-        # Its own batch_iterator would do the work where it is iterated: in the caller.
-        blocks = index_stream(source, batch_size, shuffle, **kwargs)
-        return blocks | ops.map(_BatchOf(source)) | self._stage
+    def _stream(self, request: Request) -> ops.Stream:
+        return self.source._for_pool(request) | self._stage
 
-    def index_stream(
-        self, batch_size: int, shuffle: ShuffleLike = None, shard: ShardLike = None
-    ) -> ops.Stream:
-        return index_stream(self.source, batch_size, shuffle, shard)
+    def _index_stream(self, request: Request) -> ops.Stream:
+        return self.source._index_stream(request)
 
     def samples_by_indices(self, indices: Any) -> Any:
         """As its source gives them, in this process."""
@@ -68,19 +59,7 @@ class ParallelDataSource(StreamDataSource):
 
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
         """As `samples_by_indices`, but past the subset, if there is one."""
-        return batch_of(self.source, indices)
+        return self.source._batch_at(indices)
 
     def __repr__(self) -> str:
         return f"{self.pool!r}.parallel_data_source({self.source!r}, batch_buffer_size={self.buffer})"
-
-
-@record
-class _BatchOf:
-    source: AbstractDataSource
-
-    def __call__(self, indices: Any) -> Any:
-        return batch_of(self.source, indices)
-
-    @property
-    def __name__(self) -> str:
-        return f"{type(self.source).__name__}.samples_by_indices_nomapping"

@@ -18,6 +18,7 @@ from batchup.core.plan import Kind
 from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
 from batchup.core.record import Count
 from batchup.sampling.counts import counted
+from batchup.sampling.wording import said_of
 
 
 class AbstractSampler(ABC):
@@ -59,21 +60,30 @@ class AbstractSampler(ABC):
         """The sample indices at these places of the sampler; the same, unless it is of a subset."""
         return indices
 
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None) -> ops.Stream:
-        """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`."""
+    def stream(
+        self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False
+    ) -> ops.Stream:
+        """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`.
+
+        With `drop_last` a last block that is short is left out.
+        """
         batch_size = whole_number(batch_size, "batch_size", least=1)
         make = partial(self._index_batches, batch_size, shuffle)
         name = type(self).__name__
         # The arrays may be views on the sampler's own.
         samples = self.num_indices_generated()
-        stream = ops.Stream(Iterated(make, Kind.BORROWED, samples=samples), text=name)
-        return counted(replace(stream, plan=stream.index_plan(name)), batch_size)
+        plan = Iterated(make, Kind.BORROWED, samples=samples, numbered=True)
+        stream = ops.Stream(plan, text=name)
+        stream = counted(replace(stream, plan=stream.index_plan(name)), batch_size)
+        return stream | ops.chunk(batch_size, drop_last) if drop_last else stream
 
-    def _index_batches(self, batch_size: int, shuffle: ShuffleLike) -> Iterator[NDArray[np.intp]]:
+    def _index_batches(
+        self, batch_size: int, shuffle: ShuffleLike, pass_: int
+    ) -> Iterator[NDArray[np.intp]]:
         rng = as_rng(shuffle, "shuffle")
         if rng is None:
             return self.in_order_indices_batch_iterator(batch_size)
-        generator = frozen_generator(rng) if isinstance(rng, Seed) else rng.source()
+        generator = frozen_generator(rng, pass_) if isinstance(rng, Seed) else rng.source()
         return self.shuffled_indices_batch_iterator(batch_size, generator)
 
 
@@ -101,9 +111,12 @@ class OrderSampler(AbstractSampler):
         `shuffle` is as for `ops.shuffle`, which is what to give it to, so that nothing is drawn here.
         """
 
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None) -> ops.Stream:
+    def stream(
+        self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False
+    ) -> ops.Stream:
         size = whole_number(batch_size, "batch_size", least=1)
-        return self._order(shuffle) | ops.chunk(size)
+        with said_of(type(self).__name__, "chunk"):
+            return self._order(shuffle) | ops.chunk(size, drop_last)
 
     def _order(self, shuffle: ShuffleLike) -> ops.Stream:
         order = self.order(shuffle)

@@ -268,9 +268,11 @@ def test_errors_speak_the_users_words():
     ):
         ds.batch_iterator(5, shufle=True)
     with pytest.raises(
-        TypeError, match=r"stream: there is no argument drop_last=; it takes batch_size"
+        TypeError, match=r"stream: there is no argument n_workers=; it takes batch_size"
     ):
-        ds.stream(5, drop_last=True)
+        ds.stream(5, n_workers=2)
+    with pytest.raises(TypeError, match=r"^drop_last: expected True or False; got 'yes'"):
+        ds.stream(5, drop_last="yes")
     with pytest.raises(TypeError, match="batch_map_concat: there is no argument shufle="):
         ds.batch_map_concat(lambda x: x, 5, shufle=1)
     with pytest.raises(TypeError, match="batch_iterator: there is no argument shufle="):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from batchup.core.randomness import as_rng
 from batchup.data_source import (
     AbstractDataSource,
     ArrayDataSource,
@@ -16,7 +17,6 @@ from batchup.data_source import (
     CompositeDataSource,
     IteratorDataSource,
 )
-from batchup.data_source.joint import member_shuffle
 from batchup.sampling import AbstractSampler
 from batchup.testing import plain
 from tests.data_source.test_arrays import Squares, some
@@ -39,6 +39,11 @@ def finite():
 SHUFFLES = [None, 5, (1, 2), "rng"]
 
 
+def of_member(shuffle, n):
+    """A generator is shared by the members, a seed is not."""
+    return as_rng(shuffle, "").of_member(n).ints[0] if isinstance(shuffle, int | tuple) else shuffle
+
+
 def generator(shuffle):
     return np.random.RandomState(8) if shuffle == "rng" else shuffle
 
@@ -49,7 +54,7 @@ def generator(shuffle):
 def test_law_10_a_composite_is_its_composition(shuffle, flatten, trim):
     ds = CompositeDataSource(members(), flatten=flatten, trim=trim)
     rng = generator(shuffle)
-    streams = [m.stream(2, member_shuffle(rng, n, "")) for n, m in enumerate(members())]
+    streams = [m.stream(2, of_member(rng, n)) for n, m in enumerate(members())]
     expected = some(ops.zip(*streams, flatten=flatten, trim=trim))
     assert some(ds.batch_iterator(2, generator(shuffle))) == expected
     assert some(ds.stream(2, generator(shuffle))) == expected
@@ -63,7 +68,7 @@ def test_law_10_a_composite_is_its_composition(shuffle, flatten, trim):
 def test_law_10_a_choice_is_its_composition(shuffle, stratified):
     ds = ChoiceDataSource(finite(), stratified=stratified)
     rng = generator(shuffle)
-    streams = [m.stream(2, member_shuffle(rng, n, "")) for n, m in enumerate(finite())]
+    streams = [m.stream(2, of_member(rng, n)) for n, m in enumerate(finite())]
     expected = some(ops.choose(*streams, rng=rng, stratified=stratified))
     assert some(ds.batch_iterator(2, generator(shuffle))) == expected
     indices = list(ds.batch_indices_iterator(2, generator(shuffle)))

@@ -1,0 +1,95 @@
+"""What is asked of a data source: `Request`, and the batches that a user's own function gives for one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from batchup import ops
+from batchup.core.checks import describe, describe_callable
+from batchup.core.given import Iterated
+from batchup.core.randomness import Seed, ShuffleLike, as_rng
+from batchup.core.record import record
+
+__all__ = ["Request", "ShardLike", "batches_of", "given"]
+
+# Which part of every batch: index and count, () for those of the environment, None for the whole.
+ShardLike = tuple[int, int] | tuple[()] | None
+
+
+@record
+class Request:
+    """The arguments of `batch_iterator`, but for the epoch; `others` are those that a user's function knows."""
+
+    batch_size: int
+    shuffle: ShuffleLike = None
+    shard: ShardLike = None
+    drop_last: bool = False
+    others: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.drop_last, bool | np.bool_):
+            raise TypeError(f"drop_last: expected True or False; got {describe(self.drop_last)}")
+        if self.shard is not None and not (isinstance(self.shard, tuple) and len(self.shard) in (0, 2)):
+            raise TypeError(
+                "shard: expected (index, count), or () for those that the environment names; "
+                f"got {self.shard!r}"
+            )
+
+    def refuse_shard(self, source: Any) -> None:
+        if self.shard is not None:
+            raise TypeError(
+                f"shard: the batches of {source!r} come one after another, and have no parts"
+            )
+
+
+def batches_of(
+    source: Any, request: Request, make: Callable[..., Iterator[Any]], written: Callable[..., Any]
+) -> ops.Stream:
+    """The stream of `make(batch_size, shuffle=..., **others)`, whose parameters are those of what is `written`.
+
+    It is given `drop_last` where that is asked for, and the epoch, if it has parameters of these names.
+    """
+    request.refuse_shard(source)
+    parameters = _parameters(written)
+    name = f"{describe_callable(written)} of {source!r}"
+    samples, others = source.num_samples(**request.others), request.others
+    if request.drop_last:
+        if "drop_last" not in parameters:
+            wanted = f"drop_last: expected a parameter drop_last of {name}"
+            raise TypeError(f"{wanted}, which has to leave out a short batch")
+        others = {**others, "drop_last": True}
+        samples = samples - samples % request.batch_size if isinstance(samples, int) else samples
+    make = partial(make, request.batch_size, **given(request.shuffle, others))
+    if "epoch" in parameters:
+        make = partial(_of_epoch, make)
+        plan = Iterated(make, samples=samples, numbered=True)
+    else:
+        alike = ""
+        if isinstance(as_rng(request.shuffle, "shuffle"), Seed):
+            alike = (
+                f"has one order for all epochs: expected a parameter epoch of {name}, or shuffle=True"
+            )
+        plan = Iterated(make, samples=samples, alike=alike)
+    return ops.Stream(plan, text=repr(source))
+
+
+def _parameters(function: Callable[..., Any]) -> set[str]:
+    try:
+        return set(inspect.signature(function).parameters)
+    except ValueError:  # of a built-in one
+        return set()
+
+
+def _of_epoch(make: Callable[..., Iterator[Any]], epoch: int) -> Iterator[Any]:
+    return make(epoch=epoch)
+
+
+def given(shuffle: ShuffleLike, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments for a user's batch iterator: `shuffle` among them where there is one."""
+    return kwargs if shuffle is None else {"shuffle": shuffle, **kwargs}

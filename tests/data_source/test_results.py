@@ -222,3 +222,65 @@ def test_a_function_that_returns_nothing_now_and_then(function):
     results = iter([Y, None])
     with pytest.raises(ValueError, match="expected 1 results of each batch; batch 1 gave 0"):
         function(lambda y: next(results), iter([(Y,), (Y,)]))
+
+
+# --- means of batches in place of sums
+
+
+def test_means_of_batches_are_weighted_by_their_samples():
+    (mean,) = DS.batch_map_mean(lambda x, y: y.mean(), 2, per="batch")
+    assert mean == Y.mean()
+    both = batch_map_mean(
+        lambda x: (x.mean(axis=0), x.max()), [(X[:2],), (X[2:3],)], per="batch", n_batches=2
+    )
+    np.testing.assert_allclose(both[0], X[:3].mean(axis=0))
+    np.testing.assert_allclose(both[1], (2 * X[:2].max() + X[2].max()) / 3)
+    with pytest.raises(ValueError, match="per: expected 'sample' or 'batch'; got 'mean'"):
+        DS.batch_map_mean(len, 2, per="mean")
+    with pytest.raises(ValueError, match="expected per='batch', or sum_axis for values a sample"):
+        DS.batch_map_mean(len, 2, per="batch", sum_axis=0)
+
+
+def losses(n, seed=1):
+    return ArrayDataSource([np.random.default_rng(seed).exponential(size=n)])
+
+
+@pytest.mark.parametrize("last", [1, 5, 32])
+def test_means_where_sums_are_wanted_are_warned_of(last):
+    """Wherever the last batch is at most half as long as the others."""
+    ds = losses(64 * 20 + last)
+
+    def mean_loss(x):
+        return min(max(x.mean(), 0.8), 1.2), 1.0
+
+    with pytest.warns(UserWarning, match=r"what mean_loss returned does not grow.*give per='batch'"):
+        ds.batch_map_mean(mean_loss, 64)
+
+
+@pytest.mark.parametrize("last", [0, 1, 5, 32, 40])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.sum(),
+        lambda x: (x.sum(), (x > 0.7).sum()),
+        lambda x: 0,
+        lambda x: (x.sum(), 1.0),  # who counts batches, beside
+        lambda x: [x.sum(keepdims=True)],
+        lambda x: 1j * x.sum(),
+    ],
+)
+def test_sums_are_not_warned_of(last, function):
+    losses(64 * 20 + last).batch_map_mean(function, 64)
+
+
+def test_tqdm_by_its_name(capsys):
+    (found,) = DS.batch_map_concat(lambda x, y: y, 2, progress=True)
+    assert found.tolist() == Y.tolist()
+    DS.batch_map_mean(lambda x, y: y.sum(), 2, progress=True)
+    batch_map_mean(lambda x, y: y.sum(), DS.batch_iterator(2), progress=True)
+    batch_map_concat(lambda x, y: y, DS.loader(2), progress=True)
+    assert capsys.readouterr().err.count("0/3") == 4
+    with pytest.raises(
+        ValueError, match="expected progress=True, which is tqdm, or progress_iter_func"
+    ):
+        DS.batch_map_mean(len, 2, tqdm, progress=True)

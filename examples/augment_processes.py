@@ -3,14 +3,16 @@
     python examples/augment_processes.py
 
 Python code runs in one thread at a time; processes run it side by side. The function may be a lambda or
-a closure, as here. A random one takes `rng`, and gives the same whatever the number of processes.
+a closure, as here. A random one takes `rng`, and gives the same whatever the number of processes: in each
+epoch something new.
 """
 
 import os
 
 import numpy as np
 
-from batchup import ops, work_pool
+from batchup import work_pool
+from batchup.data_source import ArrayDataSource
 
 
 def make_cutout(size):
@@ -30,28 +32,27 @@ def main():
     rng = np.random.default_rng(12345)
     X = rng.integers(1, 256, (2000, 28, 28), dtype=np.uint8)
     y = rng.integers(0, 10, 2000)
-    batches = (
-        ops.indices(len(X))
-        | ops.shuffle(12345)
-        | ops.chunk(64)
-        | ops.gather(X, y)
-        | ops.map(make_cutout(8), rng=12345)
-    )
+    source = ArrayDataSource([X, y]).map(make_cutout(8), rng=12345)
 
     with work_pool.WorkerProcessPool(processes=2) as pool:
-        for epoch in range(2):  # the workers live on
+        # One loader for all epochs: the workers live on, and have the arrays already.
+        serial = source.loader(64, shuffle=12345)
+        parallel = source.loader(64, shuffle=12345, pool=pool, buffer=8)
+        holes = []
+        for epoch in range(2):
             workers = set()
-            parallel = batches | ops.parallel(pool, buffer=8)
             for (images, labels, _), (augmented, same_labels, where) in zip(
-                batches, parallel, strict=True
+                serial, parallel, strict=True
             ):
                 assert (images == augmented).all()  # bit for bit
                 assert (labels == same_labels).all()
                 assert ((augmented == 0).sum(axis=(1, 2)) == 8 * 8).all()
                 workers |= set(where.tolist())
-            print(f"epoch {epoch}: {len(batches)} batches by {len(workers)} other processes")
+            print(f"epoch {epoch}: {len(parallel)} batches by {len(workers)} other processes")
             assert os.getpid() not in workers
-    print("the same batches as without processes")
+            holes.append(augmented[0] == 0)
+    assert (holes[0] != holes[1]).any()
+    print("the same batches as without processes, and other holes in each epoch")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def main(seed=12345):
     print("\n2. Rare classes: of the digits 5 to 9, only 4 samples each")
     train_on_rare_classes(digits, seed)
 
-    print("\n3. Few labels: 60 samples with a label, the others without")
+    print("\n3. Few labels: 40 samples with a label, the others without")
     train_on_few_labels(digits, seed)
 
     print(f"\n4. Test the network of part 1 on the {len(digits.test_y)} samples of the test set")
@@ -52,18 +52,18 @@ def main(seed=12345):
 
 def train(digits, seed):
     # Each batch goes through the function given to `map`: its arguments are the arrays of the batch,
-    # and what it returns is the new batch.
-    shift = RandomShift(np.random.RandomState(seed))
-    training = ArrayDataSource([digits.train_X, digits.train_y]).map(lambda X, y: (shift(X), y))
+    # and what it returns is the new batch. With `rng`, a seed, it is also given a random generator.
+    training = ArrayDataSource([digits.train_X, digits.train_y])
+    training = training.map(lambda X, y, rng: (shift(X, rng), y), rng=seed)
     validation = ArrayDataSource([digits.val_X, digits.val_y])
 
     network = Network(seed)
-    # One generator for all epochs: each of them has an order of its own.
-    order = np.random.RandomState(seed)
+    # Each time that it is iterated, a loader gives the next epoch: a new order, and new noise.
+    loader = training.loader(BATCH_SIZE, shuffle=seed)
     with tqdm(total=EPOCHS, unit="epoch", desc="   training") as bar:
         for epoch in range(EPOCHS):
             rate = 0.003 * cosine(epoch / EPOCHS)
-            for X, y in training.batch_iterator(BATCH_SIZE, shuffle=order):
+            for X, y in loader:
                 network.step(X, one_hot(y, smoothing=0.1), rate)
             # `losses` returns sums over the samples of a batch; the mean is over all samples, so that
             # a short last batch counts for no more than its samples.
@@ -74,18 +74,13 @@ def train(digits, seed):
     return network
 
 
-class RandomShift:
+def shift(X, rng):
     """Shifts each image by up to one pixel in each direction, at random."""
-
-    def __init__(self, rng):
-        self.rng = rng
-
-    def __call__(self, X):
-        n = len(X)
-        padded = np.pad(X[:, 0], ((0, 0), (1, 1), (1, 1)))
-        all_shifts = sliding_window_view(padded, (8, 8), axis=(1, 2))  # (n, 3, 3, 8, 8), a view
-        down, right = self.rng.randint(0, 3, size=(2, n))
-        return all_shifts[np.arange(n), down, right][:, None]
+    n = len(X)
+    padded = np.pad(X[:, 0], ((0, 0), (1, 1), (1, 1)))
+    all_shifts = sliding_window_view(padded, (8, 8), axis=(1, 2))  # (n, 3, 3, 8, 8), a view
+    down, right = rng.integers(0, 3, size=(2, n))
+    return all_shifts[np.arange(n), down, right][:, None]
 
 
 # -- 2. Classes that are rare ----------------------------------------------------------------------
@@ -105,11 +100,11 @@ def train_on_rare_classes(digits, seed, steps=300):
     accuracies, shares = {}, {}
     for name, source in [("as they are", as_they_are), ("balanced", balanced)]:
         network = Network(seed)
-        shift = RandomShift(np.random.RandomState(seed))
+        shifted = source.map(lambda X, y, rng: (shift(X, rng), y), rng=seed)
         seen = np.zeros(10, int)
         # Both sources are endless. Behind each is a stream, which `|` continues: so many batches.
-        for X, labels in source.stream(BATCH_SIZE, shuffle=seed) | ops.take(steps):
-            network.step(shift(X), one_hot(labels), rate=0.002)
+        for X, labels in shifted.stream(BATCH_SIZE, shuffle=seed) | ops.take(steps):
+            network.step(X, one_hot(labels), rate=0.002)
             seen += np.bincount(labels, minlength=10)
         _, accuracies[name] = rare_ones.batch_map_mean(network.losses, batch_size=128)
         shares[name] = seen / seen.sum()
@@ -124,24 +119,19 @@ def train_on_rare_classes(digits, seed, steps=300):
 # -- 3. Labelled and unlabelled samples side by side -----------------------------------------------
 
 
-def train_on_few_labels(digits, seed, n_labelled=60, epochs=15):
+def train_on_few_labels(digits, seed, n_labelled=40, epochs=15):
     labelled = ArrayDataSource([digits.train_X[:n_labelled], digits.train_y[:n_labelled]], repeats=-1)
     unlabelled = ArrayDataSource([digits.train_X[n_labelled:]])
     # An epoch ends with the unlabelled samples; the labelled ones are repeated beside them.
-    both = CompositeDataSource([labelled, unlabelled])
+    both = CompositeDataSource([labelled, unlabelled]).map(augment, rng=seed)
     validation = ArrayDataSource([digits.val_X, digits.val_y])
 
     accuracies = {}
     for name, use_unlabelled in [("labelled only", False), ("with the others", True)]:
         network = Network(seed)
-        order, shift = np.random.RandomState(seed), RandomShift(np.random.RandomState(seed))
-
-        # A joint batch has the arrays of both. Each unlabelled image is shifted twice.
-        def augment(X, y, U, shift=shift):
-            return shift(X), y, shift(U), shift(U)
-
+        loader = both.loader(BATCH_SIZE, shuffle=seed)
         for epoch in range(epochs):
-            for X, y, U1, U2 in both.map(augment).batch_iterator(BATCH_SIZE, shuffle=order):
+            for X, y, U1, U2 in loader:
                 targets = one_hot(y)
                 if use_unlabelled and epoch >= 3:
                     # What the network thinks of both together, made surer of itself, is what it
@@ -153,6 +143,11 @@ def train_on_few_labels(digits, seed, n_labelled=60, epochs=15):
         _, accuracies[name] = validation.batch_map_mean(network.losses, batch_size=128)
         print(f"   {name + ':':16} validation accuracy {accuracies[name]:.1%}")
     assert accuracies["with the others"] > accuracies["labelled only"], accuracies
+
+
+def augment(X, y, U, rng):
+    """A joint batch has the arrays of both. Each unlabelled image is shifted twice."""
+    return shift(X, rng), y, shift(U, rng), shift(U, rng)
 
 
 # -- 4. Predictions --------------------------------------------------------------------------------

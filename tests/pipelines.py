@@ -19,6 +19,8 @@ from batchup.testing import plain
 
 X = np.arange(200).reshape(100, 2) * 10
 Y = np.arange(100) + 1000
+PAIRS = list(zip(X, Y, strict=True))
+RECORDS = [{"x": x.tolist(), "y": int(y)} for x, y in PAIRS]
 
 
 def words(*ints):
@@ -83,9 +85,12 @@ BUILD = {
     "shard": lambda streams, rng, index, count: streams[0] | ops.shard(index % count, count),
     "gather": lambda streams, rng: streams[0] | ops.gather(X, Y),
     "named": lambda streams, rng: streams[0] | ops.gather(x=X, y=Y, include_indices=True),
+    "samples": lambda streams, rng: streams[0] | ops.samples(PAIRS),
+    "records": lambda streams, rng: streams[0] | ops.samples(RECORDS, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
     "random": lambda streams, rng, seed: streams[0] | ops.map(noise, rng=seed),
     "parallel": lambda streams, rng, buffer: streams[0] | ops.parallel(POOL, buffer),
+    "split": lambda streams, rng, buffer: streams[0] | ops.parallel(POOL, buffer, split=True),
     "zip": lambda streams, rng, flatten, trim: ops.zip(*streams, flatten=flatten, trim=trim),
     "choose": lambda streams, rng, seed, stratified: ops.choose(
         *streams, rng=rng if seed == "stateful" else seed, stratified=stratified
@@ -245,6 +250,10 @@ def _turns(before, p, rng, seed, stratified):
             yield from members if seed is None else _generator(seed, p, rng, n).permutation(members)
 
 
+def _named(block):
+    return {"indices": block, "x": _gathered(block)[0], "y": _gathered(block)[1]}
+
+
 def _gathered(block):
     return X[np.array(block, int)].tolist(), Y[np.array(block, int)].tolist()
 
@@ -270,11 +279,11 @@ MODEL = {
         for block in model(before[0], p, rng)
     ),
     "gather": lambda before, p, rng: map(_gathered, model(before[0], p, rng)),
-    "named": lambda before, p, rng: (
-        {"indices": block, "x": _gathered(block)[0], "y": _gathered(block)[1]}
-        for block in model(before[0], p, rng)
-    ),
+    "named": lambda before, p, rng: map(_named, model(before[0], p, rng)),
+    "samples": lambda before, p, rng: map(_gathered, model(before[0], p, rng)),
+    "records": lambda before, p, rng: map(_named, model(before[0], p, rng)),
     "parallel": lambda before, p, rng, buffer: model(before[0], p, rng),
+    "split": lambda before, p, rng, buffer: model(before[0], p, rng),
     "map": lambda before, p, rng: (
         plain(double(*item) if isinstance(item, tuple) else double(item))
         for item in model(before[0], p, rng)
@@ -316,8 +325,11 @@ STAGES = {
 WORK = {
     "gather": st.just(()),
     "named": st.just(()),
+    "samples": st.just(()),
+    "records": st.just(()),
     "map": st.just(()),
     "parallel": st.tuples(sizes),
+    "split": st.tuples(sizes),
     **BY_POSITION,
 }
 NOISE = {"random": st.tuples(seeds)}  # not in the model

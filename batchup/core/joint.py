@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from batchup.core.record import over_each, record
-from batchup.core.work import Step, Work
+from batchup.core.work import Split, Step, Work
 
 
 @record
@@ -17,6 +17,10 @@ class JointStep(Step):
 
     def parts(self) -> tuple[Work, ...]:
         return self.works
+
+    @property
+    def splits(self) -> bool:  # type: ignore[override]
+        return any(work.splits for work in self.works)
 
     def over(self, f: Callable[[Work], Work]) -> Self:
         return over_each(self, "works", f)
@@ -37,6 +41,9 @@ class Pick(JointStep):
 
     def run(self, item: Choice) -> Any:
         return self.works[item.member].run(item.item)
+
+    def split(self, item: Choice) -> Split:
+        return self.works[item.member].split(item.item)
 
     def __str__(self) -> str:
         return f"{self.name}(of {len(self.works)} streams)"

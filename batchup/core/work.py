@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,6 +15,22 @@ from batchup.core.checks import LazyBlock, block_array
 from batchup.core.notes import note
 from batchup.core.plan import Kind
 from batchup.core.record import over_each, record
+
+
+class Result(Protocol):
+    """What became of a call: its result, or raises what went wrong."""
+
+    def result(self) -> Any: ...
+
+
+Results = Sequence[Result]
+
+
+class Split(NamedTuple):
+    """The work for one item in parts: calls that may be done at once, and what makes the item of their results."""
+
+    calls: Sequence[Callable[[], Any]]
+    finish: Callable[[Results], Any]
 
 
 class Step:
@@ -27,6 +44,8 @@ class Step:
     only_reads = False
     # It draws random numbers, and writes `run_placed` in place of `run`.
     random = False
+    # Its work for one item can be done in parts, by `split`.
+    splits = False
 
     def run(self, item: Any) -> Any:
         raise NotImplementedError
@@ -34,6 +53,10 @@ class Step:
     def run_placed(self, item: Any, placed: Placed) -> Any:
         """The same, where it is known which item it is."""
         return self.run(item)
+
+    def split(self, item: Any) -> Split | None:
+        """The work for an item in parts; None where it is in one piece."""
+        return None
 
     def parts(self) -> tuple[Work, ...]:
         return ()
@@ -115,6 +138,25 @@ class Work:
             raise
         return item
 
+    @property
+    def splits(self) -> bool:
+        """Whether the work for one item can be done in parts."""
+        return any(step.splits for step in self.steps[:1])
+
+    def split(self, item: Any) -> Split:
+        """The work for an item in parts; those after the first step are done by who has the last of them."""
+        split = (
+            self.steps[0].split(item.planned if type(item) is Placed else item) if self.steps else None
+        )
+        if split is None:
+            return Split([partial(self.run, item)], lambda results: results[0].result())
+        first = _Finish(self.steps[0], split.finish)
+
+        def finish(results: Results) -> Any:
+            return Work((replace(first, results=results), *self.steps[1:])).run(item)
+
+        return Split(split.calls, finish)
+
     def of_member(self, member: int) -> Work:
         """This work as that of one of several streams that are joined, whose random maps differ."""
         return over_each(
@@ -127,6 +169,21 @@ class Work:
             for n, part in enumerate(step.parts()):
                 yield from part.leaves((*path, n))
             yield path, step
+
+
+@record
+class _Finish(Step):
+    """What is left of a step whose calls have been made."""
+
+    step: Step
+    finish: Callable[[Results], Any]
+    results: Results = ()
+
+    def run(self, item: Any) -> Any:
+        return self.finish(self.results)
+
+    def __str__(self) -> str:
+        return str(self.step)
 
 
 def mapped(item: Any, f: Callable[[Any], Any], kinds: tuple[type, ...] = (tuple, list, dict)) -> Any:

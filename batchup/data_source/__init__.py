@@ -15,6 +15,7 @@ from batchup.data_source.functions import CallableDataSource, IteratorDataSource
 from batchup.data_source.joint import ChoiceBatch, ChoiceDataSource, CompositeDataSource
 from batchup.data_source.parallel import ParallelDataSource
 from batchup.data_source.results import batch_map_concat, batch_map_mean
+from batchup.data_source.samples import SampleDataSource
 
 __all__ = [
     "AbstractDataSource",
@@ -27,6 +28,7 @@ __all__ = [
     "MapDataSource",
     "ParallelDataSource",
     "RandomAccessDataSource",
+    "SampleDataSource",
     "batch_map_concat",
     "batch_map_mean",
     "coerce_data_source",

@@ -176,6 +176,14 @@ class RandomAccessDataSource(StreamDataSource):
         """The stage that makes batches of index blocks."""
         return ops.map(_Reader(self))
 
+    def _options(self) -> str:
+        """The further arguments, for a repr."""
+        sampler = self.sampler
+        own = (self.length, 1)
+        plain = isinstance(sampler, StandardSampler) and (sampler.length, sampler.repeats) == own
+        options = "" if plain else f", sampler={sampler!r}"
+        return options + ", include_indices=True" * self.include_indices
+
     def _batch(self, block: Block) -> tuple[Any, ...]:
         indices = block_array(block)
         samples = self._samples(indices)
@@ -252,12 +260,4 @@ class ArrayDataSource(RandomAccessDataSource):
         return batch
 
     def __repr__(self) -> str:
-        arrays = ", ".join(map(describe, self.data))
-        sampler = self.sampler
-        plain = isinstance(sampler, StandardSampler) and (sampler.length, sampler.repeats) == (
-            self.length,
-            1,
-        )
-        options = "" if plain else f", sampler={self.sampler!r}"
-        options += ", include_indices=True" if self.include_indices else ""
-        return f"ArrayDataSource([{arrays}]{options})"
+        return f"ArrayDataSource([{', '.join(map(describe, self.data))}]{self._options()})"

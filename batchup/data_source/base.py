@@ -81,12 +81,13 @@ class AbstractDataSource(BatchMaps, ABC):
         *,
         pool: Pool | None = None,
         buffer: int = 32,
+        split: bool = False,
         **kwargs: Any,
     ) -> Loader:
         """What a training loop holds: the batches of an epoch each time that it is iterated.
 
         With a `pool` its workers make the batches, `buffer` of them ahead at most: `self.stream(...) |
-        parallel(pool, buffer)`. The other arguments are those of `batch_iterator`. See `Loader`.
+        parallel(pool, buffer, split=split)`. The other arguments are those of `batch_iterator`. See `Loader`.
 
         >>> from batchup.data_source import ArrayDataSource
         >>> loader = ArrayDataSource([np.arange(5)]).loader(2, shuffle=12345, drop_last=True)
@@ -100,7 +101,7 @@ class AbstractDataSource(BatchMaps, ABC):
         if pool is None:
             return self._stream(request).loader()
         stream = self._for_pool(request)
-        return (stream | ops.parallel(pool, buffer)).loader()
+        return (stream | ops.parallel(pool, buffer, split=split)).loader()
 
     def _for_pool(self, request: Request) -> ops.Stream:
         """The same stream, but all its work is left to who gets it, and not done by `batch_iterator`."""

@@ -16,6 +16,7 @@ from batchup.ops.functions import map
 from batchup.ops.items import gather
 from batchup.ops.joins import choose, zip
 from batchup.ops.orders import permute, repeat, shuffle
+from batchup.ops.samples import samples
 from batchup.ops.shards import shard
 from batchup.ops.sources import indices
 from batchup.ops.strata import stratify
@@ -34,6 +35,7 @@ __all__ = [
     "permute",  # as shuffle, in constant memory
     "repeat",  # several passes, or endless ones
     "sample",  # a source: weighted draws
+    "samples",  # read the samples of a block one by one, and put them together
     "shard",  # one part of every block, for data-parallel training
     "shuffle",  # permute within each block
     "skip",  # start at an item further on

@@ -17,7 +17,7 @@ from batchup.core.plan import Again, Draw, Draws, JointPlan
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream, as_stream, members_of
-from batchup.core.work import mapped
+from batchup.core.work import Results, Split, mapped
 
 
 def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
@@ -76,6 +76,17 @@ class Join(JointStep):
     def run(self, item: tuple[Any, ...]) -> tuple[Any, ...]:
         works = builtins.zip(self.works, item, strict=True)
         return joined(tuple([work.run(part) for work, part in works]), self.flatten, self.trim)
+
+    def split(self, item: tuple[Any, ...]) -> Split:
+        works = builtins.zip(self.works, item, strict=True)
+        splits = [work.split(part) for work, part in works]
+
+        def finish(results: Results) -> tuple[Any, ...]:
+            rest = iter(results)
+            batches = [split.finish(list(islice(rest, len(split.calls)))) for split in splits]
+            return joined(tuple(batches), self.flatten, self.trim)
+
+        return Split([call for split in splits for call in split.calls], finish)
 
     def __str__(self) -> str:
         return f"zip(of {len(self.works)} streams)"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from batchup.core.checks import describe, whole_number
 from batchup.core.computed import Computed
@@ -48,6 +48,14 @@ class Crew(Protocol):
         """Begin an iteration, which is at most `buffer` items ahead."""
 
 
+@runtime_checkable
+class SplittingCrew(Crew, Protocol):
+    """Workers that may do the work for one item together: they see the same memory."""
+
+    def splitting(self) -> Crew:
+        """The crew that does."""
+
+
 class Pool(Protocol):
     """All that `parallel` knows of a pool."""
 
@@ -55,18 +63,21 @@ class Pool(Protocol):
         """Tell the workers of the work, once; TypeError, naming the stage, if it can't reach them."""
 
 
-def parallel(pool: Pool, buffer: int = 32, timeout: float | None = None) -> Stage:
+def parallel(
+    pool: Pool, buffer: int = 32, timeout: float | None = None, *, split: bool = False
+) -> Stage:
     """Have a pool do the work of the stages before it, on at most `buffer` items ahead of the caller.
 
     The items are those of the stream before it, in order, bit for bit, for every pool and number of
     workers; the plan, and every draw from a generator, stays in the caller's thread. The first items
     are under way from `iter()` on. What follows `parallel` runs in the caller, and so does
     `stream[k]`, which needs no worker. `timeout` is how many seconds to wait for one item at most,
-    None for as long as it takes. See `batchup.work_pool` for the pools.
+    None for as long as it takes. With `split` the threads of a pool read the samples of one batch at once
+    (those of `samples`), and not each a batch: the first comes sooner. See `batchup.work_pool` for the pools.
 
     An exception in the work is raised at its item, after those before it, with notes that say in which
     stage and at which item it was. Raises TypeError for what is no pool and, at once, for work
-    that can't be sent to it, ValueError for a buffer below 1; while iterating, TimeoutError after
+    that can't be sent to it, or split; ValueError for a buffer below 1; while iterating, TimeoutError after
     `timeout`, and `WorkerDied` where a worker process came to its end.
 
     >>> from batchup import ops, work_pool
@@ -87,17 +98,33 @@ def parallel(pool: Pool, buffer: int = 32, timeout: float | None = None) -> Stag
     if timeout is not None and not timeout > 0:
         raise ValueError(f"parallel: timeout: expected seconds > 0, or None; got {timeout!r}")
     options = f"buffer={buffer}" if timeout is None else f"buffer={buffer}, timeout={timeout}"
-    text = f"parallel({pool!r}, {options})"
+    text = f"parallel({pool!r}, {options}{', split=True' * bool(split)})"
     if timeout is not None and timeout > threading.TIMEOUT_MAX:  # some hundred years, the most there is
         timeout = None
-    return Stage(_parallel, pool, buffer, timeout, text, text=text)
+    return Stage(_parallel, pool, buffer, timeout, bool(split), text, text=text)
 
 
-def _parallel(stream: Stream, pool: Pool, buffer: int, timeout: float | None, text: str) -> Stream:
+def _parallel(
+    stream: Stream, pool: Pool, buffer: int, timeout: float | None, split: bool, text: str
+) -> Stream:
     text = f"{stream!r} | {text}"
     work = stream.work
+    crew = _employed(pool, work, text, split)
+    plan = Parallel(stream.plan, work, pool, crew, buffer, timeout, split, text)
+    return Stream(plan, (OPENED,), text)
+
+
+def _employed(pool: Pool, work: Work, text: str, split: bool) -> Crew:
     crew = pool.employ(work, text)
-    return Stream(Parallel(stream.plan, work, pool, crew, buffer, timeout, text), (OPENED,), text)
+    if not split:
+        return crew
+    if not work.splits:
+        wanted = "expected samples(dataset) before it, whose samples are read one by one"
+        raise TypeError(f"{text}: split: {wanted}; there is nothing to split")
+    if not isinstance(crew, SplittingCrew):
+        wanted = "expected a pool of threads, which read the samples of one batch together"
+        raise TypeError(f"{text}: split: {wanted}; got {pool!r}, whose workers make a batch each")
+    return crew.splitting()
 
 
 @record
@@ -110,10 +137,11 @@ class Parallel(Computed):
     crew: Crew
     buffer: int
     timeout: float | None
+    split: bool
     text: str
 
     def with_work(self, work: Work) -> Parallel:
-        return replace(self, work=work, crew=self.pool.employ(work, self.text))
+        return replace(self, work=work, crew=_employed(self.pool, work, self.text, self.split))
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         items = self._ahead(pass_, k, draws)

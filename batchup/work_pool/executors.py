@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from batchup.core.checks import describe
 from batchup.core.work import Work
 from batchup.ops.workers import Crew
 from batchup.work_pool.base import WorkerPool
-from batchup.work_pool.threads import SharedCrew
+from batchup.work_pool.threads import Making, SharedCrew, make
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
 __all__ = ["ExecutorPool"]
 
@@ -45,14 +47,26 @@ class ExecutorPool(WorkerPool):
         from concurrent.futures import ThreadPoolExecutor
 
         if isinstance(self.executor, ThreadPoolExecutor):
-            return SharedCrew(self, work, self.executor.submit)
+            return SharedCrew(self, work, self._submit)
         from batchup.work_pool.remote import RemoteCrew, package_of, ship
 
         package = package_of(work, where)
         return RemoteCrew(self, work, lambda items: self.executor.submit(ship, package, items))
+
+    def _submit(self, pending: Making, run: Callable[[Any], Any], item: Any) -> None:
+        future = self.executor.submit(make, pending, run, item)
+        future.add_done_callback(partial(_cancelled, pending))
 
     def close(self) -> None:
         """Nothing: the executor is the caller's."""
 
     def __repr__(self) -> str:
         return f"ExecutorPool(<{type(self.executor).__name__}>)"
+
+
+def _cancelled(pending: Making, future: Future[None]) -> None:
+    """Somebody else has cancelled it: by a shutdown of the executor, say."""
+    if future.cancelled():
+        from concurrent.futures import CancelledError
+
+        pending.fail(CancelledError("the executor was shut down"))

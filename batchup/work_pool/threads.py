@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from batchup.core.record import record
 from batchup.core.work import Work
@@ -42,12 +43,10 @@ class WorkerThreadPool(WorkerPool):
         self.check()
         return SharedCrew(self, work, self._submit)
 
-    def _submit(self, run: Callable[[Any], Any], item: Any) -> Pending:
-        pending = _Item(self)
+    def _submit(self, pending: Making, run: Callable[[Any], Any], item: Any) -> None:
         self._queue.put((pending, run, item))
         if self._queue.closed:  # since it was checked
             pending.fail(RuntimeError(CLOSED))
-        return pending
 
     def close(self) -> None:
         """End the threads, once they have done what they are at."""
@@ -78,11 +77,21 @@ def _serve(queue: _Queue) -> None:
         if queue.closed:
             task[0].fail(RuntimeError(CLOSED))
         else:
-            _make(*task)
+            make(*task)
         del task
 
 
-def _make(pending: Pending, run: Callable[[Any], Any], item: Any) -> None:
+class Making(Protocol):
+    """What a worker sees of an item, or of a part of one."""
+
+    def begin(self) -> bool: ...
+
+    def finish(self, value: Any) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+
+def make(pending: Making, run: Callable[[Any], Any], item: Any) -> None:
     if pending.begin():
         try:
             pending.finish(run(item))
@@ -99,15 +108,29 @@ class SharedCrew:
 
     pool: WorkerPool
     work: Work
-    put: Callable[[Callable[[Any], Any], Any], Any]
+    put: Callable[[Making, Callable[[Any], Any], Any], None]
+    split: bool = False
+
+    def splitting(self) -> SharedCrew:
+        return replace(self, split=True)
 
     def start(self, buffer: int) -> SharedCrew:
         self.pool.check()
         return self
 
-    def submit(self, item: Any) -> Any:
+    def submit(self, item: Any) -> Pending:
         self.pool.check()
-        return self.put(self.work.run, item)
+        pending = _Item(self.pool)
+        if not self.split:
+            self.put(pending, self.work.run, item)
+            return pending
+        calls, finish = self.work.split(item)
+        parts = _Parts(pending, [Pending() for _ in calls], finish)
+        for n, call in enumerate(calls):
+            self.put(_Part(parts, n), _called, call)
+        if not calls:
+            self.put(pending, finish, ())
+        return pending
 
     def close(self, stuck: Any, timeout: float | None) -> None:
         """A thread can't be ended by force: it goes on with what it is at."""
@@ -116,10 +139,46 @@ class SharedCrew:
 class _Item(Pending):
     __slots__ = ("_pool",)
 
-    def __init__(self, pool: WorkerThreadPool):
+    def __init__(self, pool: WorkerPool):
         super().__init__()
         self._pool = pool
 
     def result(self, timeout: float | None = None) -> Any:
         self._pool.check_process()
         return super().result(timeout)
+
+
+class _Parts:
+    """The parts of an item; whoever has the last of them makes the item of the results."""
+
+    def __init__(self, item: Pending, results: list[Pending], finish: Callable[[Any], Any]):
+        self.item = item
+        self.results = results
+        self.finish = finish
+        self._left = [True] * len(results)  # popping one is atomic
+
+    def one_is_over(self) -> None:
+        self._left.pop()
+        if not self._left:
+            make(self.item, self.finish, self.results)
+
+
+@record
+class _Part:
+    parts: _Parts
+    number: int
+
+    def begin(self) -> bool:
+        return not self.parts.item.done()  # it may have been cancelled
+
+    def finish(self, value: Any) -> None:
+        self.parts.results[self.number].finish(value)
+        self.parts.one_is_over()
+
+    def fail(self, error: BaseException) -> None:
+        self.parts.results[self.number].fail(error)
+        self.parts.one_is_over()
+
+
+def _called(call: Callable[[], Any]) -> Any:
+    return call()

@@ -1,0 +1,57 @@
+"""Datasets whose samples are read one by one: `SampleDataSource`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from batchup import ops
+from batchup.core.checks import Block, describe
+from batchup.data_source.arrays import RandomAccessDataSource
+from batchup.ops.samples import Samples, collated, sampling
+from batchup.sampling import AbstractSampler
+
+__all__ = ["SampleDataSource"]
+
+
+class SampleDataSource(RandomAccessDataSource):
+    """Mini-batches of a dataset's samples: `sampler.stream(batch_size, shuffle) | samples(dataset, collate)`.
+
+    `dataset` is anything with `__len__` and `__getitem__` that takes an int: a PyTorch `Dataset`, a list of
+    records, a Hugging Face dataset. `collate(list of samples)` makes a batch; what it does by default is said of
+    `ops.samples`. `indices`, `repeats`, `sampler` and `include_indices` are as for
+    `RandomAccessDataSource`. Raises TypeError for what is no dataset, ValueError for indices outside.
+
+    >>> records = [{"text": word, "length": len(word)} for word in ("one", "three", "seven")]
+    >>> ds = SampleDataSource(records)
+    >>> list(ds.batch_iterator(2))
+    [{'text': ['one', 'three'], 'length': array([3, 5])}, {'text': ['seven'], 'length': array([5])}]
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        collate: Callable[[list[Any]], Any] | None = None,
+        indices: ArrayLike | None = None,
+        repeats: int = 1,
+        sampler: AbstractSampler | None = None,
+        include_indices: bool = False,
+    ):
+        self._step = Samples(dataset, collate or collated, bool(include_indices), "SampleDataSource")
+        super().__init__(self._step.length, indices, repeats, sampler, include_indices)
+        self.dataset = dataset
+
+    def samples_by_indices_nomapping(self, indices: NDArray[Any]) -> Any:
+        """The batch of the samples `indices`, a 1-D integer array, past the subset."""
+        return self._step.run(indices)
+
+    def _reading(self) -> ops.Stage:
+        return sampling(self._step)
+
+    def _batch(self, block: Block) -> Any:
+        return self._step.run(block)
+
+    def __repr__(self) -> str:
+        return f"SampleDataSource({describe(self.dataset)}{self._options()})"

@@ -49,6 +49,7 @@ def test_pools(tmp_path):
     measured = {(row["case"], row["contender"]) for row in results["rows"]}
     ours = {
         ("jpegs", "threads"),
+        ("first", "threads, split"),
         ("python", "processes"),
         ("large", "processes"),
         ("memory", "threads"),

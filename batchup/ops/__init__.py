@@ -20,6 +20,7 @@ from batchup.ops.samples import samples
 from batchup.ops.shards import shard
 from batchup.ops.sources import indices
 from batchup.ops.strata import stratify
+from batchup.ops.tensors import to_jax, to_torch
 from batchup.ops.workers import parallel
 
 __all__ = [
@@ -41,6 +42,8 @@ __all__ = [
     "skip",  # start at an item further on
     "stratify",  # a source: batches with given shares of each class
     "take",  # end after so many items
+    "to_jax",  # arrays as JAX arrays
+    "to_torch",  # arrays as PyTorch tensors, without a copy
     "zip",  # one item of each of several streams
 ]
 

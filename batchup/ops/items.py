@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable
 from dataclasses import field, replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from batchup.core.checks import Block, block_array, describe
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Step
+from batchup.ops.columns import Columns, OfDataset, as_column
 
 Read = Callable[[Any], Any]
 
@@ -23,7 +25,9 @@ def gather(*arrays: Any, include_indices: bool = False, **named: Any) -> Stage:
 
     An array is a NumPy array of any strides and dtype, a memory map among them, or anything with
     `__len__` and `__getitem__` that takes a 1-D integer array, or a list of numbers or of arrays of
-    one shape. Sample i is `array[i]`; a block of b indices gives an array of shape (b, ...), its own
+    one shape; or a PyTorch tensor on the CPU or a JAX array, whose memory is read as NumPy's is; or a table,
+    of pandas, polars, Arrow or Hugging Face, whose samples are a dict of arrays, by the names of the columns.
+    What comes are NumPy arrays in any case; see `to_torch` and `to_jax`. Sample i is `array[i]`; a block of b indices gives an array of shape (b, ...), its own
     memory, writable; of an object array, new references to the same objects, but copies of those that
     are arrays. `gather(image=X, label=y)` gives dicts. With `include_indices` the block comes
     first, as an intp array; in a dict, under "indices".
@@ -72,24 +76,29 @@ class Gather(Step):
     names: tuple[str, ...] = ()
     include_indices: bool = False
     where: str = "gather"
+    aligned: bool = False  # where the memory of the batches begins
     length: int = field(init=False)
     _read: Read = field(init=False)
     only_reads = True
-    unnamed = ("where",)
+    unnamed = ("where", "aligned")
 
     def __post_init__(self) -> None:
         if not self.arrays:
             raise TypeError(f"{self.where}: expected one array at least; got none")
         names = self.names or [str(n) for n in range(len(self.arrays))]
         named = zip(self.arrays, names, strict=True)
-        columns = [_column(array, f"{self.where}: array {name}") for array, name in named]
+        columns = [as_column(array, f"{self.where}: array {name}") for array, name in named]
+        # Of what is not NumPy's, workers get the memory as arrays.
+        object.__setattr__(self, "arrays", tuple(map(_kept, self.arrays, columns)))
         lengths = [len(column) for column in columns]
         if len(set(lengths)) > 1:
             each = ", ".join(f"array {name} has {n}" for name, n in zip(names, lengths, strict=True))
             raise ValueError(f"{self.where}: expected arrays of one length; {each}")
         object.__setattr__(self, "length", lengths[0])
         # How to read is chosen here, once, and not for every batch.
-        object.__setattr__(self, "_read", _reader(columns))
+        object.__setattr__(
+            self, "_read", _aligned_reader(columns) if self.aligned else _reader(columns)
+        )
         if not (self.names or self.include_indices):
             object.__setattr__(self, "run", self._read)
 
@@ -102,7 +111,7 @@ class Gather(Step):
         return dict(zip(names, samples, strict=True)) if names else samples
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Gather, (self.arrays, self.names, self.include_indices, self.where)
+        return Gather, (self.arrays, self.names, self.include_indices, self.where, self.aligned)
 
     def __str__(self) -> str:
         arrays = [describe(array) for array in self.arrays]
@@ -113,54 +122,8 @@ class Gather(Step):
         return f"gather({', '.join(arrays)})"
 
 
-def _column(array: Any, where: str) -> Any:
-    """The array, checked: with a length, and indexed by integer arrays."""
-    wanted = f"{where}: expected an array, or anything with __len__ and __getitem__"
-    sliced = hasattr(array, "__len__") and hasattr(array, "__getitem__")
-    if not sliced or isinstance(array, str | bytes | Mapping):
-        raise TypeError(f"{wanted}; got {describe(array)}")
-    if isinstance(array, list | tuple | range):
-        return _column_of_list(array, where)
-    if hasattr(array, "iloc"):
-        raise TypeError(f"{wanted}, indexed by position; got {describe(array)}: pass its .to_numpy()")
-    if getattr(array, "shape", None) == ():
-        raise TypeError(f"{wanted} and one axis at least; got a single {describe(array)}")
-    if isinstance(array, np.memmap):
-        return array.view(np.ndarray)  # so that batches are plain arrays
-    return array
-
-
-def _column_of_list(values: Any, where: str) -> Any:
-    if len(values) and isinstance(values[0], np.ndarray) and values[0].ndim:
-        kinds = sorted({describe(np.asarray(value)) for value in values})
-        if len(kinds) > 1:
-            wanted = f"{where}: expected arrays of one shape and dtype"
-            raise ValueError(f"{wanted}; got {', '.join(kinds[:4])}")
-        return _ListOfArrays(values)
-    wanted = f"{where}: expected numbers, or arrays of one shape"
-    try:
-        column = np.asarray(values)
-    except ValueError as error:  # ragged
-        raise TypeError(f"{wanted}; {error}") from None
-    if column.dtype == object:
-        other = next((value for value in values if np.asarray(value).dtype == object), values[0])
-        raise TypeError(f"{wanted}; got {describe(other)} in the list")
-    return column
-
-
-class _ListOfArrays:
-    """A list of arrays of one shape as an array-like: only what is read is stacked."""
-
-    def __init__(self, arrays: Any):
-        self.arrays = arrays
-
-    def __len__(self) -> int:
-        return len(self.arrays)
-
-    def __getitem__(self, block: NDArray[np.intp]) -> NDArray[Any]:
-        if not len(block):
-            return np.stack(self.arrays[:1])[:0]
-        return np.stack([self.arrays[i] for i in block])
+def _kept(array: Any, column: Any) -> Any:
+    return array if isinstance(array, list | tuple | range | np.memmap) else column
 
 
 def _reader(columns: list[Any]) -> Read:
@@ -187,6 +150,37 @@ def _reader(columns: list[Any]) -> Read:
     return read
 
 
+def _aligned_reader(columns: list[Any]) -> Read:
+    """One function that reads all arrays to where a cache line begins, as XLA wants it."""
+    picks = [_pick_aligned(column) for column in columns]
+    return lambda block: tuple([pick(block) for pick in picks])
+
+
+def _pick_aligned(column: Any) -> Read:
+    if not (type(column) is np.ndarray and _is_plain(column) and column.flags.c_contiguous):
+        pick, run = _pick(column), _run(column)
+        return lambda block: (run if type(block) is range else pick)(block)
+
+    def pick_aligned(block: Block) -> NDArray[Any]:
+        shape = (len(block), *column.shape[1:])
+        size = math.prod(shape) * column.itemsize
+        memory = np.empty(size + 63, np.uint8)
+        start = -memory.ctypes.data % 64
+        out = memory[start : start + size].view(column.dtype).reshape(shape)
+        if type(block) is range:
+            out[...] = column[block.start : block.stop]
+            return out
+        places = block_array(block)
+        if len(places) and places.max() >= len(
+            column
+        ):  # which "clip" does not tell, and "raise" copies
+            raise IndexError(f"expected indices below {len(column)}; got {places.max()}")
+        column.take(places, axis=0, out=out, mode="clip")
+        return out
+
+    return pick_aligned
+
+
 def _is_plain(column: Any) -> bool:
     return isinstance(column, np.ndarray) and not column.dtype.hasobject
 
@@ -199,6 +193,10 @@ def _pick(column: Any) -> Read:
         return partial(column.take, axis=0)
     if _is_plain(column):
         return column.__getitem__  # type: ignore[no-any-return]
+    if isinstance(column, Columns):
+        return column.reader(_pick)
+    if isinstance(column, OfDataset):
+        return lambda block: column.read(block_array(block))
     if _is_hdf5(column):
         return partial(_pick_sorted, column)
     return lambda block: _pick_counted(column, block_array(block))
@@ -208,6 +206,8 @@ def _run(column: Any) -> Read:
     """How to read the samples of a range of step 1."""
     if _is_plain(column):
         return lambda run: column[run.start : run.stop].copy()
+    if isinstance(column, Columns):
+        return column.reader(_run)
     if _is_hdf5(column):
         return lambda run: column[run.start : run.stop]
     return _pick(column)

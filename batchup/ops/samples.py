@@ -15,6 +15,7 @@ from batchup.core.notes import note
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Results, Split, Step, mapped
+from batchup.ops.columns import is_a
 
 Collate = Callable[[list[Any]], Any]
 
@@ -158,7 +159,7 @@ def collated(given: list[Any], where: str = "") -> Any:
     _check(given, set(map(type, given)), where)
     if isinstance(first, str | bytes):
         return given
-    if _is_tensor(first):
+    if is_a(first, "torch.Tensor"):
         import torch
 
         _check(given, {(s.shape, s.dtype) for s in given}, where)
@@ -194,7 +195,3 @@ def _kind(sample: Any) -> str:
         sample = np.asarray(sample)
     named = hasattr(sample, "shape") or isinstance(sample, tuple | list)
     return describe(sample) if named else type(sample).__name__
-
-
-def _is_tensor(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "stride")

@@ -21,8 +21,8 @@ def plain(item: Any) -> Any:
         return tuple(map(plain, item))
     if isinstance(item, dict):
         return {key: plain(part) for key, part in item.items()}
-    if isinstance(item, np.ndarray | np.generic):
-        return item.tolist()
+    if hasattr(item, "__array__"):
+        return np.asarray(item).tolist()
     return list(item) if isinstance(item, range | list) else item
 
 

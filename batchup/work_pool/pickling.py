@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -41,7 +42,9 @@ _ATOMS = {range, int, float, complex, bool, str, bytes, type(None)}
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """cloudpickle's, but functions know where they were written, and NumPy's classes are NumPy's."""
+    """cloudpickle's, but functions know where they were written, NumPy's classes are NumPy's, and the memory of
+    PyTorch's tensors goes as that of arrays does.
+    """
 
     dispatch_table = cloudpickle.Pickler.dispatch_table.new_child({CodeType: code_with_source})
 
@@ -51,7 +54,26 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, type) and obj.__module__.startswith("numpy."):
             with suppress(ImportError):
                 import_module(obj.__module__)
+        torch = sys.modules.get("torch")
+        if torch is not None and type(obj) is torch.Tensor and not obj.requires_grad:
+            with suppress(TypeError, RuntimeError):  # it is not dense, or not on the CPU
+                return _reduced_tensor(obj)
         return super().reducer_override(obj)
+
+
+def _reduced_tensor(tensor: Any) -> tuple[Any, ...]:
+    """How a tensor is made again of an array, which protocol 5 takes out of band."""
+    plain = tensor.contiguous().detach()
+    if str(tensor.dtype) == "torch.bfloat16":  # which NumPy has not
+        return _tensor, (plain.view(sys.modules["torch"].int16).numpy(), "bfloat16")
+    return _tensor, (plain.numpy(), None)
+
+
+def _tensor(array: Any, view: str | None) -> Any:
+    import torch
+
+    tensor = torch.from_numpy(array)
+    return tensor if view is None else tensor.view(getattr(torch, view))
 
 
 def is_plain(value: Any) -> bool:

@@ -331,7 +331,9 @@ def test_what_can_not_be_split_is_refused():
     with work_pool.WorkerThreadPool(1) as pool, work_pool.WorkerProcessPool(1) as processes:
         with pytest.raises(TypeError, match=r"split: expected samples\(dataset\) before it"):
             gathered | ops.parallel(pool, split=True)
-        with pytest.raises(TypeError, match=r"split: expected a pool of threads.*got WorkerProcessPool"):
+        with pytest.raises(
+            TypeError, match=r"split: expected a pool of threads.*got WorkerProcessPool"
+        ):
             sampled | ops.parallel(processes, split=True)
         assert len(list(sampled | ops.parallel(processes))) == 3
 

@@ -1,0 +1,195 @@
+"""What `gather` reads: arrays, and what is as good as one, checked and seen as NumPy's once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.checks import describe
+
+__all__ = ["Columns", "OfDataset", "as_column", "is_a"]
+
+
+def is_a(value: Any, *names: str) -> bool:
+    """Whether it is an instance of one of these classes of further packages, which may not be there.
+
+    >>> is_a(3, "torch.Tensor", "pandas.DataFrame")
+    False
+    """
+    for name in names:
+        package, _, path = name.partition(".")
+        kind: Any = sys.modules.get(package)
+        for part in path.split("."):
+            kind = getattr(kind, part, None)
+        if kind is not None and isinstance(value, kind):
+            return True
+    return False
+
+
+def as_column(array: Any, where: str) -> Any:
+    """The array, checked: with a length, and indexed by integer arrays."""
+    if isinstance(array, Columns | OfDataset):
+        return array
+    if is_a(array, "torch.Tensor"):
+        return _of_tensor(array, where)
+    if is_a(array, "jax.Array"):
+        return np.asarray(array)  # on a CPU a view
+    if is_a(array, *_TABLES):
+        return _of_table(array, where)
+    if is_a(array, *_SERIES):
+        return _of_series(array, where)
+    if is_a(array, "datasets.Dataset"):
+        return OfDataset(array, where)
+    wanted = f"{where}: expected an array, or anything with __len__ and __getitem__"
+    sliced = hasattr(array, "__len__") and hasattr(array, "__getitem__")
+    if not sliced or isinstance(array, str | bytes | Mapping):
+        raise TypeError(f"{wanted}; got {describe(array)}")
+    if isinstance(array, list | tuple | range):
+        return _of_list(array, where)
+    if hasattr(array, "iloc"):
+        raise TypeError(f"{wanted}, indexed by position; got {describe(array)}: pass its .to_numpy()")
+    if getattr(array, "shape", None) == ():
+        raise TypeError(f"{wanted} and one axis at least; got a single {describe(array)}")
+    if isinstance(array, np.memmap):
+        return array.view(np.ndarray)  # so that batches are plain arrays
+    return array
+
+
+def _of_list(values: Any, where: str) -> Any:
+    if len(values) and isinstance(values[0], np.ndarray) and values[0].ndim:
+        kinds = sorted({describe(np.asarray(value)) for value in values})
+        if len(kinds) > 1:
+            wanted = f"{where}: expected arrays of one shape and dtype"
+            raise ValueError(f"{wanted}; got {', '.join(kinds[:4])}")
+        return _ListOfArrays(values)
+    wanted = f"{where}: expected numbers, or arrays of one shape"
+    try:
+        column = np.asarray(values)
+    except ValueError as error:  # ragged
+        raise TypeError(f"{wanted}; {error}") from None
+    if column.dtype == object:
+        other = next((value for value in values if np.asarray(value).dtype == object), values[0])
+        raise TypeError(f"{wanted}; got {describe(other)} in the list")
+    return column
+
+
+class _ListOfArrays:
+    """A list of arrays of one shape as an array-like: only what is read is stacked."""
+
+    def __init__(self, arrays: Any):
+        self.arrays = arrays
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def __getitem__(self, block: NDArray[np.intp]) -> NDArray[Any]:
+        if not len(block):
+            return np.stack(self.arrays[:1])[:0]
+        return np.stack([self.arrays[i] for i in block])
+
+
+def _of_tensor(tensor: Any, where: str) -> NDArray[Any]:
+    """The memory of a PyTorch tensor as an array."""
+    try:
+        array: NDArray[Any] = tensor.detach().numpy()
+    except (TypeError, RuntimeError) as error:
+        wanted = f"{where}: expected a dense tensor on the CPU, of a dtype that NumPy has"
+        raise TypeError(
+            f"{wanted}; got {describe(tensor)} on {tensor.device}: {error}. Write tensor.cpu(), or tensor.float()"
+        ) from None
+    if not array.ndim:
+        raise TypeError(f"{where}: expected a tensor of one axis at least; got {describe(tensor)}")
+    return array
+
+
+# --- tables: rows by position, columns by name
+
+_TABLES = "pandas.DataFrame", "polars.DataFrame", "pyarrow.Table", "pyarrow.RecordBatch"
+_SERIES = "pandas.Series", "polars.Series", "pyarrow.ChunkedArray", "pyarrow.Array"
+
+
+class Columns:
+    """Columns of one length by their names; the samples of a block are a dict of arrays."""
+
+    def __init__(self, arrays: dict[str, NDArray[Any]], length: int):
+        self.arrays = arrays
+        self.shape = (length,)
+        self.dtype = "{" + ", ".join(f"{name}: {array.dtype}" for name, array in arrays.items()) + "}"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def reader(self, how: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any], Any]:
+        """The function that reads a block, where `how(array)` is that of one column."""
+        readers = {name: how(array) for name, array in self.arrays.items()}
+        return lambda block: {name: read(block) for name, read in readers.items()}
+
+
+def _of_table(table: Any, where: str) -> Columns:
+    arrow = is_a(table, "pyarrow.Table", "pyarrow.RecordBatch")
+    names = list(table.column_names if arrow else table.columns)
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise TypeError(f"{where}: expected names of columns that are strings; got {wrong[0]!r}")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{where}: expected each name of a column once; {min(twice)!r} is there twice")
+    columns = {name: table.column(name) if arrow else table[name] for name in names}
+    arrays = {name: _of_series(column, f"{where}: column {name!r}") for name, column in columns.items()}
+    return Columns(arrays, len(table))
+
+
+def _of_series(series: Any, where: str) -> NDArray[Any]:
+    missing = series.null_count if hasattr(series, "null_count") else series.isna().sum()
+    missing = missing() if callable(missing) else missing
+    # With zero_copy_only, which is Arrow's default for some, it refuses what it has to convert.
+    array = series.to_numpy(**({"zero_copy_only": False} if is_a(series, "pyarrow.Array") else {}))
+    native = isinstance(
+        getattr(series, "dtype", None), np.dtype
+    )  # of pandas: NaN is a number as any other
+    if missing and not (native and array.dtype.kind in "fcmM"):
+        raise ValueError(
+            f"{where}: expected no missing values; {missing} are. Fill them first, or leave them out"
+        )
+    if array.dtype == object:
+        other = next((value for value in array if not isinstance(value, str | bytes)), None)
+        if other is not None:
+            wanted = f"{where}: expected numbers, dates or strings; got {describe(other)}"
+            raise TypeError(f"{wanted}. For samples of other kinds there is samples(dataset, collate)")
+    return np.asarray(array)
+
+
+class OfDataset:
+    """A Hugging Face dataset: rows by index, a dict of NumPy arrays, whatever its own format is."""
+
+    def __init__(self, dataset: Any, where: str):
+        self._where = where
+        if dataset.format["type"] == "custom":
+            raise TypeError(
+                f"{where}: expected a dataset without a transform; give one with it to samples(dataset)"
+            )
+        names = dataset.format["columns"]
+        self._dataset = dataset.with_format("numpy", columns=names)
+        self.shape = (len(dataset),)
+        self.dtype = "{" + ", ".join(f"{name}: {dataset.features[name]}" for name in names) + "}"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, block: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+        if not len(block):
+            return {name: column[:0] for name, column in self.read(np.zeros(1, np.intp)).items()}
+        rows: dict[str, NDArray[Any]] = self._dataset[block]
+        for name, column in rows.items():
+            where = f"{self._where}: column {name!r}"
+            whole = "int" in str(getattr(self._dataset.features[name], "dtype", ""))
+            if whole and column.dtype.kind not in "iu":
+                raise ValueError(f"{where}: expected no missing values; there are some in this batch")
+            if not isinstance(column, np.ndarray) or column.dtype == object:
+                raise TypeError(
+                    f"{where}: expected values of one shape, none of them missing; in this batch they are not. "
+                    "Give SampleDataSource(dataset, collate=...), or samples(...), a function of your own"
+                )
+        return rows

@@ -1,0 +1,224 @@
+"""PyTorch's DataLoader and torchdata's StatefulDataLoader: the batches of the stream, whoever makes them."""
+
+import json
+import pickle
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from batchup import ops, work_pool
+from batchup.data_source import ArrayDataSource, CompositeDataSource
+from batchup.hosts.torch import Batches, Every
+from batchup.testing import SOME, check_laws, plain
+
+X = np.arange(200, dtype=np.float32).reshape(100, 2)
+Y = np.arange(100)
+
+
+def noise(x, y, rng):
+    return x + rng.random(x.shape, dtype=np.float32), y
+
+
+def source():
+    return CompositeDataSource([ArrayDataSource([X, Y])]).map(noise, rng=7)
+
+
+def batches(size=9):
+    return source().stream(size, shuffle=12345)
+
+
+def numbers(loader):
+    return [plain(tuple(batch)) for batch in loader]
+
+
+def same(loader, stream):
+    assert numbers(loader) == numbers(stream)
+
+
+KINDS = [DataLoader, StatefulDataLoader]
+WORKERS = [{"num_workers": 0}, {"num_workers": 2}, {"num_workers": 2, "persistent_workers": True}]
+SPAWNED = {"num_workers": 2, "multiprocessing_context": "spawn"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("workers", [*WORKERS, SPAWNED], ids=str)
+def test_the_batches_are_those_of_the_stream(kind, workers):
+    loader = kind(Batches(batches()), batch_size=None, **workers)
+    assert len(loader) == 12
+    for _ in range(2):
+        for batch, expected in zip(loader, batches(), strict=True):
+            assert all(isinstance(part, torch.Tensor) for part in batch)
+            for part, array in zip(batch, expected, strict=True):
+                assert part.numpy().tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("workers", WORKERS, ids=str)
+def test_of_a_loader_each_iteration_is_the_next_epoch(kind, workers):
+    epochs = [numbers(batches().epoch(e)) for e in range(8)]
+    dataset = Batches(source().loader(9, shuffle=12345))
+    loader = kind(dataset, batch_size=None, **workers)
+    assert [numbers(loader) for _ in range(2)] == epochs[:2]
+    assert numbers(islice(loader, 3)) == epochs[2][:3]
+    assert numbers(loader) == epochs[3]
+    dataset.set_epoch(6)
+    assert [numbers(loader) for _ in range(2)] == epochs[6:]
+    dataset.set_epoch(1)
+    assert [numbers(loader) for _ in range(2)] == epochs[1:3]
+    dataset.set_epoch(1)
+    assert numbers(loader) == epochs[1]
+
+
+def test_epochs_of_workers_that_are_started_anew():
+    dataset = Batches(source().loader(9, shuffle=12345))
+    loader = DataLoader(dataset, batch_size=None, **SPAWNED)
+    assert [numbers(loader) for _ in range(2)] == [numbers(batches().epoch(e)) for e in range(2)]
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=str)
+def test_epochs_that_are_set_of_a_stream(workers):
+    dataset = Batches(batches())
+    loader = DataLoader(dataset, batch_size=None, **workers)
+    same(loader, batches())
+    for e in (3, 3, 0, 1):
+        dataset.set_epoch(e)
+        same(loader, batches().epoch(e))
+        same(loader, batches().epoch(e))
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=str)
+@pytest.mark.parametrize("start", [0, 1, 2, 5, 11, 12, 40])
+def test_a_plain_dataloader_goes_on_from_a_batch(workers, start):
+    loader = DataLoader(Batches(batches(), start=start), batch_size=None, **workers)
+    same(loader, batches() | ops.skip(start))
+    # Of a loader, and where the epoch is set: the rest of the first one, then whole epochs.
+    loaded = source().loader(9, shuffle=12345)
+    loaded.set_epoch(3)
+    loader = DataLoader(Batches(loaded, start=start), batch_size=None, **workers)
+    same(loader, batches().epoch(3) | ops.skip(start))
+    same(loader, batches().epoch(4))
+    dataset = Batches(batches(), start=start)
+    for e in (2, 3):
+        dataset.set_epoch(e)
+        same(
+            DataLoader(dataset, batch_size=None, **workers),
+            batches().epoch(e) | ops.skip(start if e == 2 else 0),
+        )
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=str)
+@pytest.mark.parametrize("cut", [0, 1, 2, 5, 11, 12])
+def test_a_stateful_dataloader_goes_on_exactly(workers, cut):
+    epochs = [numbers(batches().epoch(e)) for e in range(4)]
+
+    def make(of_stream=False):
+        dataset = Batches(batches() if of_stream else source().loader(9, shuffle=12345))
+        return StatefulDataLoader(dataset, batch_size=None, **workers)
+
+    loader = make()
+    assert numbers(loader) == epochs[0]
+    items = iter(loader)
+    assert numbers(islice(items, cut)) == epochs[1][:cut]
+    state = pickle.loads(pickle.dumps(loader.state_dict()))
+    del items
+    again = make()
+    again.load_state_dict(state)
+    rest = numbers(again)
+    if cut == 12 and rest == epochs[2]:  # torchdata may have seen the end, or not yet
+        assert numbers(again) == epochs[3]
+    else:
+        assert rest == epochs[1][cut:]
+        assert numbers(again) == epochs[2]
+    # Of a stream with an epoch that was set.
+    loader = make(of_stream=True)
+    loader.dataset.set_epoch(2)
+    items = iter(loader)
+    list(islice(items, min(cut, 11)))
+    state = loader.state_dict()
+    again = make(of_stream=True)
+    again.load_state_dict(state)
+    assert numbers(again) == epochs[2][min(cut, 11) :]
+
+
+def test_states_are_small_and_of_that_stream_alone():
+    loader = StatefulDataLoader(Batches(batches()), batch_size=None)
+    next(iter(loader))
+    state = loader.state_dict()
+    assert len(json.dumps(state)) < 2000
+    other = StatefulDataLoader(Batches(batches(8)), batch_size=None)
+    other.load_state_dict(state)
+    with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
+        next(iter(other))
+
+
+def test_pools_make_the_batches_where_there_are_no_workers():
+    with work_pool.WorkerThreadPool(2) as pool:
+        same(DataLoader(Batches(batches() | ops.parallel(pool)), batch_size=None), batches())
+        same(
+            DataLoader(Batches(batches() | ops.parallel(pool), start=5), batch_size=None),
+            batches() | ops.skip(5),
+        )
+        made_twice = DataLoader(Batches(batches() | ops.parallel(pool)), batch_size=None, num_workers=1)
+        with pytest.raises(RuntimeError, match="this is a fork of that process"):
+            next(iter(made_twice))
+
+
+def test_an_exception_reaches_the_training_loop():
+    def broken(x, y):
+        raise OSError("unreadable")
+
+    for workers in (0, 1):
+        with pytest.raises(OSError, match="unreadable"):
+            next(
+                iter(
+                    DataLoader(
+                        Batches(batches() | ops.map(broken)), batch_size=None, num_workers=workers
+                    )
+                )
+            )
+
+
+def test_what_is_refused():
+    with pytest.raises(TypeError, match=r"Batches: expected a stream or a loader, .*; got <20 int64>"):
+        Batches(np.arange(20))
+    rng = np.random.RandomState(1)
+    for drawn in (source().stream(9, shuffle=rng), source().loader(9, shuffle=rng)):
+        with pytest.raises(
+            TypeError, match=r"Batches: .* draws from a generator, of which each worker .*a seed"
+        ):
+            Batches(drawn)
+    with pytest.raises(ValueError, match="Batches: start: expected a whole number >= 0; got -1"):
+        Batches(batches(), start=-1)
+    endless = Batches(ArrayDataSource([X], repeats=-1).stream(9, shuffle=5))
+    with pytest.raises(TypeError, match=r"set_epoch\(1\): .* is endless"):
+        endless.set_epoch(1)
+    loader = DataLoader(endless, batch_size=None, num_workers=2)
+    assert numbers(islice(loader, 30)) == numbers(
+        islice(ArrayDataSource([X], repeats=-1).stream(9, 5), 30)
+    )
+    with pytest.raises(TypeError, match="is endless"):
+        len(loader)
+
+
+def test_streams_over_iterators_have_no_checkpoints_but_go_on():
+    def pair(n):
+        return np.full(2, n), np.arange(3)
+
+    stream = [1, 2, 3] | ops.map(pair)
+    foreign = ops.choose({1: "a", 2: "b", 3: "c"}.keys(), [1, 2, 3]) | ops.map(pair)
+    for each in (stream, foreign):
+        for workers in (0, 2):
+            loader = StatefulDataLoader(Batches(each), batch_size=None, num_workers=workers)
+            same(loader, each)
+
+
+def test_every_obeys_the_laws():
+    def every(stream, rng):
+        return stream.with_plan(lambda plan: Every(plan, 1, 2))
+
+    check_laws(every, members=1, model=lambda items: items[1::2])
+    assert SOME

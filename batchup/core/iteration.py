@@ -126,7 +126,7 @@ class StreamIterator(Iterator[Any]):
         """
         self._check_it_can_go_on()
         unused = whole_number(unused, "state_dict: unused")
-        most = self._position - self._began
+        most = self.received
         if self._journal is not None:
             most = min(most, BEHIND)
         if unused > most:
@@ -168,6 +168,11 @@ class StreamIterator(Iterator[Any]):
             journal.load(mapped(state["generators"], _decoded), mapped(state["draws"], _decoded))
             self._journal = journal
         self._position = self._began = position
+
+    @property
+    def received(self) -> int:
+        """How many items came from this iterator."""
+        return self._position - self._began
 
     @property
     def left(self) -> Count:

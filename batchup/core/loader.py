@@ -22,8 +22,8 @@ class Loader:
 
     `ds.loader(...)` and `stream.loader()` make one. Of a stream with seeds, iteration e is `stream.epoch(e)`; of
     one over a generator, each epoch draws from that. A new `iter()` ends the iterator before: its `next`
-    raises RuntimeError. After a `break` the next epoch comes, after an exception too. Its methods may be
-    called by several threads, and by a signal handler. Raises TypeError for an endless stream, and for one
+    raises RuntimeError. After a `break` the next epoch comes, after an exception too; where nothing was received
+    yet it is still the same. Its methods may be called by several threads, and by a signal handler. Raises TypeError for an endless stream, and for one
     over somebody's iterator.
 
     >>> from batchup import ops
@@ -43,6 +43,7 @@ class Loader:
         # One that the same thread may take again: a signal handler, in the midst of a `next`.
         self._lock = threading.RLock()
         self._under_way: _Epoch | None = None
+        self._ticket = 0  # of the one iterator that may go on
         self._coming = _Epoch(stream, 0)
 
     @property
@@ -51,6 +52,13 @@ class Loader:
         with self._lock:
             under_way = self._under_way
             return (self._coming if under_way is None or under_way.ended else under_way).number
+
+    @property
+    def received(self) -> int:
+        """How many batches of the epoch that is gone through were received; 0 once it has ended, and before any."""
+        with self._lock:
+            under_way = self._under_way
+            return 0 if under_way is None or under_way.ended else under_way.received
 
     def set_epoch(self, epoch: int) -> None:
         """Have the next `iter` be this epoch; from its beginning, unless what was loaded is the rest of it."""
@@ -94,17 +102,22 @@ class Loader:
             self._coming = coming
 
     def _end(self) -> None:
+        self._ticket += 1
         if self._under_way is not None:
             self._under_way.close()
             self._under_way = None
 
     def __iter__(self) -> LoaderIterator:
         with self._lock:
-            epoch = self._coming
+            before = self._under_way
+            again = before is not None and not before.received and not before.ended
+            epoch = before if again and before is not None else self._coming
             self._end()
+            if again:  # hosts ask for an iterator more than once
+                self._coming = epoch
             epoch.start()  # where a pool refuses, it is still to come
             self._under_way, self._coming = epoch, _Epoch(self.stream, epoch.number + 1)
-            return LoaderIterator(self, epoch)
+            return LoaderIterator(self, epoch, self._ticket)
 
     def __len__(self) -> int:
         """The number of batches of an epoch; TypeError where it is not known beforehand."""
@@ -135,15 +148,16 @@ class LoaderIterator(Iterator[Any]):
     To stop and go on take the state of the loader.
     """
 
-    def __init__(self, loader: Loader, epoch: _Epoch):
+    def __init__(self, loader: Loader, epoch: _Epoch, ticket: int):
         self._loader = loader
         self._epoch = epoch
+        self._ticket = ticket
         self._lock = loader._lock
 
     def __next__(self) -> Any:
         with self._lock:
             epoch = self._epoch
-            if self._loader._under_way is not epoch:
+            if self._loader._ticket != self._ticket:
                 raise RuntimeError(
                     f"epoch {epoch.number} of {self._loader!r} was ended by a new iter(), by set_epoch() or "
                     "load_state_dict(): there is one iterator of a loader at a time"
@@ -165,4 +179,5 @@ class LoaderIterator(Iterator[Any]):
 
     def __del__(self) -> None:
         # As if there were no loader, which keeps the epoch for its state: nobody wants the rest.
-        self._epoch.close()
+        if self._loader._ticket == self._ticket:
+            self._epoch.close()

@@ -161,14 +161,13 @@ def test_the_epoch_counts_as_the_loop_does():
     for epoch in range(loader.epoch, 3):
         for n, _ in enumerate(loader):
             seen.append((loader.epoch, saved(loader)["epoch"], saved(loader)["iterator"]["position"]))
-            assert loader.epoch == epoch
-            assert len(loader) == 4
+            assert (loader.epoch, loader.received, len(loader)) == (epoch, n + 1, 4)
             if epoch == 1 and n == 1:
                 break
     # Behind the last batch the state is the beginning of the next epoch.
     first = [(0, 0, 1), (0, 0, 2), (0, 0, 3), (0, 1, 0)]
     assert seen == [*first, (1, 1, 1), (1, 1, 2), (2, 2, 1), (2, 2, 2), (2, 2, 3), (2, 3, 0)]
-    assert loader.epoch == 3
+    assert (loader.epoch, loader.received) == (3, 0)
 
 
 def test_after_a_break_comes_the_next_epoch_and_after_loading_the_rest():
@@ -217,6 +216,28 @@ def test_of_a_loader_there_is_one_iterator_at_a_time(how):
         next(first)
     if how == "iter":
         assert plain(next(other)) == some(batches().epoch(1))[0]
+
+
+@pytest.mark.parametrize("shuffle", [7, RandomState(3)])
+def test_an_epoch_of_which_nothing_was_received_is_still_to_come(shuffle):
+    """Hosts ask for an iterator more than once, and use the last."""
+    with work_pool.WorkerThreadPool(2) as pool:
+        loader = (batches(shuffle) | ops.parallel(pool)).loader()
+        first = iter(loader)
+        assert len(some(iter(loader))) == 4
+        with pytest.raises(RuntimeError, match="was ended by a new iter"):
+            next(first)
+        state = saved(loader)
+        assert loader.epoch == 1
+        some(loader, 2)
+        loader.load_state_dict(state)
+        again = [iter(loader) for _ in range(3)]
+        del again[:2]
+        rest = some(again[0])
+        if shuffle == 7:
+            assert rest == some(batches(7).epoch(1))
+        assert sorted(i for (part,) in rest for i in part) == list(range(10))
+        assert loader.epoch == 2
 
 
 def test_an_iterator_outlives_its_loader():

@@ -1,0 +1,85 @@
+"""Keras 3's `model.fit`, on whichever backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from batchup.core.checks import describe
+from batchup.core.loader import Loader
+from batchup.core.plan import Again
+from batchup.core.stream import Stream
+
+__all__ = ["Batches"]
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """The batches of a loader for `model.fit`, an epoch after another; or of a stream, the same each time.
+
+    They come in the loader's order: what `fit` shuffles, with `shuffle=True`, are their numbers, and those don't
+    count. A stream, in order or not, is for `validation_data` and `evaluate`. Of an endless stream `fit`
+    takes `steps_per_epoch` at a time. Batches are tuples of inputs, labels and weights, as Keras has them, or
+    dicts. Raises TypeError for what is neither, and for a length that is not known.
+
+    >>> import numpy as np
+    >>> from batchup.data_source import ArrayDataSource
+    >>> X, y = np.ones((40, 3), np.float32), np.ones(40, np.float32)
+    >>> model = keras.Sequential([keras.layers.Dense(1)])
+    >>> model.compile(loss="mse")
+    >>> history = model.fit(Batches(ArrayDataSource([X, y]).loader(8, shuffle=12345)), epochs=2, verbose=0)
+    >>> len(history.epoch)
+    2
+    """
+
+    def __init__(self, source: Loader | Stream):
+        super().__init__()
+        if not isinstance(source, Loader | Stream):
+            wanted = "Batches: expected a loader or a stream, such as ds.loader(64) or ds.stream(64)"
+            raise TypeError(f"{wanted}; got {describe(source)}")
+        self._source = source
+        stream = source.stream if isinstance(source, Loader) else source
+        self._length = stream.plan.length
+        if self._length is None:
+            raise TypeError(
+                f"Batches: {stream!r} has no length that is known beforehand, which Keras has to know"
+            )
+        self._resumable = stream.plan.again <= Again.DRAWN
+        self._anew = True
+        self._iterator: Iterator[Any] = iter(())
+        self._received: float = math.inf
+        self._state: dict[str, Any] | None = None
+
+    @property
+    def num_batches(self) -> int | None:
+        """The number of batches of an epoch; None for an endless stream."""
+        # Keras asks for it whenever it begins to go through the batches; that it does so is all that tells a
+        # beginning from going on, as it gives the numbers of batches in an order of its own.
+        self._anew = True
+        return int(self._length) if isinstance(self._length, int) else None
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Any:
+        if self._anew:
+            self._anew = False
+            self._begin()
+        self._received += 1
+        return next(self._iterator)
+
+    def _begin(self) -> None:
+        """The next epoch; but the same again where not all of it was received: Keras looks at a batch to build a model."""
+        loader = self._source
+        if isinstance(loader, Loader):
+            whole = self._received >= (self._length or 0)
+            if whole:
+                self._state = loader.state_dict() if self._resumable else None
+            elif self._state is not None:
+                loader.load_state_dict(self._state)
+            else:
+                loader.set_epoch(loader.epoch)
+        self._iterator = iter(loader)
+        self._received = 0

@@ -7,7 +7,7 @@ MINUTES ?= 1
 
 PIP = bin/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test test-oldest test-latest fuzz soak lock clean
+.PHONY: demo test test-hosts test-oldest test-latest fuzz soak lock clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/train_digits.py
@@ -18,6 +18,14 @@ test: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/pytest
+
+# Other people's training loops, for real: PyTorch, Lightning, Accelerate, Keras, JAX, in an environment of their own.
+test-hosts: .venv-hosts/ready
+	$(PYTEST_HOSTS) $(IN_JAX)  # by themselves: workers of a DataLoader are forks, and a fork of JAX's threads may hang
+	KERAS_BACKEND=torch $(PYTEST_HOSTS) tests/hosts batchup/hosts docs/hosts.md $(IN_JAX:%=--ignore=%)
+
+PYTEST_HOSTS = .venv-hosts/bin/pytest -o addopts="--strict-markers --strict-config --doctest-modules"
+IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/tensors.py
 
 # The suite with the lowest versions that pyproject.toml admits, and with the newest that there are.
 test-oldest: .venv-oldest/ready
@@ -50,7 +58,8 @@ LOCK = uv pip compile pyproject.toml --extra test --quiet --universal --python-v
 
 .venv/ready: requirements/test.txt
 .venv-oldest/ready: requirements/oldest.txt
-.venv/ready .venv-oldest/ready: pyproject.toml
+.venv-hosts/ready: requirements/hosts.txt
+.venv/ready .venv-oldest/ready .venv-hosts/ready: pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/$(PIP) install -r $(filter %.txt,$^) $(WITH)
 	$(@D)/$(PIP) install --no-deps --no-build-isolation --editable .
@@ -68,4 +77,4 @@ LOCK = uv pip compile pyproject.toml --extra test --quiet --universal --python-v
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo .venv-oldest .venv-latest .venv-lock
+	rm -rf .venv .venv-demo .venv-hosts .venv-oldest .venv-latest .venv-lock

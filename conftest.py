@@ -13,7 +13,7 @@ settings.register_profile("fuzz", deadline=None, max_examples=300, print_blob=Tr
 settings.load_profile("batchup")
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md"]
+    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "hosts.md"]
 ).pytest()
 
 

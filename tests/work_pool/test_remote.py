@@ -26,10 +26,12 @@ def test_a_task_is_cancelled_once_for_all_its_items_and_not_when_it_is_done():
         crew.seconds = 1e-9  # so short are they that a quarter of the buffer goes together
         run = crew.start(8)
         pending = [run.submit(range(n, n + 1)) for n in range(4)]
-        for item in pending:
-            item.cancel()
-        run.close(pending[0])
-        go_on.set()
+        try:
+            for item in pending:
+                item.cancel()
+            run.close(pending[0], None)
+        finally:
+            go_on.set()
         assert cancelled == [False, False, True]
         assert [item.result() for item in pending] == [0, 1, 2, 3]
         again = [run.submit(range(n, n + 1)) for n in range(2)]

@@ -139,31 +139,37 @@ def main() -> None:
     print(list(interleave(["a", "b", "c"], ["x", "y"])))
 
     with work_pool.WorkerThreadPool(2) as pool:
-        check_laws(
-            lambda stream, rng: stream | pad_blocks(4),
-            members=1,
-            model=lambda blocks: [b + b[-1:] * (4 - len(b)) for b in blocks],
-            pools=[pool],
-        )
-        check_laws(
-            lambda stream, rng: stream | every(3),
-            members=1,
-            model=lambda items: items[::3],
-            pools=[pool],
-        )
-        check_laws(lambda a, b, rng: interleave(a, b), members=2, model=interleaved, pools=[pool])
-        # Also as part of something larger, and over what draws, or ends who knows when.
-        check_laws(
-            lambda a, b, rng: (
-                interleave(a | every(2), ops.choose(b | pad_blocks(3), [1], rng=5)) | ops.repeat(2)
-            ),
-            members=2,
-        )
+        check_laws(build_padded, members=1, model=padded, pools=[pool])
+        check_laws(build_every, members=1, model=every_third, pools=[pool])
+        check_laws(build_interleaved, members=2, model=interleaved, pools=[pool])
+        check_laws(build_larger, members=2)
     print("All laws hold.")
 
 
+# How each is built, of streams and a generator, and what it must give, in plain Python.
+
+
+def build_padded(stream: Stream, rng: Any) -> Stream:
+    return stream | pad_blocks(4)
+
+
+def padded(blocks: list[list[int]]) -> list[list[int]]:
+    return [block + block[-1:] * (4 - len(block)) for block in blocks]
+
+
+def build_every(stream: Stream, rng: Any) -> Stream:
+    return stream | every(3)
+
+
+def every_third(items: list[Any]) -> list[Any]:
+    return items[::3]
+
+
+def build_interleaved(a: Stream, b: Stream, rng: Any) -> Stream:
+    return interleave(a, b)
+
+
 def interleaved(a: list[Any], b: list[Any]) -> list[Any]:
-    """The same in plain Python."""
     items: list[Any] = []
     for n in range(len(a) + len(b)):
         member = (a, b)[n % 2]
@@ -171,6 +177,11 @@ def interleaved(a: list[Any], b: list[Any]) -> list[Any]:
             break
         items.append(member[n // 2])
     return items
+
+
+def build_larger(a: Stream, b: Stream, rng: Any) -> Stream:
+    """As part of something larger, and over what draws, or ends who knows when."""
+    return interleave(a | every(2), ops.choose(b | pad_blocks(3), [1], rng=5)) | ops.repeat(2)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ address of the scheduler for one that spans many.
 
 import os
 import sys
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchup import ops, work_pool
 
@@ -19,14 +21,14 @@ except ImportError:
     sys.exit("This example needs Dask: pip install batchup[dask]")
 
 
-def smooth(images, labels):
+def smooth(images: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     """Each image blurred by its neighbours, and the process that did it."""
     images = images.astype(np.float32)
-    blurred = sum(np.roll(images, shift, axis) for shift in (-1, 1) for axis in (1, 2)) / 4
-    return blurred, labels, np.full(len(labels), os.getpid())
+    shifted = [np.roll(images, shift, axis) for shift in (-1, 1) for axis in (1, 2)]
+    return np.mean(shifted, axis=0), labels, np.full(len(labels), os.getpid())
 
 
-def main():
+def main() -> None:
     rng = np.random.default_rng(12345)
     X = rng.integers(0, 256, (1000, 28, 28), dtype=np.uint8)
     y = rng.integers(0, 10, 1000)
@@ -35,11 +37,11 @@ def main():
     )
 
     # Without a dashboard, which None means, though Dask's annotation does not know it.
-    options = {"dashboard_address": None, "silence_logs": 50}
+    options: dict[str, Any] = {"dashboard_address": None, "silence_logs": 50}
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, **options)
     with cluster, Client(cluster) as client:
         parallel = batches | ops.parallel(work_pool.DaskPool(client), buffer=8)
-        workers = set()
+        workers: set[int] = set()
         for here, there in zip(batches, parallel, strict=True):
             assert (here[0] == there[0]).all()  # bit for bit
             assert (here[1] == there[1]).all()

@@ -8,17 +8,22 @@ epoch something new.
 """
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchup import work_pool
 from batchup.data_source import ArrayDataSource
 
+Array = NDArray[Any]
 
-def make_cutout(size):
+
+def make_cutout(size: int) -> Callable[..., tuple[Array, ...]]:
     """A function that blanks a square of each image, at a place of its own."""
 
-    def cutout(images, labels, rng):
+    def cutout(images: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, ...]:
         images = images.copy()
         for image in images:  # plain Python: a loop over the samples
             top, left = rng.integers(0, 28 - size, 2)
@@ -28,7 +33,7 @@ def make_cutout(size):
     return cutout
 
 
-def main():
+def main() -> None:
     rng = np.random.default_rng(12345)
     X = rng.integers(1, 256, (2000, 28, 28), dtype=np.uint8)
     y = rng.integers(0, 10, 2000)
@@ -38,9 +43,10 @@ def main():
         # One loader for all epochs: the workers live on, and have the arrays already.
         serial = source.loader(64, shuffle=12345)
         parallel = source.loader(64, shuffle=12345, pool=pool, buffer=8)
-        holes = []
+        holes: list[Array] = []
         for epoch in range(2):
-            workers = set()
+            workers: set[int] = set()
+            augmented = X
             for (images, labels, _), (augmented, same_labels, where) in zip(
                 serial, parallel, strict=True
             ):

@@ -7,8 +7,10 @@ owes: nothing is read before somebody asks for it. A stage makes one stream of a
 """
 
 from itertools import islice
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchup import ops
 
@@ -16,7 +18,7 @@ X = np.arange(10_000).reshape(1000, 10)  # 1000 samples, each of 10 consecutive 
 y = np.arange(1000) % 3
 
 
-def main():
+def main() -> None:
     usual_epochs()
     windowed_shuffle()
     weighted_draws()
@@ -25,17 +27,17 @@ def main():
     a_stage_of_stages()
 
 
-def usual_epochs():
+def usual_epochs() -> None:
     heading("Three epochs, each in an order of its own")
     batches = ops.indices(1000) | ops.shuffle(12345) | ops.repeat(3) | ops.chunk(64) | ops.gather(X, y)
     print(batches)  # a stream reads as the expression that made it
     print(f"{len(batches)} batches, {batches.num_samples} samples")
-    seen = np.concatenate([batch_y for batch_X, batch_y in batches])
+    seen = np.concatenate([batch_y for _, batch_y in batches])
     assert len(seen) == batches.num_samples == 3000
     assert (np.bincount(seen) == 3 * np.bincount(y)).all()
 
 
-def windowed_shuffle():
+def windowed_shuffle() -> None:
     heading("Shuffled within windows of 100, so that a disk is read nearly in order")
     # `shuffle` permutes within blocks and `chunk` cuts them anew: a window needs no option.
     windows = ops.indices(1000) | ops.chunk(100) | ops.shuffle(12345)
@@ -47,7 +49,7 @@ def windowed_shuffle():
             print(samples)
 
 
-def weighted_draws():
+def weighted_draws() -> None:
     heading("Draws by weight: class 2 as often as the others together")
     weights = np.where(y == 2, 2.0, 1.0)
     batches = ops.sample(weights, rng=12345) | ops.chunk(100) | ops.gather(y)
@@ -58,22 +60,24 @@ def weighted_draws():
     assert np.allclose(share, [0.25, 0.25, 0.5], atol=0.02)
 
 
-def two_streams():
+def two_streams() -> None:
     heading("A batch of each of two streams; the short one is repeated")
     labelled = ops.indices(100) | ops.shuffle(1) | ops.repeat(-1) | ops.chunk(64)
     unlabelled = ops.indices(900) | ops.shuffle(2) | ops.chunk(64)
     both = ops.zip(labelled | ops.gather(X[:100], y[:100]), unlabelled | ops.gather(X[100:]))
+    last = 0
     for batch_X, batch_y, batch_U in both:  # the tuples of the members, joined
         assert len(batch_X) == len(batch_y) == len(batch_U)  # trimmed to the shortest, the last one
-    print(f"{len(both)} joint batches; the last has {len(batch_X)} samples of each")
-    assert (len(both), len(batch_X)) == (15, 900 % 64)
+        last = len(batch_X)
+    print(f"{len(both)} joint batches; the last has {last} samples of each")
+    assert (len(both), last) == (15, 900 % 64)
 
 
-def parts_of_a_stream():
+def parts_of_a_stream() -> None:
     heading("Parts of a stream, without the work for the rest")
-    read = []
+    read: list[NDArray[Any]] = []
 
-    def spy(batch_X, batch_y):
+    def spy(batch_X: NDArray[Any], batch_y: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         read.append(batch_y)
         return batch_X, batch_y
 
@@ -95,7 +99,7 @@ def parts_of_a_stream():
     assert [block[0] for block in huge] == [64 * 10**10, 64 * 10**10 + 64]
 
 
-def a_stage_of_stages():
+def a_stage_of_stages() -> None:
     heading("Stages compose before there is a stream")
     batched = ops.shuffle(12345) | ops.chunk(64)
     print(batched)
@@ -106,7 +110,7 @@ def a_stage_of_stages():
         assert (batch_y == 1).all()
 
 
-def heading(text):
+def heading(text: str) -> None:
     print(f"\n-- {text}")
 
 

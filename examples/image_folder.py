@@ -8,9 +8,12 @@ and removes it in the end.
 
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchup.data_source import ArrayDataSource
 
@@ -25,14 +28,14 @@ CLASSES = ["circles", "squares"]
 class ImageFiles:
     """The images of a list of files, as an array (n, height, width, 3) uint8 that isn't in memory."""
 
-    def __init__(self, paths):
+    def __init__(self, paths: Iterable[Path]):
         self.paths = list(paths)
         self.reads = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, which):
+    def __getitem__(self, which: Any) -> NDArray[np.uint8]:
         """Image `which` for an int, an array of images for a slice or an integer array."""
         if isinstance(which, int | np.integer):
             self.reads += 1
@@ -43,13 +46,13 @@ class ImageFiles:
         return np.stack([self[i] for i in which])
 
 
-def main():
+def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make_images(Path(folder))
         read_images(Path(folder))
 
 
-def read_images(folder):
+def read_images(folder: Path) -> None:
     files = {name: sorted((folder / name).iterdir()) for name in CLASSES}
     images = ImageFiles(path for name in CLASSES for path in files[name])
     labels = np.repeat(range(len(CLASSES)), [len(files[name]) for name in CLASSES])
@@ -71,11 +74,11 @@ def read_images(folder):
     assert images.reads == len(images)
 
 
-def to_float(indices, X, y):
+def to_float(indices: NDArray[Any], X: NDArray[np.uint8], y: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     return indices, X.astype(np.float32) / 255, y
 
 
-def make_images(folder, n_each=30):
+def make_images(folder: Path, n_each: int = 30) -> None:
     rng = np.random.RandomState(12345)
     for name, suffix in zip(CLASSES, ["png", "jpg"], strict=True):
         (folder / name).mkdir()

@@ -9,9 +9,12 @@ the interpreter lock, so threads do it while the loop trains.
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchup import data_source, work_pool
 
@@ -24,22 +27,22 @@ except ImportError:
 class ImageFiles:
     """The images of a list of files, as an array (n, 224, 224, 3) uint8 that isn't in memory."""
 
-    def __init__(self, paths):
+    def __init__(self, paths: Iterable[Path]):
         self.paths = list(paths)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, indices):
-        return np.stack([self.read(self.paths[i]) for i in indices])
+    def __getitem__(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
+        return np.stack([self.read(self.paths[int(i)]) for i in indices])
 
     @staticmethod
-    def read(path):
+    def read(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB").resize((224, 224)))
 
 
-def main():
+def main() -> None:
     with tempfile.TemporaryDirectory() as folder, work_pool.WorkerThreadPool(processes=2) as pool:
         images, labels = make_images(Path(folder), n=128)
         source = data_source.ArrayDataSource([images, labels])
@@ -51,9 +54,10 @@ def main():
         print(f"threads saved {(serial - parallel) * 1000:.0f} ms of waiting")
 
 
-def train(source):
+def train(source: data_source.AbstractDataSource) -> tuple[float, list[float]]:
     """The seconds that an epoch waits for batches, and the mean of each of them."""
-    waited, means = 0.0, []
+    waited = 0.0
+    means: list[float] = []
     batches = source.batch_iterator(batch_size=16, shuffle=12345)
     start = time.perf_counter()
     for batch_X, batch_y in batches:
@@ -66,7 +70,7 @@ def train(source):
     return waited, means
 
 
-def make_images(folder, n):
+def make_images(folder: Path, n: int) -> tuple[ImageFiles, NDArray[Any]]:
     """Bright images and dark ones, and which is which."""
     rng = np.random.RandomState(12345)
     labels = rng.randint(2, size=n)

@@ -11,13 +11,19 @@ end of this file; with a framework, its `step` is the only thing that would look
 4. the test: predictions for all samples.
 """
 
+from __future__ import annotations
+
+import math
 import os
+from collections.abc import Iterable
+from typing import Any
 
 # The matrices of this network are small: the threads of NumPy's BLAS would mostly wait for each other.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from batchup import ops
@@ -25,11 +31,13 @@ from batchup.data_source import ArrayDataSource, CompositeDataSource
 from batchup.datasets.digits import Digits
 from batchup.sampling import WeightedSubsetSampler
 
+Array = NDArray[Any]
+
 BATCH_SIZE = 32
 EPOCHS = 80
 
 
-def main(seed=12345):
+def main(seed: int = 12345) -> None:
     digits = Digits()
     print("Four of 1797 handwritten digits:\n")
     print(side_by_side(digits.train_X[2:6], digits.train_y[2:6]))
@@ -50,14 +58,13 @@ def main(seed=12345):
 # -- 1. Shuffled batches, an augmentation, and the validation loss ---------------------------------
 
 
-def train(digits, seed):
+def train(digits: Digits, seed: int) -> Network:
     # Each batch goes through the function given to `map`: its arguments are the arrays of the batch,
     # and what it returns is the new batch. With `rng`, a seed, it is also given a random generator.
-    training = ArrayDataSource([digits.train_X, digits.train_y])
-    training = training.map(lambda X, y, rng: (shift(X, rng), y), rng=seed)
+    training = ArrayDataSource([digits.train_X, digits.train_y]).map(shifted, rng=seed)
     validation = ArrayDataSource([digits.val_X, digits.val_y])
 
-    network = Network(seed)
+    network, loss, accuracy = Network(seed), np.inf, 0.0
     # Each time that it is iterated, a loader gives the next epoch: a new order, and new noise.
     loader = training.loader(BATCH_SIZE, shuffle=seed)
     with tqdm(total=EPOCHS, unit="epoch", desc="   training") as bar:
@@ -74,19 +81,24 @@ def train(digits, seed):
     return network
 
 
-def shift(X, rng):
+def shifted(X: Array, y: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+    return shift(X, rng), y
+
+
+def shift(X: Array, rng: np.random.Generator) -> Array:
     """Shifts each image by up to one pixel in each direction, at random."""
     n = len(X)
     padded = np.pad(X[:, 0], ((0, 0), (1, 1), (1, 1)))
     all_shifts = sliding_window_view(padded, (8, 8), axis=(1, 2))  # (n, 3, 3, 8, 8), a view
     down, right = rng.integers(0, 3, size=(2, n))
-    return all_shifts[np.arange(n), down, right][:, None]
+    one_each: Array = all_shifts[np.arange(n), down, right]
+    return one_each[:, None]
 
 
 # -- 2. Classes that are rare ----------------------------------------------------------------------
 
 
-def train_on_rare_classes(digits, seed, steps=300):
+def train_on_rare_classes(digits: Digits, seed: int, steps: int = 300) -> None:
     y = digits.train_y
     rare = [np.flatnonzero(y == digit)[:4] for digit in range(5, 10)]
     subset = np.concatenate([np.flatnonzero(y < 5), *rare])
@@ -97,13 +109,14 @@ def train_on_rare_classes(digits, seed, steps=300):
     balanced = ArrayDataSource(arrays, sampler=balancing)
 
     rare_ones = ArrayDataSource([digits.val_X, digits.val_y], indices=np.flatnonzero(digits.val_y >= 5))
-    accuracies, shares = {}, {}
+    accuracies: dict[str, float] = {}
+    shares: dict[str, Array] = {}
     for name, source in [("as they are", as_they_are), ("balanced", balanced)]:
         network = Network(seed)
-        shifted = source.map(lambda X, y, rng: (shift(X, rng), y), rng=seed)
+        augmented = source.map(shifted, rng=seed)
         seen = np.zeros(10, int)
         # Both sources are endless. Behind each is a stream, which `|` continues: so many batches.
-        for X, labels in shifted.stream(BATCH_SIZE, shuffle=seed) | ops.take(steps):
+        for X, labels in augmented.stream(BATCH_SIZE, shuffle=seed) | ops.take(steps):
             network.step(X, one_hot(labels), rate=0.002)
             seen += np.bincount(labels, minlength=10)
         _, accuracies[name] = rare_ones.batch_map_mean(network.losses, batch_size=128)
@@ -119,33 +132,34 @@ def train_on_rare_classes(digits, seed, steps=300):
 # -- 3. Labelled and unlabelled samples side by side -----------------------------------------------
 
 
-def train_on_few_labels(digits, seed, n_labelled=40, epochs=15):
+def train_on_few_labels(digits: Digits, seed: int, n_labelled: int = 40, epochs: int = 15) -> None:
     labelled = ArrayDataSource([digits.train_X[:n_labelled], digits.train_y[:n_labelled]], repeats=-1)
     unlabelled = ArrayDataSource([digits.train_X[n_labelled:]])
     # An epoch ends with the unlabelled samples; the labelled ones are repeated beside them.
     both = CompositeDataSource([labelled, unlabelled]).map(augment, rng=seed)
     validation = ArrayDataSource([digits.val_X, digits.val_y])
 
-    accuracies = {}
+    accuracies: dict[str, float] = {}
     for name, use_unlabelled in [("labelled only", False), ("with the others", True)]:
         network = Network(seed)
         loader = both.loader(BATCH_SIZE, shuffle=seed)
         for epoch in range(epochs):
-            for X, y, U1, U2 in loader:
+            for inputs, y, U1, U2 in loader:
                 targets = one_hot(y)
                 if use_unlabelled and epoch >= 3:
                     # What the network thinks of both together, made surer of itself, is what it
                     # should say of each (as in MixMatch, Berthelot et al., 2019).
                     guess = (network.probabilities(U1) + network.probabilities(U2)) ** 2
                     guess /= guess.sum(axis=1, keepdims=True)
-                    X, targets = np.concatenate([X, U1, U2]), np.concatenate([targets, guess, guess])
-                network.step(X, targets, rate=0.002)
+                    inputs = np.concatenate([inputs, U1, U2])
+                    targets = np.concatenate([targets, guess, guess])
+                network.step(inputs, targets, rate=0.002)
         _, accuracies[name] = validation.batch_map_mean(network.losses, batch_size=128)
         print(f"   {name + ':':16} validation accuracy {accuracies[name]:.1%}")
     assert accuracies["with the others"] > accuracies["labelled only"], accuracies
 
 
-def augment(X, y, U, rng):
+def augment(X: Array, y: Array, U: Array, rng: np.random.Generator) -> tuple[Array, ...]:
     """A joint batch has the arrays of both. Each unlabelled image is shifted twice."""
     return shift(X, rng), y, shift(U, rng), shift(U, rng)
 
@@ -153,7 +167,7 @@ def augment(X, y, U, rng):
 # -- 4. Predictions --------------------------------------------------------------------------------
 
 
-def test(digits, network):
+def test(digits: Digits, network: Network) -> None:
     samples = ArrayDataSource([digits.test_X])
     (predicted,) = samples.batch_map_concat(network.predictions, batch_size=128)
     wrong = np.flatnonzero(predicted != digits.test_y)
@@ -176,9 +190,9 @@ class Network:
     Trained on the cross-entropy by Adam (Kingma and Ba, 2015).
     """
 
-    def __init__(self, seed):
+    def __init__(self, seed: int):
         rng = np.random.RandomState(seed)
-        self.parameters = []
+        self.parameters: list[Array] = []
         for inputs, outputs in [(3 * 3, 16), (6 * 6 * 16, 128), (128, 10)]:
             weights = rng.normal(scale=np.sqrt(2 / inputs), size=(inputs, outputs))
             self.parameters += [weights.astype(np.float32), np.zeros(outputs, np.float32)]
@@ -186,7 +200,7 @@ class Network:
         self.squares = [np.zeros_like(p) for p in self.parameters]
         self.steps = 0
 
-    def _layers(self, X):
+    def _layers(self, X: Array) -> tuple[Array, ...]:
         w1, b1, w2, b2, w3, b3 = self.parameters
         # (n, 1, 8, 8) -> one row of 9 pixels for each of the 6x6 places of the filter
         windows = sliding_window_view(X[:, 0], (3, 3), axis=(1, 2)).reshape(-1, 9)
@@ -196,25 +210,26 @@ class Network:
         exp = np.exp(scores - scores.max(axis=1, keepdims=True))
         return windows, hidden1, hidden2, exp / exp.sum(axis=1, keepdims=True)
 
-    def probabilities(self, X):
+    def probabilities(self, X: Array) -> Array:
         return self._layers(X)[-1]
 
-    def predictions(self, X):
-        return self.probabilities(X).argmax(axis=1)
+    def predictions(self, X: Array) -> Array:
+        labels: Array = self.probabilities(X).argmax(axis=1)
+        return labels
 
-    def losses(self, X, y):
+    def losses(self, X: Array, y: Array) -> tuple[Any, Any]:
         """The sums over a batch of the cross-entropy, and of the samples that are right."""
         p = self.probabilities(X)
         return -np.log(p[np.arange(len(y)), y] + 1e-7).sum(), (p.argmax(axis=1) == y).sum()
 
-    def step(self, X, targets, rate):
+    def step(self, X: Array, targets: Array, rate: float) -> None:
         """One step of Adam; `targets` are probabilities (n, 10)."""
         windows, hidden1, hidden2, p = self._layers(X)
         _, _, w2, _, w3, _ = self.parameters
         slope3 = (p - targets) / len(X)
         slope2 = slope3 @ w3.T * (hidden2 > 0)
         slope1 = (slope2 @ w2.T * (hidden1 > 0)).reshape(-1, 16)
-        gradients = []
+        gradients: list[Array] = []
         for inputs, slope in [(windows, slope1), (hidden1, slope2), (hidden2, slope3)]:
             gradients += [inputs.T @ slope, slope.sum(axis=0)]
 
@@ -226,17 +241,18 @@ class Network:
             p -= np.float32(rate * scale) * m / (np.sqrt(s) + np.float32(1e-8))
 
 
-def one_hot(y, smoothing=0.0):
+def one_hot(y: Array, smoothing: float = 0.0) -> Array:
     """(n,) labels as (n, 10) probabilities; with some of it spread over all classes."""
-    return np.eye(10, dtype=np.float32)[y] * np.float32(1 - smoothing) + np.float32(smoothing / 10)
+    rows: Array = np.eye(10, dtype=np.float32)[y]
+    return rows * np.float32(1 - smoothing) + np.float32(smoothing / 10)
 
 
-def cosine(progress):
+def cosine(progress: float) -> float:
     """From 1 at the beginning to 0 at the end: the step size falls (Loshchilov and Hutter, 2017)."""
-    return (1 + np.cos(np.pi * progress)) / 2
+    return (1 + math.cos(math.pi * progress)) / 2
 
 
-def side_by_side(images, captions):
+def side_by_side(images: Array, captions: Iterable[Any]) -> str:
     """Images as text, two characters a pixel, each above its caption."""
     shades = np.array(["  ", "..", "oo", "OO", "@@"])
     pixels = shades[np.round(images[:, 0] * 4).astype(int)]

@@ -7,15 +7,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# As those have it who annotate little of their own.
 STRICT = [
     "--strict",
-    "--allow-untyped-defs",
-    "--allow-untyped-calls",
+    "--allow-untyped-calls",  # of other packages' functions
     "--allow-redefinition",
     "--ignore-missing-imports",
     f"--cache-dir={ROOT / '.mypy_cache'}",
 ]
+
+
+# As those have it who annotate little of their own.
+LENIENT = ["--allow-untyped-defs"]
 
 
 def mypy(*files, cwd):
@@ -23,11 +25,12 @@ def mypy(*files, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 
-def pyright(*files, cwd):
-    """What pyright, as it comes, calls an error: a list of (file, line, message)."""
+def pyright(*files, cwd, mode="standard"):
+    """What pyright, as it comes or strict, calls an error: a list of (file, line, message)."""
     # basedpyright is pyright with its own settings, and brings the Node.js that it runs on.
     settings = {
-        "typeCheckingMode": "standard",
+        "typeCheckingMode": mode,
+        "reportUnknownMemberType": "none",  # of packages that annotate little
         "reportPossiblyUnboundVariable": "warning",
         "reportMissingImports": "none",  # of packages that not everybody has, such as PyTorch
     }
@@ -56,7 +59,7 @@ def test_the_readmes_blocks(tmp_path):
     blocks = list(readme_blocks())
     assert len(blocks) > 25
     (tmp_path / "readme.py").write_text("\n".join(blocks))
-    done = mypy("readme.py", cwd=tmp_path)
+    done = mypy(*LENIENT, "readme.py", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert pyright("readme.py", cwd=tmp_path) == []
 
@@ -65,7 +68,11 @@ def test_the_examples(tmp_path):
     scripts = sorted((ROOT / "examples").glob("*.py"))
     done = mypy(*scripts, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert pyright(*scripts, cwd=tmp_path) == []
+    # PyTorch is not always there, and annotates little.
+    of_torch = [script for script in scripts if "import torch" in script.read_text()]
+    assert [script.name for script in of_torch] == ["train_on_ranks.py"]
+    assert pyright(*of_torch, cwd=tmp_path) == []
+    assert pyright(*[s for s in scripts if s not in of_torch], cwd=tmp_path, mode="strict") == []
 
 
 WRONG = """

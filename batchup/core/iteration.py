@@ -187,8 +187,11 @@ class StreamIterator(Iterator[Any]):
         return True
 
     def __repr__(self) -> str:
+        return self.shown_as("StreamIterator")
+
+    def shown_as(self, name: str) -> str:
         left = "" if self.left is None else f", {self.left} left"
-        return f"<{type(self).__name__} of {self._text}: at item {self._position}{left}>"
+        return f"<{name} of {self._text}: at item {self._position}{left}>"
 
     def _check_it_can_go_on(self) -> None:
         if self._plan.again > Again.DRAWN:

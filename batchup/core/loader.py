@@ -175,7 +175,7 @@ class LoaderIterator(Iterator[Any]):
         return True
 
     def __repr__(self) -> str:
-        return f"<LoaderIterator, epoch {self._epoch.number}: {self._epoch!r}>"
+        return self._epoch.shown_as(f"LoaderIterator, epoch {self._epoch.number},")
 
     def __del__(self) -> None:
         # As if there were no loader, which keeps the epoch for its state: nobody wants the rest.

@@ -214,10 +214,10 @@ class ArrayDataSource(RandomAccessDataSource):
 
     >>> X, y = np.arange(8).reshape(4, 2), np.array([5, 6, 7, 8])
     >>> ds = ArrayDataSource([X, y], indices=[0, 2, 3])
-    >>> for batch_X, batch_y in ds.batch_iterator(2, shuffle=np.random.RandomState(12345)):
+    >>> for batch_X, batch_y in ds.batch_iterator(2, shuffle=12345):
     ...     print(batch_X.tolist(), batch_y.tolist())
-    [[0, 1], [4, 5]] [5, 7]
-    [[6, 7]] [8]
+    [[4, 5], [6, 7]] [7, 8]
+    [[0, 1]] [5]
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from batchup import ops
 from batchup.core.checks import describe, describe_callable
 from batchup.core.loader import Loader
 from batchup.core.randomness import SeedLike, ShuffleLike
-from batchup.core.record import Count, record
+from batchup.core.record import Count
 from batchup.data_source.indices import as_asked, flat, refuse_others, several
-from batchup.data_source.request import Request, ShardLike, batches_of
+from batchup.data_source.refusals import NotIterable
+from batchup.data_source.request import BatchOf, Request, ShardLike, batches_of
 from batchup.data_source.results import BatchMaps
 from batchup.ops.functions import Map
 from batchup.ops.workers import Pool
@@ -23,7 +24,7 @@ from batchup.ops.workers import Pool
 __all__ = ["AbstractDataSource", "MapDataSource", "StreamDataSource"]
 
 
-class AbstractDataSource(BatchMaps, ABC):
+class AbstractDataSource(BatchMaps, NotIterable, ABC):
     """A source of mini-batches. Derived classes write `num_samples` and `batch_iterator`.
 
     >>> class Squares(AbstractDataSource):
@@ -107,7 +108,7 @@ class AbstractDataSource(BatchMaps, ABC):
         """The same stream, but all its work is left to who gets it, and not done by `batch_iterator`."""
         if not self.is_random_access:
             return self._stream(request)
-        return self._index_stream(request) | ops.map(_BatchOf(self))
+        return self._index_stream(request) | ops.map(BatchOf(self))
 
     def _index_stream(self, request: Request) -> ops.Stream:
         """The sample indices of each batch, as a stream."""
@@ -140,30 +141,6 @@ class AbstractDataSource(BatchMaps, ABC):
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
         """As `samples_by_indices`, but past the subset, if there is one."""
         self._refuse("samples_by_indices_nomapping")
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(f"{self!r}: its batches are those of batch_iterator(batch_size)")
-
-    def __len__(self) -> NoReturn:
-        raise TypeError(
-            f"{self!r}: the number of its samples is num_samples(), that of its batches "
-            "len(stream(batch_size))"
-        )
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __or__(self, stage: Any) -> NoReturn:
-        raise TypeError(
-            f"{self!r} | ...: write ds.map(function) for a data source, or continue its batches, "
-            "ds.stream(batch_size) | ..."
-        )
-
-    def _refuse(self, method: str) -> NoReturn:
-        raise TypeError(
-            f"{method}: {self!r} is not a random access data source: "
-            "its samples come only one after another, by batch_iterator"
-        )
 
     def __repr__(self) -> str:
         return type(self).__name__
@@ -307,20 +284,6 @@ class MapDataSource(StreamDataSource):
 
     def __repr__(self) -> str:
         return f"{self.source!r}.map({describe_callable(self.fn)})"
-
-
-@record
-class _BatchOf:
-    """Makes the batches of the indices of a user's own source."""
-
-    source: AbstractDataSource
-
-    def __call__(self, indices: Any) -> Any:
-        return self.source._batch_at(indices)
-
-    @property
-    def __name__(self) -> str:
-        return f"{type(self.source).__name__}.samples_by_indices_nomapping"
 
 
 def check_sources(sources: Sequence[Any], where: str) -> None:

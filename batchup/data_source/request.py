@@ -16,7 +16,7 @@ from batchup.core.given import Iterated
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import record
 
-__all__ = ["Request", "ShardLike", "batches_of", "given"]
+__all__ = ["BatchOf", "Request", "ShardLike", "batches_of", "given"]
 
 # Which part of every batch: index and count, () for those of the environment, None for the whole.
 ShardLike = tuple[int, int] | tuple[()] | None
@@ -93,3 +93,17 @@ def _of_epoch(make: Callable[..., Iterator[Any]], epoch: int) -> Iterator[Any]:
 def given(shuffle: ShuffleLike, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The keyword arguments for a user's batch iterator: `shuffle` among them where there is one."""
     return kwargs if shuffle is None else {"shuffle": shuffle, **kwargs}
+
+
+@record
+class BatchOf:
+    """Makes the batches of the indices of a user's own source."""
+
+    source: Any
+
+    def __call__(self, indices: Any) -> Any:
+        return self.source._batch_at(indices)
+
+    @property
+    def __name__(self) -> str:
+        return f"{type(self.source).__name__}.samples_by_indices_nomapping"

@@ -3,11 +3,11 @@
 >>> from batchup import data_source, work_pool
 >>> ds = data_source.ArrayDataSource([np.arange(5), np.arange(5) ** 2])
 >>> with work_pool.WorkerThreadPool(processes=2) as pool:
-...     par_ds = pool.parallel_data_source(ds, batch_buffer_size=32)
-...     for batch_X, batch_y in par_ds.batch_iterator(batch_size=3, shuffle=np.random.RandomState(1)):
+...     loader = ds.loader(batch_size=3, shuffle=12345, pool=pool)
+...     for batch_X, batch_y in loader:
 ...         print(batch_X, batch_y)
-[2 1 4] [ 4  1 16]
-[0 3] [0 9]
+[1 3 2] [1 9 4]
+[0 4] [ 0 16]
 """
 
 from batchup.data_source.parallel import ParallelDataSource

@@ -284,7 +284,7 @@ def test_lengths_and_reprs():
     begun = iter(loader)
     next(begun)
     assert (len(begun), bool(begun)) == (3, True)
-    assert repr(begun) == f"<LoaderIterator, epoch 0: <_Epoch of {stream!r}: at item 1, 3 left>>"
+    assert repr(begun) == f"<LoaderIterator, epoch 0, of {stream!r}: at item 1, 3 left>"
     unknown = ops.choose([1, 2], [3], rng=5)
     loader = unknown.loader()
     assert repr(loader) == f"<Loader of {unknown!r}: epoch 0>"

@@ -1,0 +1,35 @@
+"""What a data source is not, and what to write instead."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+__all__ = ["NotIterable"]
+
+
+class NotIterable:
+    """Not iterable by itself, as only a batch size makes batches; no sequence, and no stream."""
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"{self!r}: its batches are those of batch_iterator(batch_size)")
+
+    def __len__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r}: the number of its samples is num_samples(), that of its batches "
+            "len(stream(batch_size))"
+        )
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __or__(self, stage: Any) -> NoReturn:
+        raise TypeError(
+            f"{self!r} | ...: write ds.map(function) for a data source, or continue its batches, "
+            "ds.stream(batch_size) | ..."
+        )
+
+    def _refuse(self, method: str) -> NoReturn:
+        raise TypeError(
+            f"{method}: {self!r} is not a random access data source: "
+            "its samples come only one after another, by batch_iterator"
+        )

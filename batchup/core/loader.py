@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self
 
 from batchup.core.checks import describe, whole_number
 from batchup.core.epochs import why_no_loader
 from batchup.core.iteration import StreamIterator, length_of
-from batchup.core.plan import Again
-
-if TYPE_CHECKING:
-    from batchup.core.stream import Stream
+from batchup.core.plan import Again, Plan
+from batchup.core.work import Work
 
 _VERSION = 1
+
+
+class Epochs(Protocol):
+    """What a loader is of: a `Stream`."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def work(self) -> Work: ...
+
+    @property
+    def text(self) -> str: ...
+
+    def epoch(self, e: int) -> Self: ...
 
 
 class Loader:
@@ -36,7 +49,7 @@ class Loader:
     <Loader of indices(4) | shuffle(7) | chunk(2): epoch 2, 2 batches each>
     """
 
-    def __init__(self, stream: Stream):
+    def __init__(self, stream: Epochs):
         if why := why_no_loader(stream.plan):
             raise TypeError(f"loader: {stream!r} {why}")
         self.stream = stream
@@ -135,7 +148,7 @@ class Loader:
 class _Epoch(StreamIterator):
     """An epoch of a loader, to be begun."""
 
-    def __init__(self, stream: Stream, number: int):
+    def __init__(self, stream: Epochs, number: int):
         own = stream if stream.plan.again is Again.DRAWN else stream.epoch(number)
         super().__init__(own.plan, own.work, own.text, start=False)
         self.number = number

@@ -54,15 +54,16 @@ def gather(*arrays: Any, include_indices: bool = False, **named: Any) -> Stage:
 
 def gathering(step: Gather) -> Stage:
     """The stage of a step that is there already."""
-    return Stage(_gather, step, text=str(step))
+    return Stage(reading, step, "gather", "arrays", text=str(step))
 
 
-def _gather(stream: Stream, step: Gather) -> Stream:
-    plan = stream.index_plan("gather")
+def reading(stream: Stream, step: Any, stage: str, source: str) -> Stream:
+    """The stream with a step that reads `step.length` samples of a source, checked not to reach beyond it."""
+    plan = stream.index_plan(stage)
     bound = None if plan.grid is None else plan.grid.bound
     if bound is not None and bound > step.length:
         raise ValueError(
-            f"{step}: expected indices below {step.length}, the length of the arrays; "
+            f"{step}: expected indices below {step.length}, the length of the {source}; "
             f"{stream!r} reaches {bound - 1}"
         )
     return replace(stream, plan=plan).with_step(step)

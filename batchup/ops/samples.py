@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from batchup.core.checks import Block, block_array, describe, describe_callable
 from batchup.core.notes import note
 from batchup.core.record import record
-from batchup.core.stream import Stage, Stream
+from batchup.core.stream import Stage
 from batchup.core.work import Results, Split, Step, mapped
 from batchup.ops.columns import is_a
+from batchup.ops.items import reading
 
 Collate = Callable[[list[Any]], Any]
 
@@ -46,18 +47,7 @@ def samples(dataset: Any, collate: Collate | None = None, *, include_indices: bo
 
 def sampling(step: Samples) -> Stage:
     """The stage of a step that is there already."""
-    return Stage(_samples, step, text=str(step))
-
-
-def _samples(stream: Stream, step: Samples) -> Stream:
-    plan = stream.index_plan("samples")
-    bound = None if plan.grid is None else plan.grid.bound
-    if bound is not None and bound > step.length:
-        raise ValueError(
-            f"{step}: expected indices below {step.length}, the length of the dataset; "
-            f"{stream!r} reaches {bound - 1}"
-        )
-    return replace(stream, plan=plan).with_step(step)
+    return Stage(reading, step, "samples", "dataset", text=str(step))
 
 
 @record

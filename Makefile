@@ -27,9 +27,10 @@ test-hosts: .venv-hosts/ready
 PYTEST_HOSTS = .venv-hosts/bin/pytest -o addopts="--strict-markers --strict-config --doctest-modules"
 IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/tensors.py
 
-# The suite with the lowest versions that pyproject.toml admits, and with the newest that there are.
+# The suite with the lowest versions that pyproject.toml admits, and with the newest that there are. With the lowest
+# what does not depend on them is left out, the types and benchmarks, and there are fewer generated examples.
 test-oldest: .venv-oldest/ready
-	.venv-oldest/bin/pytest --ignore=tests/test_types.py  # of the type checker and NumPy's stubs, whose lowest are nobody's
+	HYPOTHESIS_PROFILE=few .venv-oldest/bin/pytest --ignore=tests/test_types.py --ignore=tests/test_benchmarks.py
 
 test-latest: .venv-latest/ready
 	.venv-latest/bin/pytest

@@ -1,5 +1,7 @@
 """For the tests, the doctests and the README's blocks alike."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -9,8 +11,9 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 # No deadlines: how long an example takes says more of the machine than of the code. The same examples
 # each time, so that a run says something of the change. `make fuzz` looks for new ones.
 settings.register_profile("batchup", deadline=None, max_examples=150, derandomize=True)
+settings.register_profile("few", settings.get_profile("batchup"), max_examples=40)
 settings.register_profile("fuzz", deadline=None, max_examples=300, print_blob=True)
-settings.load_profile("batchup")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "batchup"))
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "hosts.md"]

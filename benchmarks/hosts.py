@@ -3,9 +3,9 @@
     python benchmarks/hosts.py [--quick] [--rounds 11] [--json results.json]
 
 Microseconds a batch of 100000 x 4 float32 by 16, shuffled, where the batches themselves cost next to nothing. Beside
-each host is the same host over a generator of one's own, a loop of `np.take`. The contenders take turns;
-figures are medians over the rounds, differences medians of those within each round. Needs PyTorch, and what else
-`requirements/hosts.txt` names.
+each host is the same host over a generator of one's own, a loop of `np.take`. Then: tensors as sources, beside the same
+NumPy arrays. The contenders take turns; figures are medians over the rounds, differences and ratios medians of those
+within each round. Needs PyTorch, and what else `requirements/hosts.txt` names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
+import jax.numpy as jnp
 import numpy as np
 import torch
 from arrays import conclude, machine
@@ -72,6 +73,19 @@ def contenders(n: int) -> dict[str, tuple[Callable[[], Iterable[Any]], Callable[
     }
 
 
+def sources(n: int) -> dict[str, tuple[Callable[[], Iterable[Any]], Callable[[], Iterable[Any]]]]:
+    """By package: the batches of its arrays, and of NumPy's."""
+    X, y = np.full((n, 4), 7, np.float32), np.arange(n, dtype=np.int32)
+
+    def batches(*arrays: Any) -> Callable[[], Iterable[Any]]:
+        return (ops.indices(n) | ops.shuffle(12345) | ops.chunk(SIZE) | ops.gather(*arrays)).__iter__
+
+    return {
+        "PyTorch": (batches(torch.from_numpy(X), torch.from_numpy(y)), batches(X, y)),
+        "JAX": (batches(jnp.asarray(X), jnp.asarray(y)), batches(X, y)),
+    }
+
+
 def microseconds(epoch: Callable[[], Iterable[Any]]) -> float:
     gc.collect()
     n = 0
@@ -89,13 +103,11 @@ def main() -> None:
     arguments = parser.parse_args()
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     hosts = contenders(1600 if arguments.quick else 100_000)
+    rounds = 1 if arguments.quick else arguments.rounds
     rows, targets = [], []
     for name, (ours, bare) in hosts.items():
         microseconds(ours), microseconds(bare)
-        times = [
-            (microseconds(ours), microseconds(bare))
-            for _ in range(1 if arguments.quick else arguments.rounds)
-        ]
+        times = [(microseconds(ours), microseconds(bare)) for _ in range(rounds)]
         own, loop = (median(each) for each in zip(*times, strict=True))
         more = median(a - b for a, b in times)
         print(f"  {name:26} {own:8.2f} us a batch, a bare loop {loop:8.2f}: {more:+.2f}")
@@ -103,6 +115,14 @@ def main() -> None:
         targets.append(
             {"case": name, "value": round(more, 3), "holds": more <= 10, "target": "at most 10 us more"}
         )
+    for name, (ours, plain) in sources(1600 if arguments.quick else 100_000).items():
+        microseconds(ours), microseconds(plain)
+        times = [(microseconds(ours), microseconds(plain)) for _ in range(rounds)]
+        ratio = median(a / b for a, b in times)
+        print(f"  {'arrays of ' + name:26} {ratio:8.2f} times NumPy's")
+        rows.append({"source": name, "ratio": round(ratio, 3)})
+        target = {"case": f"arrays of {name}", "value": round(ratio, 3), "holds": ratio <= 1.1}
+        targets.append({**target, "target": "at most 1.1 times NumPy's"})
     conclude(arguments, rows, targets, lambda t: f"{t['case']}: {t['value']:+.2f}; {t['target']}")
 
 

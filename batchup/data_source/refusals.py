@@ -11,7 +11,7 @@ class NotIterable:
     """Not iterable by itself, as only a batch size makes batches; no sequence, and no stream."""
 
     def __iter__(self) -> NoReturn:
-        raise TypeError(f"{self!r}: its batches are those of batch_iterator(batch_size)")
+        raise TypeError(f"{self!r}: its batches are those of loader(batch_size), an epoch each time")
 
     def __len__(self) -> NoReturn:
         raise TypeError(

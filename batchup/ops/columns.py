@@ -37,12 +37,12 @@ def as_column(array: Any, where: str) -> Any:
     if is_a(array, "torch.Tensor"):
         return _of_tensor(array, where)
     if is_a(array, "jax.Array"):
-        return np.asarray(array)  # on a CPU a view
+        return _with_samples(np.asarray(array), where)  # on a CPU a view
     if is_a(array, *_TABLES):
         return _of_table(array, where)
     if is_a(array, *_SERIES):
         return _of_series(array, where)
-    if is_a(array, "datasets.Dataset"):
+    if is_a(array, "datasets.arrow_dataset.Dataset"):
         return OfDataset(array, where)
     wanted = f"{where}: expected an array, or anything with __len__ and __getitem__"
     sliced = hasattr(array, "__len__") and hasattr(array, "__getitem__")
@@ -52,10 +52,15 @@ def as_column(array: Any, where: str) -> Any:
         return _of_list(array, where)
     if hasattr(array, "iloc"):
         raise TypeError(f"{wanted}, indexed by position; got {describe(array)}: pass its .to_numpy()")
-    if getattr(array, "shape", None) == ():
-        raise TypeError(f"{wanted} and one axis at least; got a single {describe(array)}")
     if isinstance(array, np.memmap):
-        return array.view(np.ndarray)  # so that batches are plain arrays
+        array = array.view(np.ndarray)  # so that batches are plain arrays
+    return _with_samples(array, where)
+
+
+def _with_samples(array: Any, where: str) -> Any:
+    if getattr(array, "shape", None) == ():
+        wanted = f"{where}: expected an array, or anything with __len__ and __getitem__ and one axis at least"
+        raise TypeError(f"{wanted}; got a single {describe(array)}")
     return array
 
 
@@ -92,7 +97,7 @@ class _ListOfArrays:
         return np.stack([self.arrays[i] for i in block])
 
 
-def _of_tensor(tensor: Any, where: str) -> NDArray[Any]:
+def _of_tensor(tensor: Any, where: str) -> Any:
     """The memory of a PyTorch tensor as an array."""
     try:
         array: NDArray[Any] = tensor.detach().numpy()
@@ -101,9 +106,7 @@ def _of_tensor(tensor: Any, where: str) -> NDArray[Any]:
         raise TypeError(
             f"{wanted}; got {describe(tensor)} on {tensor.device}: {error}. Write tensor.cpu(), or tensor.float()"
         ) from None
-    if not array.ndim:
-        raise TypeError(f"{where}: expected a tensor of one axis at least; got {describe(tensor)}")
-    return array
+    return _with_samples(array, where)
 
 
 # --- tables: rows by position, columns by name

@@ -298,7 +298,7 @@ def test_errors_speak_the_users_words():
         ds.batch_map_mean(lambda x: x, 5, sum_axi=0)
     with pytest.raises(TypeError, match=r"expected arrays; got data sources.*CompositeDataSource\(\["):
         ArrayDataSource([ds, X])
-    with pytest.raises(TypeError, match=r"its batches are those of batch_iterator\(batch_size\)"):
+    with pytest.raises(TypeError, match=r"its batches are those of loader\(batch_size\)"):
         list(ds)
     with pytest.raises(
         TypeError, match=r"num_samples\(\), that of its batches len\(stream\(batch_size\)\)"

@@ -68,8 +68,11 @@ def test_what_is_no_array_among_tensors():
             TypeError, match=f"gather: array 0: expected a dense tensor on the CPU.*{why}"
         ):
             ops.gather(tensor)
-    with pytest.raises(TypeError, match="expected a tensor of one axis at least"):
-        ops.gather(torch.tensor(3))
+    for single in (torch.tensor(3), jnp.asarray(3)):
+        with pytest.raises(
+            TypeError, match=r"expected an array, or anything .* and one axis at least; got a"
+        ):
+            ops.gather(single)
     assert ops.gather(torch.nn.Parameter(torch.zeros(3)))
 
 
@@ -231,6 +234,18 @@ def test_hugging_face_datasets_that_make_no_arrays():
         ops.samples(datasets.DatasetDict(train=ragged))
     with pytest.raises(TypeError, match="expected an array"):
         ops.gather(datasets.DatasetDict(train=ragged))
+
+
+def test_a_module_of_the_same_name_is_no_affair_of_theirs(monkeypatch):
+    class Dataset:
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, block):
+            return Y[block]
+
+    monkeypatch.setattr(datasets, "Dataset", Dataset)  # as a user's own datasets.py has it
+    assert len(list(batches(Dataset()))) == 4
 
 
 def test_hugging_face_samples_one_by_one():

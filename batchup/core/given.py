@@ -92,6 +92,8 @@ def plan_of(source: Any, where: str) -> tuple[Plan, str]:
     wrong = ""
     if hasattr(source, "batch_iterator"):
         wrong = f"the data source {source!r}: write ds.stream(batch_size) | ..., or ds.map(function)"
+    elif hasattr(source, "set_epoch"):
+        wrong = f"{source!r}, of which each iteration is another epoch: put stages before it, (stream | stage).loader()"
     elif isinstance(source, Iterator):
         wrong = f"the iterator {describe(source)}, which can be gone through only once. Make it a list"
     elif callable(source) and not isinstance(source, Iterable):

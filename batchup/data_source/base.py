@@ -99,6 +99,10 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         if "epoch" in kwargs:
             raise TypeError("loader: there is no argument epoch=; write loader.set_epoch(epoch)")
         request = Request(batch_size, shuffle, shard, drop_last, kwargs)
+        if pool is None and split:
+            raise TypeError(
+                "loader: split: expected a pool=, whose threads read the samples of a batch together"
+            )
         if pool is None:
             return self._stream(request).loader()
         stream = self._for_pool(request)

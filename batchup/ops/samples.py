@@ -161,9 +161,7 @@ def collated(given: list[Any], where: str = "") -> Any:
     return np.stack(arrays)
 
 
-_REMEDY = (
-    "Have the dataset give what fits, or give samples(dataset, collate=...) a function of your own"
-)
+_REMEDY = "Have the dataset give what fits, or give collate=, a function of a list of samples"
 
 
 def _expected(where: str) -> str:

@@ -276,6 +276,12 @@ def test_a_pool_that_refuses_loses_no_epoch():
         assert loader.epoch == 0
 
 
+def test_a_loader_is_no_stream():
+    expected = r"map\(abs\): expected a stream, .*; got <Loader of .*, of which each iteration is another epoch: put"
+    with pytest.raises(TypeError, match=expected):
+        batches().loader() | ops.map(abs)
+
+
 def test_lengths_and_reprs():
     stream = batches()
     loader = stream.loader()

@@ -106,11 +106,14 @@ def made_jpegs(folder: str, n: int) -> list[str]:
 
 @contextmanager
 def first(quick: bool) -> Iterator[dict[str, Epoch]]:
-    with tempfile.TemporaryDirectory() as folder, work_pool.WorkerThreadPool(WORKERS) as pool:
-        paths = made_jpegs(folder, 32)
+    with ExitStack() as stack:
+        paths = made_jpegs(stack.enter_context(tempfile.TemporaryDirectory()), 32)
+        pool = stack.enter_context(work_pool.WorkerThreadPool(WORKERS))
+        executor = stack.enter_context(ThreadPoolExecutor(WORKERS))
         serial = ops.indices(32) | ops.chunk(32) | ops.samples(Samples(read_image, paths))
         yield {
             "BatchUp, threads, split": (serial | ops.parallel(pool, split=True)).__iter__,
+            "ThreadPoolExecutor.map": lambda: [np.stack(list(executor.map(read_image, paths)))],
             "BatchUp, threads": (serial | ops.parallel(pool)).__iter__,
             "BatchUp, serial": serial.__iter__,
         }

@@ -10,6 +10,7 @@ from typing import Any
 
 from batchup.core.checks import Block, PlainBlock, as_block, describe, describe_callable
 from batchup.core.grid import Grid, Listed
+from batchup.core.loader import Loader
 from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, walk
 from batchup.core.randomness import DIRECT
 from batchup.core.record import Count, record
@@ -92,7 +93,7 @@ def plan_of(source: Any, where: str) -> tuple[Plan, str]:
     wrong = ""
     if hasattr(source, "batch_iterator"):
         wrong = f"the data source {source!r}: write ds.stream(batch_size) | ..., or ds.map(function)"
-    elif hasattr(source, "set_epoch"):
+    elif isinstance(source, Loader):
         wrong = f"{source!r}, of which each iteration is another epoch: put stages before it, (stream | stage).loader()"
     elif isinstance(source, Iterator):
         wrong = f"the iterator {describe(source)}, which can be gone through only once. Make it a list"

@@ -282,6 +282,19 @@ def test_a_loader_is_no_stream():
         batches().loader() | ops.map(abs)
 
 
+def test_what_has_epochs_of_its_own_is_no_loader():
+    """A sampler of PyTorch's, say, or a dataset that is iterated: sources as any other."""
+
+    class Sampled:
+        def set_epoch(self, epoch):
+            raise AssertionError("not to be called")
+
+        def __iter__(self):
+            return iter([1, 2])
+
+    assert list(Sampled() | ops.map(lambda n: n * 2)) == [2, 4]
+
+
 def test_lengths_and_reprs():
     stream = batches()
     loader = stream.loader()

@@ -26,8 +26,8 @@ class Batches(IterableDataset[Any]):
     With any number of workers, they are those of `list(stream)`, bit for bit and in order: each worker makes every
     n-th. Of a stream each iteration is the same; of a loader each is the next epoch, and `set_epoch(e)`, which
     Accelerate and Hugging Face's Trainer call, has the next be epoch e. `start` is how many batches of the first
-    epoch to leave out, to go on with a plain DataLoader; a `StatefulDataLoader` has checkpoints of its
-    own, of which this is a part. `len` is that of a whole epoch.
+    epoch to leave out, to go on with a plain DataLoader; of a loader that is in the midst of an epoch, of the rest of
+    it. A `StatefulDataLoader` has checkpoints of its own, of which this is a part. `len` is that of a whole epoch.
 
     Raises TypeError for streams over a generator, which workers would all draw from alike.
 
@@ -54,7 +54,12 @@ class Batches(IterableDataset[Any]):
             raise TypeError(f"Batches: {stream!r} goes through somebody's iterator: make it a list")
         self._stream = stream
         self._start = whole_number(start, "Batches: start")
-        self._epochs = _Epochs(loader)
+        first = None if loader is None else loader.epoch
+        if loader is not None and stream.plan.again is Again.KEYED:
+            state = loader.state_dict()
+            first = state["epoch"]
+            self._start += state["iterator"]["position"]
+        self._epochs = _Epochs(first)
         self._epoch = 0
         self._resumed: int | None = None
 
@@ -122,14 +127,14 @@ class _Epochs:
     slot is one number, so that nobody reads half of it.
     """
 
-    def __init__(self, loader: Loader | None):
-        self._step = 0 if loader is None else 1
+    def __init__(self, first: int | None):
+        self._step = 0 if first is None else 1
         self._here = 0
         self._shared = torch.zeros(2 + _SLOTS, dtype=torch.int64)
         self._shared.share_memory_()  # type: ignore[no-untyped-call]
         self._shared[1] = -1  # nobody has asked for an epoch
-        if loader is not None:
-            self.set(loader.epoch)
+        if first is not None:
+            self.set(first)
 
     def set(self, epoch: int) -> None:
         self._shared[0] = (int(self._shared[0]) >> 32) + 1 << 32 | epoch

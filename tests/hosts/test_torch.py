@@ -111,6 +111,23 @@ def test_a_plain_dataloader_goes_on_from_a_batch(workers, start):
 
 
 @pytest.mark.parametrize("workers", WORKERS, ids=str)
+@pytest.mark.parametrize("start", [0, 3])
+def test_a_loader_in_the_midst_of_an_epoch_goes_on_there(workers, start):
+    loaded = source().loader(9, shuffle=12345)
+    list(islice(loaded, 5))
+    again = source().loader(9, shuffle=12345)
+    again.load_state_dict(loaded.state_dict())
+    for each in (again, loaded):
+        loader = DataLoader(Batches(each, start=start), batch_size=None, **workers)
+        same(loader, batches() | ops.skip(5 + start))
+        same(loader, batches().epoch(1))
+    list(islice(again, 3))
+    list(islice(again, 12))  # all of it, and nobody has asked for more
+    loader = DataLoader(Batches(again, start=start), batch_size=None, **workers)
+    same(loader, batches().epoch(2) | ops.skip(start))
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=str)
 @pytest.mark.parametrize("cut", [0, 1, 2, 5, 11, 12])
 def test_a_stateful_dataloader_goes_on_exactly(workers, cut):
     epochs = [numbers(batches().epoch(e)) for e in range(4)]

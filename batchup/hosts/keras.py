@@ -20,7 +20,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """The batches of a loader for `model.fit`, an epoch after another; or of a stream, the same each time.
 
     They come in the loader's order: what `fit` shuffles, with `shuffle=True`, are their numbers, and those don't
-    count. A stream, in order or not, is for `validation_data` and `evaluate`. Of an endless stream `fit`
+    count. An epoch of Keras's is as many batches as one of the loader has, from wherever the loader is on. A
+    stream, in order or not, is for `validation_data` and `evaluate`. Of an endless stream `fit`
     takes `steps_per_epoch` at a time. Batches are tuples of inputs, labels and weights, as Keras has them, or
     dicts. Raises TypeError for what is neither, and for a length that is not known.
 
@@ -68,18 +69,25 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             self._anew = False
             self._begin()
         self._received += 1
+        for batch in self._iterator:
+            return batch
+        self._iterator = iter(self._source)  # the next epoch
         return next(self._iterator)
 
     def _begin(self) -> None:
-        """The next epoch; but the same again where not all of it was received: Keras looks at a batch to build a model."""
+        """Go on, or again from where it was begun last if Keras did not take an epoch's number of batches since.
+
+        It looks at a batch to build a model, and begins anew then.
+        """
         loader = self._source
-        if isinstance(loader, Loader):
-            whole = self._received >= (self._length or 0)
-            if whole:
-                self._state = loader.state_dict() if self._resumable else None
-            elif self._state is not None:
+        if not isinstance(loader, Loader):
+            self._iterator = iter(loader)
+        elif self._received >= (self._length or 0):
+            self._state = loader.state_dict() if self._resumable else None
+        else:
+            if self._state is not None:
                 loader.load_state_dict(self._state)
             else:
                 loader.set_epoch(loader.epoch)
-        self._iterator = iter(loader)
+            self._iterator = iter(loader)
         self._received = 0

@@ -118,6 +118,11 @@ model(X[:3])
 # Keras counts the batches itself: its epochs are of a whole one each.
 batches = Batches(other)
 assert batches[0][1].tolist() == expected[0][3][0]
+for built in (True, False):
+    other = loader()
+    other.load_state_dict(state)
+    given = [batch for epoch in fit(other, 2, model if built else None) for batch in epoch]
+    assert given == [batch for epoch in expected for batch in epoch][3:17]
 """,
     "some steps an epoch go through the epochs one after another": """
 given = [batch for epoch in fit(loader(), 4, steps_per_epoch=7) for batch in epoch]

@@ -41,7 +41,8 @@ def to_torch(dtypes: Mapping[Any, Any] | None = None) -> Stage:
     names = _dtypes(
         dtypes, "to_torch", lambda name: isinstance(getattr(torch, name, None), torch.dtype)
     )
-    return Stage(Stream.with_step, ToTorch(names), text=f"to_torch({_shown(names)})")
+    step = ToTorch(names)
+    return Stage(Stream.with_step, step, text=str(step))
 
 
 def to_jax(dtypes: Mapping[Any, Any] | None = None, pad_to: int | None = None) -> Stage:
@@ -70,8 +71,8 @@ def to_jax(dtypes: Mapping[Any, Any] | None = None, pad_to: int | None = None) -
     names = _dtypes(dtypes, "to_jax", lambda name: hasattr(jnp, name))
     if pad_to is not None:
         pad_to = whole_number(pad_to, "to_jax: pad_to", least=1)
-    options = [_shown(names)] * bool(names) + [f"pad_to={pad_to}"] * (pad_to is not None)
-    return Stage(_to_jax, ToJax(names, pad_to), text=f"to_jax({', '.join(options)})")
+    step = ToJax(names, pad_to)
+    return Stage(_to_jax, step, text=str(step))
 
 
 def _to_jax(stream: Stream, step: ToJax) -> Stream:
@@ -110,6 +111,11 @@ def _shown(names: Dtypes) -> str:
     return f"{dict(names)}" if names else ""
 
 
+def _no_numbers(where: str, part: NDArray[Any]) -> TypeError:
+    wanted = f"{where}: expected arrays of numbers; got {describe(part)}"
+    return TypeError(f"{wanted}. Leave it out in a map, or make numbers of it")
+
+
 @record
 class ToTorch(Step):
     """The step of `to_torch`."""
@@ -135,10 +141,7 @@ class ToTorch(Step):
         try:
             tensor = torch.from_numpy(part)
         except TypeError:
-            wanted = "to_torch: expected arrays of numbers"
-            raise TypeError(
-                f"{wanted}; got {describe(part)}. Leave it out in a map, or make numbers of it"
-            ) from None
+            raise _no_numbers("to_torch", part) from None
         return tensor.to(self._wanted[part.dtype.name]) if part.dtype.name in self._wanted else tensor
 
     def __str__(self) -> str:
@@ -194,11 +197,9 @@ class ToJax(Step):
             return part
         part = part.astype(self._wanted.get(part.dtype.name, part.dtype), copy=False)
         if part.dtype.kind in "OUSmM":
-            raise TypeError(
-                f"to_jax: expected arrays of numbers; got {describe(part)}. Leave it out in a map, or make "
-                "numbers of it"
-            )
+            raise _no_numbers("to_jax", part)
         return jax.device_put(part, may_alias=True)
 
     def __str__(self) -> str:
-        return f"to_jax({_shown(self.dtypes)}, pad_to={self.pad_to})"
+        options = [_shown(self.dtypes), f"pad_to={self.pad_to}" * (self.pad_to is not None)]
+        return f"to_jax({', '.join(filter(None, options))})"

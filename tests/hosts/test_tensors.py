@@ -176,6 +176,13 @@ def test_where_the_mask_is():
     assert repr(ops.to_jax({"int32": "int8"}, pad_to=4)) == "to_jax({'int32': 'int8'}, pad_to=4)"
 
 
+def test_the_stage_of_an_exception_reads_as_it_was_written():
+    for stage in (ops.to_jax(pad_to=16), ops.to_jax(), ops.to_torch()):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            list([0] | ops.map(lambda n: (np.array(["a"] * 20),)) | stage)
+        assert f"in the stage {stage!r}" in caught.value.__notes__
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(
         ValueError, match=r"expected batches of at most 16 samples; those of .* have 32"

@@ -252,6 +252,10 @@ class ArrayDataSource(RandomAccessDataSource):
         """
         return self._batch(several(self._listed(indices, False)))
 
+    def __getstate__(self) -> dict[str, Any]:
+        # As arrays alone, also what is a table or a tensor: once, not beside those that are read.
+        return {**self.__dict__, "data": list(self._gather.arrays)}
+
     def _reading(self) -> ops.Stage:
         return gathering(self._gather)
 

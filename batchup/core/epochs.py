@@ -28,19 +28,14 @@ class Epoch(SameSamples):
 
 def why_no_epochs(plan: Plan) -> str:
     """Why the passes of a plan can't be had each by itself, and what to do; nothing where they can."""
-    if plan.length == math.inf:
-        return "is endless: behind take(n) its epochs have n items each"
-    if plan.again is Again.DRAWN:
-        return (
-            "draws from a generator, whose passes come one after another: give a seed, or use a loader"
-        )
-    return why_no_loader(plan)
+    drawn = "draws from a generator, whose passes come one after another: give a seed, or use a loader"
+    return why_no_loader(plan) or drawn * (plan.again is Again.DRAWN)
 
 
 def why_no_loader(plan: Plan) -> str:
     """Why a plan has no epochs, neither by themselves nor one after another."""
     if plan.length == math.inf:
-        return why_no_epochs(plan)
+        return "is endless: behind take(n) its epochs have n items each"
     if plan.again is Again.SINGLE_PASS:
         return "goes through somebody's iterator, which has one epoch: make it a list"
     return _alike(plan)

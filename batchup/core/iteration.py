@@ -27,10 +27,10 @@ _VERSION = 2
 class StreamIterator(Iterator[Any]):
     """The items of a stream, one after another, with the checkpoints of torchdata and PyTorch.
 
-    `len` of it is how many are left; TypeError where that is not known. `state_dict()` says where it is, as of the last item received: a dict that `json` can write.
-    `load_state_dict(state)` goes on from there, in this process or another. After an exception, a Ctrl-C
-    among them, the iterator is over: `next` raises RuntimeError, and `state_dict()` is still that of the
-    last item received.
+    `len` of it is how many are left; TypeError where that is not known. `state_dict()` says where it is, as
+    of the last item received: a dict that `json` can write. `load_state_dict(state)` goes on from there, in
+    this process or another. After an exception, a Ctrl-C among them, the iterator is over: `next` raises
+    RuntimeError, and `state_dict()` is still that of the last item received.
 
     >>> from batchup import ops
     >>> batches = ops.indices(10**6) | ops.shuffle(7) | ops.chunk(3)

@@ -36,8 +36,8 @@ class Loader:
     `ds.loader(...)` and `stream.loader()` make one. Of a stream with seeds, iteration e is `stream.epoch(e)`; of
     one over a generator, each epoch draws from that. A new `iter()` ends the iterator before: its `next`
     raises RuntimeError. After a `break` the next epoch comes, after an exception too; where nothing was received
-    yet it is still the same. Its methods may be called by several threads, and by a signal handler. Raises TypeError for an endless stream, and for one
-    over somebody's iterator.
+    yet it is still the same. Its methods may be called by several threads, and by a signal handler. Raises
+    TypeError for an endless stream, and for one over somebody's iterator.
 
     >>> from batchup import ops
     >>> loader = (ops.indices(4) | ops.shuffle(7) | ops.chunk(2)).loader()
@@ -63,15 +63,17 @@ class Loader:
     def epoch(self) -> int:
         """The epoch that is gone through; once that has ended, and before any, the one that comes."""
         with self._lock:
-            under_way = self._under_way
-            return (self._coming if under_way is None or under_way.ended else under_way).number
+            return self._now().number
 
     @property
     def received(self) -> int:
         """How many batches of the epoch that is gone through were received; 0 once it has ended, and before any."""
         with self._lock:
-            under_way = self._under_way
-            return 0 if under_way is None or under_way.ended else under_way.received
+            return self._now().received
+
+    def _now(self) -> _Epoch:
+        under_way = self._under_way
+        return self._coming if under_way is None or under_way.ended else under_way
 
     def set_epoch(self, epoch: int) -> None:
         """Have the next `iter` be this epoch; from its beginning, unless what was loaded is the rest of it."""
@@ -123,11 +125,10 @@ class Loader:
     def __iter__(self) -> LoaderIterator:
         with self._lock:
             before = self._under_way
-            again = before is not None and not before.received and not before.ended
-            epoch = before if again and before is not None else self._coming
+            if before is not None and not (before.received or before.ended):
+                self._coming = before  # hosts ask for an iterator more than once
             self._end()
-            if again:  # hosts ask for an iterator more than once
-                self._coming = epoch
+            epoch = self._coming
             epoch.start()  # where a pool refuses, it is still to come
             self._under_way, self._coming = epoch, _Epoch(self.stream, epoch.number + 1)
             return LoaderIterator(self, epoch, self._ticket)

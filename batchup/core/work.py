@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
@@ -141,21 +140,20 @@ class Work:
     @property
     def splits(self) -> bool:
         """Whether the work for one item can be done in parts."""
-        return any(step.splits for step in self.steps[:1])
+        return bool(self.steps) and self.steps[0].splits
 
     def split(self, item: Any) -> Split:
         """The work for an item in parts; those after the first step are done by who has the last of them."""
-        split = (
-            self.steps[0].split(item.planned if type(item) is Placed else item) if self.steps else None
-        )
+        given = item.planned if type(item) is Placed else item
+        split = self.steps[0].split(given) if self.steps else None
         if split is None:
             return Split([partial(self.run, item)], lambda results: results[0].result())
-        first = _Finish(self.steps[0], split.finish)
+        calls, join = split
 
         def finish(results: Results) -> Any:
-            return Work((replace(first, results=results), *self.steps[1:])).run(item)
+            return Work((_Finish(self.steps[0], join, results), *self.steps[1:])).run(item)
 
-        return Split(split.calls, finish)
+        return Split(calls, finish)
 
     def of_member(self, member: int) -> Work:
         """This work as that of one of several streams that are joined, whose random maps differ."""
@@ -177,7 +175,7 @@ class _Finish(Step):
 
     step: Step
     finish: Callable[[Results], Any]
-    results: Results = ()
+    results: Results
 
     def run(self, item: Any) -> Any:
         return self.finish(self.results)

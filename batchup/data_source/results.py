@@ -62,9 +62,9 @@ def batch_map_mean(
     array, anything with `__array__`, or a tuple or list of them, or None; where `sum_axis` is given, values for
     each sample, and they are summed over that axis. For a function that returns means, as losses of
     most frameworks are, give `per="batch"`: each is weighted by the samples of its batch. (Where it
-    can be seen, by a short batch, that a number does not grow with the samples, there is a warning.) The result is a tuple of float64 means (complex ones stay
-    complex). The number of samples is the length of the first array of each batch. `n_batches` and
-    `progress` are as for `batch_map_concat`.
+    can be seen, by a short batch, that a number does not grow with the samples, there is a warning.) The
+    result is a tuple of float64 means (complex ones stay complex). The number of samples is the length of
+    the first array of each batch. `n_batches` and `progress` are as for `batch_map_concat`.
     Raises TypeError for results that are none of these, ValueError where their number changes and
     where there are no samples.
 

@@ -16,6 +16,7 @@ from batchup.core.loader import Loader
 from batchup.core.plan import Again, Draws, PlanOver
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream
+from batchup.ops.blocks import skip
 
 __all__ = ["Batches"]
 
@@ -83,7 +84,8 @@ class Batches(IterableDataset[Any]):
         stream = self._stream.epoch(self._epoch) if self._epoch else self._stream
         if start or count > 1:
             # DataLoader takes from its workers in turn: the first batch, `start`, from number 0.
-            stream = stream.with_plan(lambda plan: Every(plan, start + number, count))
+            stream |= skip(start + number)
+            stream = stream.with_plan(lambda plan: Every(plan, count))
         batches = iter(stream)
         return batches if stream.plan.again is Again.KEYED else (batch for batch in batches)
 
@@ -98,23 +100,19 @@ class Batches(IterableDataset[Any]):
 
 @record
 class Every(PlanOver):
-    """Every `step`-th item, from number `first` on."""
+    """Every `step`-th item, from the first on."""
 
-    first: int
     step: int
 
     @property
     def length(self) -> Count:
         length = self.up.length
-        return max(0, -(-(length - self.first) // self.step)) if isinstance(length, int) else length
+        return -(-length // self.step) if isinstance(length, int) else length
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         # Item k - 1 was received, and what it needed was drawn; what lies between it and item k was not.
-        start = self.first + (k - 1) * self.step + 1 if k else 0
-        if self.again is Again.KEYED:
-            start = self.first + k * self.step
-        rest = self.up.start(pass_, start, draws)
-        return islice(rest, self.first + k * self.step - start, None, self.step)
+        start = (k - 1) * self.step + 1 if k else 0
+        return islice(self.up.start(pass_, start, draws), k * self.step - start, None, self.step)
 
 
 class _Epochs:

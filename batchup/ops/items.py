@@ -27,9 +27,9 @@ def gather(*arrays: Any, include_indices: bool = False, **named: Any) -> Stage:
     `__len__` and `__getitem__` that takes a 1-D integer array, or a list of numbers or of arrays of
     one shape; or a PyTorch tensor on the CPU or a JAX array, whose memory is read as NumPy's is; or a table,
     of pandas, polars, Arrow or Hugging Face, whose samples are a dict of arrays, by the names of the columns.
-    What comes are NumPy arrays in any case; see `to_torch` and `to_jax`. Sample i is `array[i]`; a block of b indices gives an array of shape (b, ...), its own
-    memory, writable; of an object array, new references to the same objects, but copies of those that
-    are arrays. `gather(image=X, label=y)` gives dicts. With `include_indices` the block comes
+    What comes are NumPy arrays in any case; see `to_torch` and `to_jax`. Sample i is `array[i]`; a block
+    of b indices gives an array of shape (b, ...), its own memory, writable; of an object array, new
+    references to the same objects, but copies of those that are arrays. `gather(image=X, label=y)` gives dicts. With `include_indices` the block comes
     first, as an intp array; in a dict, under "indices".
 
     Raises TypeError for what is no array, ValueError for arrays of different lengths and, given a
@@ -105,11 +105,10 @@ class Gather(Step):
 
     def run(self, item: Block) -> Any:
         """The samples of an index block."""
-        names, samples = self.names, self._read(item)
-        if self.include_indices:
-            samples = (np.array(block_array(item)), *samples)
-            names = names and ("indices", *names)
-        return dict(zip(names, samples, strict=True)) if names else samples
+        batch = self._read(item)
+        if self.names:
+            batch = dict(zip(self.names, batch, strict=True))
+        return with_indices(item, batch) if self.include_indices else batch
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Gather, (self.arrays, self.names, self.include_indices, self.where, self.aligned)
@@ -121,6 +120,14 @@ class Gather(Step):
         if self.include_indices:
             arrays.append("include_indices=True")
         return f"gather({', '.join(arrays)})"
+
+
+def with_indices(block: Block, batch: Any) -> Any:
+    """The batch with the index block as its first array; in a dict, under "indices"."""
+    indices = np.array(block_array(block))
+    if isinstance(batch, dict):
+        return {"indices": indices, **batch}
+    return (indices, *(batch if isinstance(batch, tuple) else (batch,)))
 
 
 def _kept(array: Any, column: Any) -> Any:

@@ -16,7 +16,7 @@ from batchup.core.record import record
 from batchup.core.stream import Stage
 from batchup.core.work import Results, Split, Step, mapped
 from batchup.ops.columns import is_a
-from batchup.ops.items import reading
+from batchup.ops.items import reading, with_indices
 
 Collate = Callable[[list[Any]], Any]
 
@@ -114,11 +114,7 @@ class Samples(Step):
             batch = self.collate(given)
         else:  # the part of a shard may be empty: what a batch is, another sample tells
             batch = mapped(self.collate([self._sample(0)]), _emptied, (tuple, dict))
-        if not self.include_indices:
-            return batch
-        if isinstance(batch, dict):
-            return {"indices": np.array(block), **batch}
-        return (np.array(block), *(batch if isinstance(batch, tuple) else (batch,)))
+        return with_indices(block, batch) if self.include_indices else batch
 
     def __str__(self) -> str:
         options = "" if self.collate is collated else f", collate={describe_callable(self.collate)}"

@@ -115,12 +115,12 @@ def _parallel(
 
 
 def _employed(pool: Pool, work: Work, text: str, split: bool) -> Crew:
+    if split and not work.splits:
+        wanted = "expected samples(dataset) before it, whose samples are read one by one"
+        raise TypeError(f"{text}: split: {wanted}; there is nothing to split")
     crew = pool.employ(work, text)
     if not split:
         return crew
-    if not work.splits:
-        wanted = "expected samples(dataset) before it, whose samples are read one by one"
-        raise TypeError(f"{text}: split: {wanted}; there is nothing to split")
     if not isinstance(crew, SplittingCrew):
         wanted = "expected a pool of threads, which read the samples of one batch together"
         raise TypeError(f"{text}: split: {wanted}; got {pool!r}, whose workers make a batch each")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 import weakref
 from collections.abc import Callable
@@ -127,7 +128,7 @@ class SharedCrew:
         calls, finish = self.work.split(item)
         parts = _Parts(pending, [Pending() for _ in calls], finish)
         for n, call in enumerate(calls):
-            self.put(_Part(parts, n), _called, call)
+            self.put(_Part(parts, n), operator.call, call)
         if not calls:
             self.put(pending, finish, ())
         return pending
@@ -178,7 +179,3 @@ class _Part:
     def fail(self, error: BaseException) -> None:
         self.parts.results[self.number].fail(error)
         self.parts.one_is_over()
-
-
-def _called(call: Callable[[], Any]) -> Any:
-    return call()

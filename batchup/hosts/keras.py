@@ -16,7 +16,7 @@ from batchup.core.stream import Stream
 __all__ = ["Batches"]
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+class Batches(keras.utils.PyDataset):
     """The batches of a loader for `model.fit`, an epoch after another; or of a stream, the same each time.
 
     They come in the loader's order: what `fit` shuffles, with `shuffle=True`, are their numbers, and those don't

@@ -129,7 +129,7 @@ class _Epochs:
         self._step = 0 if first is None else 1
         self._here = 0
         self._shared = torch.zeros(2 + _SLOTS, dtype=torch.int64)
-        self._shared.share_memory_()  # type: ignore[no-untyped-call]
+        self._shared.share_memory_()
         self._shared[1] = -1  # nobody has asked for an epoch
         if first is not None:
             self.set(first)

@@ -11,13 +11,13 @@ SplitMix64; Steele, Lea and Flood, OOPSLA 2014) the upper 32 bits are scaled to 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import Block, LazyBlock, block_array
 from batchup.core.randomness import Seed, seed_sequence
-from batchup.core.record import record
 
 LARGEST = 2**62
 _SMALL = 1024  # so few are simply shuffled: the halves of the cipher would be too small to be random
@@ -29,22 +29,50 @@ _BY_29, _BY_32 = np.uint64(29), np.uint64(32)
 Numbers = NDArray[np.uint64]
 
 
-@record
 class PermutedBlock(LazyBlock):
-    """The indices of a block in the order of a key; a slice of it is an intp array, made when asked."""
+    """The indices of a block in the order of a key; a slice of it is an intp array, made when asked.
 
-    block: Block
-    keys: Numbers
+    Slices that follow one another, as of batches, are computed many at once, each time twice as many: a
+    NumPy call on 64 numbers costs as much as on a thousand. `ahead` bounds how many, and so the memory.
+    """
+
+    def __init__(self, block: Block, keys: Numbers, ahead: int = 8192):
+        self.block = block
+        self.keys = keys
+        self._ahead = ahead
+        # Where what was computed begins, and that; in one, as several threads may ask.
+        self._run: tuple[int, NDArray[np.intp]] = (0, np.empty(0, np.intp))
 
     def __len__(self) -> int:
         return len(self.block)
 
     def __getitem__(self, part: slice) -> NDArray[np.intp]:
-        places = np.arange(*part.indices(len(self.block)), dtype=np.uint64)
+        begin, run = self._run
+        start, stop = part.start, part.stop
+        given = part.step is None and start is not None and stop is not None
+        if given and begin <= start <= stop <= begin + len(run):  # as mostly
+            return run[start - begin : stop - begin]
+        start, stop, step = part.indices(len(self.block))
+        if step != 1:
+            return self._at(np.arange(start, stop, step, dtype=np.uint64))
+        if start < begin or stop > begin + len(run):
+            follows = len(run) and begin <= start <= begin + len(run)
+            most = min(2 * len(run), self._ahead) if follows else 0
+            end = min(max(stop, start + most), len(self.block))
+            run = self._at(np.arange(start, end, dtype=np.uint64))
+            if len(run) <= self._ahead:
+                self._run = start, run
+            begin = start
+        return run[start - begin : stop - begin]
+
+    def _at(self, places: Numbers) -> NDArray[np.intp]:
         order = permuted(places, len(self.block), self.keys).astype(np.intp)
         if isinstance(self.block, range):
             return order + self.block.start
         return block_array(self.block).take(order)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PermutedBlock, (self.block, self.keys, self._ahead)
 
 
 def round_keys(seed: Seed, *place: int) -> Numbers:
@@ -77,18 +105,28 @@ def enciphered(places: Numbers, n: int, keys: Numbers) -> Numbers:
 
 def _encrypted(numbers: Numbers, a: int, b: int, keys: Numbers) -> Numbers:
     below_a, below_b = np.uint64(a), np.uint64(b)
-    left, right = np.divmod(numbers, below_b)
+    left = numbers // below_b
+    right = numbers - left * below_b
+    bits, shifted = np.empty_like(left), np.empty_like(left)
     for even, odd in keys.reshape(-1, 2):
-        left = (left + _hash(right, even, below_a)) % below_a
-        right = (right + _hash(left, odd, below_b)) % below_b
+        _add_hash(left, right, even, below_a, bits, shifted)
+        _add_hash(right, left, odd, below_b, bits, shifted)
     return left * below_b + right
 
 
-def _hash(half: Numbers, key: np.uint64, below: np.uint64) -> Numbers:
-    bits = (half ^ key) * _MIX_1
-    bits ^= bits >> _BY_29
+def _add_hash(
+    half: Numbers, other: Numbers, key: np.uint64, below: np.uint64, bits: Numbers, shifted: Numbers
+) -> None:
+    """Add to a half, in place, a hash of the other one, modulo `below`."""
+    np.bitwise_xor(other, key, out=bits)
+    bits *= _MIX_1
+    np.right_shift(bits, _BY_29, out=shifted)
+    bits ^= shifted
     bits *= _MIX_2
     bits >>= _BY_32
     bits *= below
     bits >>= _BY_32
-    return bits
+    half += bits
+    # Below twice `below`: one subtraction is the modulus, and where there is nothing to subtract it wraps round.
+    np.subtract(half, below, out=bits)
+    np.minimum(half, bits, out=half)

@@ -1,5 +1,6 @@
 """permute: a bijection for every n, close to uniform, and the same for ever."""
 
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchup import ops
 from batchup.core.randomness import Seed
-from batchup.ops.feistel import enciphered, permuted, round_keys
+from batchup.ops.feistel import PermutedBlock, enciphered, permuted, round_keys
 
 
 def whole(n, seed, number=0):
@@ -139,3 +140,32 @@ def test_it_wants_a_seed(seed):
 def test_larger_blocks_are_refused():
     with pytest.raises(ValueError, match=r"expected blocks of 2\*\*62 samples at most"):
         (ops.indices(2**62 + 1) | ops.permute(1) | ops.chunk(3))[0]
+
+
+@given(
+    st.integers(1, 5000),
+    st.integers(1, 300),
+    st.lists(st.tuples(st.integers(-10, 5000), st.integers(-10, 400)), max_size=30),
+    st.integers(1, 64),
+)
+def test_slices_are_those_of_the_whole_in_whatever_order_they_are_asked_for(n, start, asked, size):
+    keys = round_keys(Seed((n,)), 0)
+    order = permuted(np.arange(n, dtype=np.uint64), n, keys).astype(int) + start
+    block = PermutedBlock(range(start, start + n), keys, ahead=256)
+    for begin, length in asked:
+        for part in (
+            slice(begin, begin + length),
+            slice(begin, None),
+            slice(None, begin),
+            slice(begin, None, 3),
+        ):
+            assert block[part].tolist() == order[part].tolist()
+    for begin in range(0, n, size):  # one after another, as batches are
+        assert block[begin : begin + size].tolist() == order[begin : begin + size].tolist()
+
+
+def test_what_is_computed_at_once_is_bounded():
+    block = PermutedBlock(range(10**12), round_keys(Seed((1,)), 0))
+    batches = [block[start : start + 64] for start in range(0, 10**6, 64)]
+    assert max(batch.base.size for batch in batches) == 8192
+    assert pickle.loads(pickle.dumps(block))[999:1001].tolist() == block[999:1001].tolist()

@@ -6,7 +6,7 @@ A recipe is a tree of tuples: `(stage, recipes before it, arguments)`. `build` m
 
 import math
 from fractions import Fraction
-from itertools import chain, count, islice, product
+from itertools import chain, count, groupby, islice, pairwise, product
 
 import numpy as np
 from hypothesis import strategies as st
@@ -54,6 +54,27 @@ def _twice(part):
     return tuple(map(_twice, part)) if isinstance(part, tuple) else np.array(part) * 2
 
 
+def kept(*batch):
+    """A mask of the samples, by their first number; now and then the whole batch, or none of it."""
+    first = _numbers(batch)
+    if first.sum() % 5 == 0:
+        return bool(first.sum() % 2)
+    return first % 3 != 0
+
+
+def halved(*batch):
+    """Every other sample, where the first number is odd."""
+    odd = bool(_numbers(batch)[:1].sum() // 10 % 2)
+    return _cut(batch, slice(None, None, 2 if odd else 1))
+
+
+def _numbers(batch):
+    while isinstance(batch, tuple | dict):
+        batch = next(iter(batch.values() if isinstance(batch, dict) else batch))
+    array = np.array(batch)
+    return array.reshape(len(array), math.prod(array.shape[1:]))[:, :1].sum(axis=1).astype(int)
+
+
 def noise(*batch, rng):
     """A random number a sample, as another part of the batch."""
     first = batch
@@ -78,6 +99,14 @@ BUILD = {
     "stateful": lambda streams, rng: streams[0] | ops.shuffle(rng),
     "permute": lambda streams, rng, seed: streams[0] | ops.permute(seed),
     "repeat": lambda streams, rng, times: streams[0] | ops.repeat(times),
+    "where": lambda streams, rng, *mask: streams[0] | ops.where(_mask(mask)),
+    "reorder": lambda streams, rng, seed: streams[0] | ops.reorder(seed),
+    "redrawn": lambda streams, rng: streams[0] | ops.reorder(rng),
+    "merge": lambda streams, rng, count: streams[0] | ops.merge(count),
+    "stretch": lambda streams, rng, count, index, world: (
+        streams[0] | ops.merge(count, shard=(index % world, world))
+    ),
+    "mix": lambda streams, rng, seed, chunks, window: streams[0] | ops.mix(seed, chunks, window),
     "chunk": lambda streams, rng, size, drop: streams[0] | ops.chunk(size, drop_last=drop),
     "skip": lambda streams, rng, k: streams[0] | ops.skip(k),
     "take": lambda streams, rng, k: streams[0] | ops.take(k),
@@ -88,6 +117,12 @@ BUILD = {
     "samples": lambda streams, rng: streams[0] | ops.samples(PAIRS),
     "records": lambda streams, rng: streams[0] | ops.samples(RECORDS, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
+    "rebatch": lambda streams, rng, size, drop: streams[0] | ops.rebatch(size, drop_last=drop),
+    "ranked": lambda streams, rng, size, index, world: (
+        streams[0] | ops.rebatch(size, shard=(index % world, world))
+    ),
+    "filter": lambda streams, rng: _finite(streams[0]) | ops.filter(kept),
+    "resized": lambda streams, rng: streams[0] | ops.map(halved, resizes=True),
     "random": lambda streams, rng, seed: streams[0] | ops.map(noise, rng=seed),
     "parallel": lambda streams, rng, buffer: streams[0] | ops.parallel(POOL, buffer),
     "split": lambda streams, rng, buffer: streams[0] | ops.parallel(POOL, buffer, split=True),
@@ -96,6 +131,12 @@ BUILD = {
         *streams, rng=rng if seed == "stateful" else seed, stratified=stratified
     ),
 }
+
+
+def _finite(stream):
+    if stream.plan.length == math.inf:
+        raise ValueError("of an endless stream it may leave nothing")
+    return stream
 
 
 def build(recipe, rng=None):
@@ -156,6 +197,95 @@ def _chunked(before, p, rng, size, drop):
         yield cut
 
 
+def _mask(mask):
+    return np.resize(np.array(mask, bool), 100)
+
+
+def _reordered(before, p, rng, seed="stateful"):
+    n = build(before[0]).plan.length
+    order = rng.permutation(n) if seed == "stateful" else _order(n, seed, p, 0, 1)
+    blocks = list(model(before[0], p, rng))
+    yield from (blocks[int(i)] for i in order)
+
+
+def flat(lists):
+    return list(chain.from_iterable(lists))
+
+
+def _merged(before, p, rng, count, index=0, world=1):
+    n = build(before[0]).plan.length
+    blocks = model(before[0], p, rng)
+    if not isinstance(n, int):
+        while pieces := list(islice(blocks, count)):
+            yield flat(pieces)
+        return
+    blocks = list(blocks)
+    windows = math.ceil(n / count / world)
+    starts = np.cumsum([0, *map(len, blocks)])
+    share = int(starts[-1]) // world
+    own = blocks
+    if world > 1:  # the blocks of this rank, the first and the last of them perhaps in part
+        begin, end = index * share, (index + 1) * share
+        touched = [k for k, (a, b) in enumerate(pairwise(starts)) if b > begin and a < end]
+        own = [blocks[k][max(0, begin - starts[k]) : end - starts[k]] for k in touched]
+    for j in range(windows):
+        yield flat(own[j * len(own) // windows : (j + 1) * len(own) // windows])
+
+
+def _mixed(before, p, rng, seed, chunks, window):
+    indices = sorted(flat(model(before[0], p, rng)))
+    blocks = [list(group) for _, group in groupby(indices, lambda i: i // chunks)]
+    n = len(blocks)
+    order = [blocks[int(i)] for i in _order(n, seed, p, 0, 1)]
+    windows = math.ceil(n / window)
+    for j in range(windows):
+        whole = flat(order[j * n // windows : (j + 1) * n // windows])
+        yield keyed(seed, p, j).permutation(np.array(whole, int)).tolist()
+
+
+def _rebatched(before, p, rng, size, drop=False, index=0, world=1):
+    held, n = None, 0
+    for item in model(before[0], p, rng):
+        held, n = (item, 0) if held is None else (_both(held, item), n)
+        n = _shortest(held)
+        while n >= size:
+            yield _part(_cut(held, slice(size)), index, world)
+            held, n = _cut(held, slice(size, None)), n - size
+    if n and not drop:
+        yield _part(held, index, world)
+
+
+def _part(item, index, world):
+    n = _shortest(item)
+    places = np.array_split(np.arange(n), world)[index % world]
+    return _cut(item, slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0))
+
+
+def _both(one, other):
+    if isinstance(one, dict):
+        return {key: _both(part, other[key]) for key, part in one.items()}
+    if isinstance(one, tuple):
+        return tuple(map(_both, one, other))
+    return one + other
+
+
+def _filtered(before, p, rng):
+    for item in model(before[0], p, rng):
+        said = kept(*item) if isinstance(item, tuple) else kept(item)
+        n = _shortest(item)
+        mask = [said] * n if isinstance(said, bool) else said.tolist()
+        if any(mask) or (said is True):
+            yield _chosen_samples(item, mask)
+
+
+def _chosen_samples(item, mask):
+    if isinstance(item, dict):
+        return {key: _chosen_samples(part, mask) for key, part in item.items()}
+    if isinstance(item, tuple):
+        return tuple(_chosen_samples(part, mask) for part in item)
+    return [sample for sample, yes in zip(item, mask, strict=True) if yes]
+
+
 def _draws(p, rng, size, weights, seed="stateful"):
     generator, weights = _generator(seed, p, rng), np.array(weights)
     while True:
@@ -207,7 +337,7 @@ ENDLESS_SOURCES = {"drawn": _draws, "sample": _draws, "stratify": _strata}
 def _zipped(before, p, rng, flatten, trim):
     for parts in zip(*[model(part, p, rng) for part in before], strict=False):
         shortest = min(map(_shortest, parts))
-        parts = [_cut(part, shortest) for part in parts] if trim else parts
+        parts = [_cut(part, slice(shortest)) for part in parts] if trim else parts
         if flatten:
             parts = [x for part in parts for x in (part if isinstance(part, tuple) else (part,))]
         yield tuple(parts)
@@ -219,10 +349,10 @@ def _shortest(item):
     return len(item)
 
 
-def _cut(item, n):
+def _cut(item, some):
     if isinstance(item, dict):
-        return {key: _cut(part, n) for key, part in item.items()}
-    return tuple(_cut(part, n) for part in item) if isinstance(item, tuple) else item[:n]
+        return {key: _cut(part, some) for key, part in item.items()}
+    return tuple(_cut(part, some) for part in item) if isinstance(item, tuple) else item[some]
 
 
 def _chosen(before, p, rng, seed, stratified):
@@ -270,6 +400,16 @@ MODEL = {
     "stateful": _shuffled,
     "permute": _permuted,
     "repeat": _repeated,
+    "where": lambda before, p, rng, *mask: (
+        [i for i in block if _mask(mask)[i]] for block in model(before[0], p, rng)
+    ),
+    "reorder": _reordered,
+    "redrawn": _reordered,
+    "merge": _merged,
+    "stretch": lambda before, p, rng, count, index, world: _merged(
+        before, p, rng, count, index % world, world
+    ),
+    "mix": _mixed,
     "chunk": _chunked,
     "skip": lambda before, p, rng, k: islice(model(before[0], p, rng), k, None),
     "take": lambda before, p, rng, k: islice(model(before[0], p, rng), k),
@@ -287,6 +427,14 @@ MODEL = {
     "map": lambda before, p, rng: (
         plain(double(*item) if isinstance(item, tuple) else double(item))
         for item in model(before[0], p, rng)
+    ),
+    "rebatch": _rebatched,
+    "ranked": lambda before, p, rng, size, index, world: _rebatched(
+        before, p, rng, size, False, index, world
+    ),
+    "filter": _filtered,
+    "resized": lambda before, p, rng: (
+        halved(*item) if isinstance(item, tuple) else halved(item) for item in model(before[0], p, rng)
     ),
     "zip": _zipped,
     "choose": _chosen,
@@ -320,6 +468,11 @@ STAGES = {
     "permute": st.tuples(seeds),
     "chunk": st.tuples(sizes, st.booleans()),
     "shard": st.tuples(places, st.integers(1, 4)),
+    "where": st.lists(st.booleans(), min_size=1, max_size=5).map(tuple),
+    "reorder": st.tuples(seeds),
+    "merge": st.tuples(sizes),
+    "stretch": st.tuples(sizes, places, st.integers(1, 4)),
+    "mix": st.tuples(seeds, sizes, sizes),
     **BY_POSITION,
 }
 WORK = {
@@ -330,7 +483,15 @@ WORK = {
     "map": st.just(()),
     "parallel": st.tuples(sizes),
     "split": st.tuples(sizes),
+    "rebatch": st.tuples(sizes, st.booleans()),
+    "ranked": st.tuples(sizes, places, st.integers(1, 3)),
     **BY_POSITION,
+}
+# What stands on the trunk, with no join behind it.
+TRUNK = {
+    "filter": st.just(()),
+    "resized": st.just(()),
+    "rebatch": st.tuples(sizes, st.booleans()),
 }
 NOISE = {"random": st.tuples(seeds)}  # not in the model
 JOINS = {
@@ -344,7 +505,7 @@ DRAWS = {
     "orders": st.tuples(weight_lists, any_seeds),
     "stratify": st.tuples(label_lists, any_seeds),
 }
-STATEFUL = {"stateful": st.just(())}
+STATEFUL = {"stateful": st.just(()), "redrawn": st.just(())}
 ENDLESS = {"repeat": st.just((-1,))}
 WILD_JOINS = {**JOINS, "choose": st.tuples(st.none() | any_seeds, st.booleans())}
 
@@ -392,6 +553,7 @@ _members = _lead_to(_sources(SOURCES), STAGES, WORK)
 # Pure and finite, of every stage.
 recipes = st.one_of(
     _members,
+    _lead_to(_members, {**TRUNK, **WORK}),
     _lead_to(_joined(_members, JOINS), WORK),
     _joined(_lead_to(_joined(_members, JOINS), BY_POSITION), JOINS),
 )
@@ -406,6 +568,7 @@ block_recipes = _lead_to(_sources({**SOURCES, **DRAWS}), {**STAGES, **STATEFUL, 
 # What draws from a generator, or never ends, or has noise, or all of it.
 wild_recipes = st.one_of(
     _wild_members,
+    _lead_to(_wild_members, {**TRUNK, **WORK, **NOISE}),
     _lead_to(_joined(_wild_members, WILD_JOINS), {**WORK, **NOISE, **ENDLESS}),
     _joined(_lead_to(_joined(_wild_members, WILD_JOINS), BY_POSITION), WILD_JOINS),
 )

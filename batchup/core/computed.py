@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, walk
+from batchup.core.grid import Grid
+from batchup.core.notes import note, where
+from batchup.core.plan import Again, Draws, Kind, Plan, PlanOver, SameSamples, rng_of, walk
 from batchup.core.randomness import DIRECT
-from batchup.core.record import record
+from batchup.core.record import Count, record
 from batchup.core.work import Made, Work
 
 
@@ -18,25 +21,65 @@ class Computed(SameSamples):
     """Items that were made here: of a plan and the work, each a `Made`."""
 
     work: Work
+    text: str  # of the stream
     kind = Kind.OWN
+
+    @property
+    def grid(self) -> Grid | None:
+        return self.work.grid(self.up)
+
+    @property
+    def samples(self) -> Count:
+        return self.work.samples(self.up)
 
     def with_work(self, work: Work) -> Computed:
         return replace(self, work=work)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        return self._made(self.up.start(pass_, k, draws), k)
+
+    def _made(self, items: Iterator[Any], k: int) -> Iterator[Any]:
         run = self.work.run
-        return (Made(item, run(item)) for item in self.up.start(pass_, k, draws))
+        for position, item in enumerate(items, k):
+            try:
+                batch = run(item)
+            except Exception as error:
+                note(error, partial(where, self.text, self.again, position, item))
+                raise
+            yield Made(item, batch)
+            del item, batch  # else they would be kept while the next is made
+
+
+@record
+class OverMade(PlanOver):
+    """A plan that makes its items of those of a `Computed`, one after another: each a `Made`."""
+
+    kind = Kind.OWN
+
+
+@record
+class _Unmade(Computed):
+    """The same, where nobody wants the items themselves: there is none in them."""
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        return (Made(item, None) for item in self.up.start(pass_, k, draws))
 
 
 def bare(plan: Plan) -> Plan:
     """The plan alone: its positions and draws, of items that nobody makes."""
+    if isinstance(plan, OverMade):
+        return plan.over(_unmade)
     return bare(plan.up) if isinstance(plan, Computed) else plan.over(bare)
+
+
+def _unmade(plan: Plan) -> Plan:
+    return _Unmade(bare(plan.up), plan.work, plan.text) if isinstance(plan, Computed) else bare(plan)
 
 
 def here(plan: Plan) -> Plan:
     """This plan with no pool in it: what workers would do is done by whoever iterates."""
     plan = plan.over(here)
-    return Computed(plan.up, plan.work) if isinstance(plan, Computed) else plan
+    return Computed(plan.up, plan.work, plan.text) if isinstance(plan, Computed) else plan
 
 
 def clamped(plan: Plan, pass_: int, k: int) -> int:
@@ -70,7 +113,7 @@ def ahead_of_others(plan: Plan) -> bool:
 
     There it would take draws that others are due.
     """
-    while isinstance(plan, Computed):
+    while isinstance(plan, OverMade | SameSamples) and rng_of(plan) is None:
         plan = plan.up
     return any(map(_draws_ahead, plan.children()))
 

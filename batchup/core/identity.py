@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import describe, describe_callable
-from batchup.core.computed import Computed
+from batchup.core.computed import Computed, OverMade
 from batchup.core.plan import Plan, PlanOver
 from batchup.core.randomness import Seed, Stateful
 from batchup.core.work import Own, Work
@@ -37,6 +37,8 @@ def _plan(plan: Plan) -> str:
     while isinstance(plan, Computed):
         plan = plan.up
     children = [_plan(child) for child in plan.children()]
+    if isinstance(plan, OverMade) and isinstance(plan.up, Computed):
+        children = [identity(plan.up.up, plan.up.work)]  # the work that comes before it
     own = _values(plan, contents=True)
     if plan.shards and plan.children() and not plan.same_for_all_ranks:
         own += [f"parts {plan.shards}"]
@@ -47,6 +49,8 @@ def _plan(plan: Plan) -> str:
 
 
 def _computed(plan: Plan, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    if isinstance(plan, OverMade):
+        return
     for n, child in enumerate(plan.children()):
         yield from _computed(child, path if isinstance(plan, PlanOver) else (*path, n))
     if isinstance(plan, Computed):

@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from batchup.core.checks import describe, whole_number
+from batchup.core.cursors import BEHIND, Places, Track, cursors_in, resumed
 from batchup.core.identity import identity
-from batchup.core.journal import BEHIND, Journal
+from batchup.core.journal import Journal
 from batchup.core.notes import no_stop_iteration, note, was_noted, where
 from batchup.core.plan import Again, Draws, Plan
 from batchup.core.randomness import DIRECT
@@ -52,10 +53,11 @@ class StreamIterator(Iterator[Any]):
         self._single = work.steps[0] if alone else None
         # Of one step alone, as mostly, its own method: a call less for every batch.
         self._run = self._single.run if self._single is not None else work.run
+        self._position = self._began = k
+        self._track = Track(k, ()) if cursors_in(plan) else None
         self._journal: Journal | None = None
         if plan.again is Again.DRAWN:
-            self._journal = Journal(plan, lambda: self._position)
-        self._position = self._began = k
+            self._journal = self._new_journal()
         self._items: Iterator[Any] = iter(())
         self._next = self._items.__next__
         if start:
@@ -64,8 +66,16 @@ class StreamIterator(Iterator[Any]):
     def start(self) -> None:
         """Begin, now and not at the first `next`: a parallel plan fills its buffer meanwhile."""
         draws: Draws = DIRECT if self._journal is None else self._journal
-        self._items = self._plan.start(0, self._position, draws)
+        self._items = self._plan.start(0, self._position, resumed(draws, self._places(self._position)))
+        if self._track is not None:
+            self._items = self._track.through(self._items, self._position)
         self._next = self._items.__next__
+
+    def _new_journal(self) -> Journal:
+        return Journal(self._plan, lambda: self._position, self._places)
+
+    def _places(self, position: int) -> Places:
+        return () if self._track is None else self._track.at(position)
 
     def __iter__(self) -> StreamIterator:
         return self
@@ -119,21 +129,23 @@ class StreamIterator(Iterator[Any]):
         """Where the iteration is, as of the last item received.
 
         For a pure stream less than 1 KB: the stream's name and the position. For one that draws from
-        generators also their states, and what of their draws is not used up. Who reads ahead says how
-        many of the items received are `unused`, of a stream over generators at most 32: it is as of the
-        last before these. Raises ValueError for more than were received, TypeError for a stream over
+        generators also their states, and what of their draws is not used up; behind a `filter`, or another
+        stage whose number of items depends on the data, the position of what is below. Who reads ahead says how
+        many of the items received are `unused`, of such streams at most 32: it is as of the last before these. Raises ValueError for more than were received, TypeError for a stream over
         somebody's iterator.
         """
         self._check_it_can_go_on()
         unused = whole_number(unused, "state_dict: unused")
         most = self.received
-        if self._journal is not None:
+        if self._journal is not None or self._track is not None:
             most = min(most, BEHIND)
         if unused > most:
             wanted = f"state_dict: unused: expected at most {most} here, of {self._text}"
             raise ValueError(f"{wanted}; got {unused}")
         position = self._position - unused
         state = {"version": _VERSION, "stream": self._identity, "position": position}
+        if self._track is not None:
+            state["cursor"] = [list(place) for place in self._track.at(position)]
         if self._journal is not None:
             state |= mapped(self._journal.state(position), _encoded)
         return state
@@ -160,13 +172,17 @@ class StreamIterator(Iterator[Any]):
                 f"  {self._identity}\ngot one of a stream made of\n  {state.get('stream')}"
             )
         position = whole_number(state.get("position"), "load_state_dict: position")
+        drawn = ("generators", "draws") if self._journal is not None else ()
+        for key in ("cursor",) * (self._track is not None) + drawn:
+            if not isinstance(state.get(key), list):
+                raise TypeError(f"load_state_dict: expected a list under {key!r}; there is none")
         if self._journal is not None:
-            for key in ("generators", "draws"):
-                if not isinstance(state.get(key), list):
-                    raise TypeError(f"load_state_dict: expected a list under {key!r}; there is none")
-            journal = Journal(self._plan, lambda: self._position)
+            journal = self._new_journal()
             journal.load(mapped(state["generators"], _decoded), mapped(state["draws"], _decoded))
             self._journal = journal
+        if self._track is not None:
+            places = tuple([tuple(map(int, place)) for place in state["cursor"]])
+            self._track = Track(position, places)
         self._position = self._began = position
 
     @property

@@ -17,12 +17,12 @@ from functools import partial
 from typing import Any
 
 from batchup.core.computed import bare
+from batchup.core.cursors import BEHIND, Place, Places, resumed
 from batchup.core.plan import Again, Draw, Plan, rng_of
 from batchup.core.randomness import DIRECT, Drawn, bits_of, copy_with_state, get_state, set_state
 
 _LARGE = 256  # numbers; by value they are as large as the state of a generator
 _MANY = 32  # draws kept before it is looked which of them are used up
-BEHIND = 32  # items received for which the draws are kept too, as they may not have been used
 
 Key = tuple[int, int]  # the pass, and the number of the draw in it
 
@@ -67,12 +67,13 @@ class _Site:
 class Journal:
     """The draws of one iteration over a plan that draws from generators: the `Draws` of the plan.
 
-    `position` says how many items the caller has received.
+    `position` says how many items the caller has received, `places` what the cursors were at a position.
     """
 
-    def __init__(self, plan: Plan, position: Callable[[], int]):
+    def __init__(self, plan: Plan, position: Callable[[], int], places: Callable[[int], Places]):
         self._bare = bare(plan)
         self._position = position
+        self._places = places
         self.asking = False
         drawing = list(_drawing(plan))
         self._sites = [_Site(rng_of(plan).source(), self) for plan in drawing]
@@ -98,13 +99,16 @@ class Journal:
             site.first = (pass_, number)
         return Drawn(partial(site.draw, pass_))
 
+    def cursor(self, plan: Plan) -> Place:
+        return ()
+
     def _needed(self, position: int) -> list[dict[Key, Any]]:
         """Of each site, the draws that going on from a position would ask for."""
         self.asking = True
         for site in self._sites:
             site.first = None
         try:
-            self._bare.start(0, position, self)
+            self._bare.start(0, position, resumed(self, self._places(position)))
         except _NotDrawnError:  # it is not known then what it needs: everything is kept
             return [site.kept for site in self._sites]
         finally:

@@ -53,6 +53,9 @@ class Draws(Protocol):
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
         """What `plan` draws from its `rng` in this pass, from draw `number` on: when `items` is called."""
 
+    def cursor(self, plan: Plan) -> tuple[int, ...]:
+        """Where a plan with a `cursor` goes on; () where nobody knows."""
+
 
 class Plan(ABC):
     """The items of one pass, and of those after it. Subclasses are frozen records, hence picklable.
@@ -64,6 +67,8 @@ class Plan(ABC):
     ahead = False
     # Whether item k is made of the same items below it, whichever part of its blocks a shard takes.
     same_for_all_ranks = False
+    # What each item stands for as a whole, and what to write where parts of them are wanted; nothing, mostly.
+    whole = ""
 
     @property
     def length(self) -> Count:
@@ -72,7 +77,7 @@ class Plan(ABC):
 
     @property
     def grid(self) -> Grid | None:
-        """Where the samples lie in the items, which are index blocks then."""
+        """Where the samples lie in the items, which are index blocks or what was made of some."""
         return None
 
     @property
@@ -90,6 +95,11 @@ class Plan(ABC):
         if rng := rng_of(self):
             each.append(rng.again)
         return max(each, default=Again.NOT_RESUMABLE)
+
+    @property
+    def cursor(self) -> bool:
+        """Whether how many items there are depends on the data: a checkpoint needs more than a position."""
+        return False
 
     @property
     def shards(self) -> tuple[tuple[int, int], ...]:
@@ -160,6 +170,10 @@ class SameSamples(Itemwise):
     @property
     def samples(self) -> Count:
         return self.up.samples
+
+    @property
+    def grid(self) -> Grid | None:
+        return self.up.grid
 
     @property
     def kind(self) -> Kind:

@@ -105,6 +105,9 @@ class _Direct:
         draw: Draw = rng_of(plan).draw(pass_)
         return draw
 
+    def cursor(self, plan: Plan) -> tuple[int, ...]:
+        return ()
+
 
 DIRECT = _Direct()
 

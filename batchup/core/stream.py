@@ -12,6 +12,7 @@ import numpy as np
 
 from batchup.core.checks import describe, describe_callable, whole_number
 from batchup.core.computed import Computed, ahead_of_others, here, of_member, under
+from batchup.core.cursors import why_not_behind
 from batchup.core.epochs import Epoch, why_no_epochs
 from batchup.core.given import as_blocks, plan_of
 from batchup.core.iteration import StreamIterator, length_of
@@ -56,7 +57,7 @@ class Stream:
     @property
     def num_samples(self) -> Count:
         """How many samples the items hold in all: an int, `np.inf`, or None where nobody knows."""
-        return self.plan.samples
+        return self.work.samples(self.plan)
 
     @property
     def pure(self) -> bool:
@@ -234,6 +235,9 @@ def members_of(streams: tuple[Any, ...], where: str) -> tuple[tuple[Plan, ...], 
     if not streams:
         raise ValueError(f"{where}: expected one stream at least; got none")
     members = [as_stream(stream, f"{where}: stream {n}") for n, stream in enumerate(streams)]
+    for member in members:
+        if why := why_not_behind(member.plan):
+            raise TypeError(f"{where}: {member!r} {why}")
     works = [Work(m.steps or first_steps(m.plan.kind)) for m in members]
     return (
         tuple([of_member(member.plan, n) for n, member in enumerate(members)]),

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from batchup.core.checks import LazyBlock, block_array
+from batchup.core.grid import Even, Grid
 from batchup.core.notes import note
-from batchup.core.plan import Kind
-from batchup.core.record import over_each, record
+from batchup.core.plan import Kind, Plan
+from batchup.core.ragged import Ragged
+from batchup.core.record import Count, over_each, record
 
 
 class Result(Protocol):
@@ -45,6 +47,10 @@ class Step:
     random = False
     # Its work for one item can be done in parts, by `split`.
     splits = False
+    # It may make another number of samples of those of an item: nobody knows how many.
+    resizes = False
+    # How many samples each of its items has, whatever it is made of; None where it is as many as before.
+    rows: int | None = None
 
     def run(self, item: Any) -> Any:
         raise NotImplementedError
@@ -84,7 +90,7 @@ class Placed(NamedTuple):
 
 
 def _feed(update: Callable[[Any], None], item: Any) -> None:
-    while isinstance(item, Placed | Made):
+    while isinstance(item, Placed | Made | Mark):
         item = item.planned
     if isinstance(item, range | LazyBlock):
         item = block_array(item)
@@ -104,6 +110,13 @@ class Made(NamedTuple):
 
     planned: Any
     batch: Any
+
+
+class Mark(NamedTuple):
+    """What a plan gave, and where the plans with a cursor go on behind it, the innermost first."""
+
+    planned: Any
+    places: tuple[tuple[int, ...], ...]
 
 
 @record
@@ -136,6 +149,31 @@ class Work:
             note(error, partial(str.format, "in the stage {}", step))
             raise
         return item
+
+    def grid(self, plan: Plan) -> Grid | None:
+        """Where the samples lie in what is made of the items of a plan."""
+        grid = plan.grid
+        for step in self.steps:
+            if step.resizes or any(part.changes_sizes for part in step.parts()):
+                grid = None
+            elif step.rows is not None and plan.length is not None:
+                grid = Even(plan.length * step.rows, step.rows, None)
+        return grid
+
+    def samples(self, plan: Plan) -> Count:
+        """How many samples there are in all of what is made of the items of a plan."""
+        if not self.changes_sizes:
+            return plan.samples
+        grid = self.grid(plan)
+        return None if grid is None else grid.samples
+
+    @property
+    def changes_sizes(self) -> bool:
+        """Whether the batches may have other numbers of samples than the items of the plan."""
+        return any(
+            step.resizes or step.rows is not None or any(part.changes_sizes for part in step.parts())
+            for step in self.steps
+        )
 
     @property
     def splits(self) -> bool:
@@ -212,7 +250,7 @@ class Own(Step):
 def _copied(part: Any) -> Any:
     if isinstance(part, LazyBlock):
         return part[:]
-    return part.copy() if isinstance(part, np.ndarray) else part
+    return part.copy() if isinstance(part, np.ndarray | Ragged) else part
 
 
 def _indices(block: Any) -> Any:

@@ -15,11 +15,9 @@ from batchup.core.checks import describe, describe_callable
 from batchup.core.given import Iterated
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import record
+from batchup.ops.shards import ShardLike, as_shard
 
 __all__ = ["BatchOf", "Request", "ShardLike", "batches_of", "given"]
-
-# Which part of every batch: index and count, () for those of the environment, None for the whole.
-ShardLike = tuple[int, int] | tuple[()] | None
 
 
 @record
@@ -35,11 +33,7 @@ class Request:
     def __post_init__(self) -> None:
         if not isinstance(self.drop_last, bool | np.bool_):
             raise TypeError(f"drop_last: expected True or False; got {describe(self.drop_last)}")
-        if self.shard is not None and not (isinstance(self.shard, tuple) and len(self.shard) in (0, 2)):
-            raise TypeError(
-                "shard: expected (index, count), or () for those that the environment names; "
-                f"got {self.shard!r}"
-            )
+        as_shard(self.shard, "")
 
     def refuse_shard(self, source: Any) -> None:
         if self.shard is not None:

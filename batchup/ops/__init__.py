@@ -9,6 +9,7 @@
 """
 
 from batchup.core.iteration import StreamIterator
+from batchup.core.ragged import Ragged
 from batchup.core.stream import Stage, Stream
 from batchup.ops.blocks import chunk, skip, take
 from batchup.ops.draws import sample
@@ -16,24 +17,33 @@ from batchup.ops.functions import map
 from batchup.ops.items import gather
 from batchup.ops.joins import choose, zip
 from batchup.ops.orders import permute, repeat, shuffle
+from batchup.ops.rebatch import rebatch
 from batchup.ops.samples import samples
+from batchup.ops.selection import filter, where
 from batchup.ops.shards import shard
 from batchup.ops.sources import indices
 from batchup.ops.strata import stratify
 from batchup.ops.tensors import to_jax, to_torch
+from batchup.ops.windows import merge, mix, reorder
 from batchup.ops.workers import parallel
 
 __all__ = [
+    "Ragged",  # samples of different lengths in one flat array
     "Stage",  # a pure function from stream to stream
     "Stream",  # a plan and the work it owes
     "StreamIterator",  # going through a stream, with checkpoints
     "choose",  # one item of one of several streams at a time
     "chunk",  # cut blocks anew, across the seams
+    "filter",  # only the batches, or samples, of which a function says so
     "gather",  # read the samples of a block
     "indices",  # a source: the indices 0..n-1, or a subset, as one block
     "map",  # call a function with each item
+    "merge",  # whole blocks put together
+    "mix",  # shuffle what lies in chunks, each read once
     "parallel",  # have a pool do the work, some items ahead
     "permute",  # as shuffle, in constant memory
+    "rebatch",  # cut batches anew, behind the work
+    "reorder",  # permute the order of the blocks
     "repeat",  # several passes, or endless ones
     "sample",  # a source: weighted draws
     "samples",  # read the samples of a block one by one, and put them together
@@ -44,6 +54,7 @@ __all__ = [
     "take",  # end after so many items
     "to_jax",  # arrays as JAX arrays
     "to_torch",  # arrays as PyTorch tensors, without a copy
+    "where",  # only the indices of which a mask says so
     "zip",  # one item of each of several streams
 ]
 

@@ -17,6 +17,7 @@ from batchup.core.grid import Even, Grid, Sliced
 from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan, PlanOver, walk
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
+from batchup.ops.shards import whole_in
 
 
 def chunk(size: int, drop_last: bool = False) -> Stage:
@@ -39,6 +40,8 @@ def chunk(size: int, drop_last: bool = False) -> Stage:
 
 def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     plan = stream.index_plan("chunk")
+    if why := whole_in(plan):
+        raise TypeError(f"chunk({size}): {stream!r} {why}")
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
     grid = plan.grid
@@ -101,7 +104,7 @@ class Chunk(PlanOver):
                     missing = i - n
                     i = 0
                     continue
-                yield _joined(pieces)
+                yield joined(pieces)
                 pieces, missing = [], size
             end = i + size
             if isinstance(block, range):  # all the ranges at once: a loop of ours takes twice as long
@@ -120,7 +123,7 @@ class Chunk(PlanOver):
             i = 0
             del block
         if pieces and not self.drop_last:
-            yield _joined(pieces)
+            yield joined(pieces)
 
 
 def _apart(block: Block) -> Block:
@@ -128,7 +131,8 @@ def _apart(block: Block) -> Block:
     return block.copy() if isinstance(block, np.ndarray) else block
 
 
-def _joined(pieces: list[Block]) -> Block:
+def joined(pieces: list[Block]) -> Block:
+    """Blocks one after another, as one."""
     if len(pieces) == 1:
         return pieces[0]
     ranges = [piece for piece in pieces if isinstance(piece, range)]

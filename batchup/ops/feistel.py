@@ -103,6 +103,29 @@ def enciphered(places: Numbers, n: int, keys: Numbers) -> Numbers:
     return numbers
 
 
+def place_of(number: int, n: int, keys: Numbers) -> int:
+    """The place that the keyed permutation of 0..n-1 takes to a number: the other way round, for one."""
+    if n <= _SMALL:
+        return int(np.flatnonzero(permuted(np.arange(n, dtype=np.uint64), n, keys) == number)[0])
+    b = math.isqrt(n - 1) + 1
+    a = -(-n // b)
+    place = n
+    while place >= n:
+        left, right = divmod(number, b)
+        for even, odd in reversed(keys.reshape(-1, 2).tolist()):
+            right = (right - _hash(left, odd, b)) % b
+            left = (left - _hash(right, even, a)) % a
+        number = place = left * b + right
+    return place
+
+
+def _hash(half: int, key: int, below: int) -> int:
+    """What `_add_hash` adds, for one number."""
+    bits = (half ^ key) * int(_MIX_1) % 2**64
+    bits = (bits ^ bits >> 29) * int(_MIX_2) % 2**64
+    return (bits >> 32) * below >> 32
+
+
 def _encrypted(numbers: Numbers, a: int, b: int, keys: Numbers) -> Numbers:
     below_a, below_b = np.uint64(a), np.uint64(b)
     left = numbers // below_b

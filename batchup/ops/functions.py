@@ -21,7 +21,13 @@ from batchup.core.stream import Stage, Stream
 from batchup.core.work import Placed, Step
 
 
-def map(fn: Callable[..., Any], rng: SeedLike | None = None, *, name: str | None = None) -> Stage:
+def map(
+    fn: Callable[..., Any],
+    rng: SeedLike | None = None,
+    *,
+    name: str | None = None,
+    resizes: bool = False,
+) -> Stage:
     """Call `fn(*batch)` for each tuple, `fn(item)` for anything else; its result is the item.
 
     With `rng`, a seed (an int >= 0 or a sequence of them), `fn(*batch, rng=generator)` is called with a
@@ -32,7 +38,8 @@ def map(fn: Callable[..., Any], rng: SeedLike | None = None, *, name: str | None
     seed is the same. Of items that are not made of index blocks, such as those of lists and iterators,
     the place alone counts. `rng.spawn` is a TypeError.
 
-    A checkpoint knows a function by its qualified name; `name` tells two lambdas apart.
+    A checkpoint knows a function by its qualified name; `name` tells two lambdas apart. Where a `rebatch`
+    follows, `fn` gives as many samples as it was given; `resizes=True` says that it may give others.
     An exception from `fn` reaches the caller as it was raised, with a note that says at which item.
     Raises TypeError for what can't be called and for what is no seed.
 
@@ -50,7 +57,7 @@ def map(fn: Callable[..., Any], rng: SeedLike | None = None, *, name: str | None
         raise TypeError(f"map(fn): expected a function; got {describe(fn)}")
     if name is not None and not isinstance(name, str):
         raise TypeError(f"map: name: expected a string; got {describe(name)}")
-    step = Map(fn, name, None if rng is None else as_seed(rng, "map(fn, rng)"))
+    step = Map(fn, name, None if rng is None else as_seed(rng, "map(fn, rng)"), (), bool(resizes))
     return Stage(_map, step, text=str(step))
 
 
@@ -121,6 +128,7 @@ class Map(Step):
     name: str | None = None
     seed: Seed | None = None
     path: tuple[int, ...] = ()
+    resizes: bool = False
 
     @property
     def random(self) -> bool:  # type: ignore[override]
@@ -147,5 +155,6 @@ class Map(Step):
         return replace(self, path=(*self.path, member)) if self.random else self
 
     def __str__(self) -> str:
-        rng = f", rng={self.seed}" if self.random else ""
-        return f"map({self.name or describe_callable(self.fn)}{rng})"
+        options = f", rng={self.seed}" if self.random else ""
+        options += ", resizes=True" if self.resizes else ""
+        return f"map({self.name or describe_callable(self.fn)}{options})"

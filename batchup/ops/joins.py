@@ -18,6 +18,7 @@ from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream, as_stream, members_of
 from batchup.core.work import Results, Split, mapped
+from batchup.ops.batches import has_samples, parts_of
 
 
 def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
@@ -95,32 +96,16 @@ class Join(JointStep):
 def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ...]:
     """The joint batch of one batch of each member."""
     if trim:
-        lengths = set(_lengths(batches))
+        lengths = {len(part) for part in parts_of(batches) if has_samples(part)}
         if len(lengths) > 1:
             n = min(lengths)
-            batches = mapped(batches, lambda p: p[:n] if _has_samples(p) else p, (tuple, dict))
+            batches = mapped(batches, lambda p: p[:n] if has_samples(p) else p, (tuple, dict))
     if not flatten:
         return batches
     parts: list[Any] = []
     for batch in batches:
         parts.extend(batch) if isinstance(batch, tuple) else parts.append(batch)
     return tuple(parts)
-
-
-def _lengths(batch: Any) -> Iterator[int]:
-    for part in batch.values() if isinstance(batch, dict) else batch:
-        if isinstance(part, tuple | dict):
-            yield from _lengths(part)
-        elif _has_samples(part):
-            yield len(part)
-
-
-def _has_samples(part: Any) -> bool:
-    """Whether it is an array, a list or the like: no number, no array of one, no text."""
-    if isinstance(part, np.ndarray):  # as mostly
-        return part.ndim > 0
-    sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
-    return sliced and bool(getattr(part, "shape", True)) and not isinstance(part, str | bytes)
 
 
 def choose(*streams: Any, rng: ShuffleLike = None, stratified: bool = False) -> Stream:

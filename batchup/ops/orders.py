@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import whole_number
 from batchup.core.computed import bare
+from batchup.core.cursors import why_not_behind
 from batchup.core.grid import Grid, Repeated, passes
 from batchup.core.plan import Again, Draws, Kind, PlanOver, SameSamples, walk
 from batchup.core.randomness import Rng, Seed, SeedLike, ShuffleLike, as_rng, as_seed
@@ -58,10 +59,6 @@ class _Reordered(SameSamples):
     """Blocks of the same samples as before, each in another order."""
 
     kind = Kind.BLOCKS
-
-    @property
-    def grid(self) -> Grid | None:
-        return self.up.grid
 
 
 @record
@@ -127,6 +124,8 @@ def _repeat(stream: Stream, times: int) -> Stream:
     plan = stream.plan
     if plan.again is Again.SINGLE_PASS:
         raise TypeError(f"repeat({times}): {stream!r} is an iterator, gone through only once")
+    if why := why_not_behind(plan):
+        raise TypeError(f"repeat({times}): {stream!r} {why}")
     if times == -1 and (plan.length == 0 or plan.samples == 0):
         raise ValueError(f"repeat(-1): {stream!r} has no samples, so it would never give one")
     return stream.with_plan(lambda plan: Repeat(plan, math.inf if times == -1 else times))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from batchup.core.checks import Block, whole_number
 from batchup.core.grid import Grid, Sharded
-from batchup.core.plan import Draws, Itemwise, Kind
+from batchup.core.plan import Draws, Itemwise, Kind, Plan
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 
@@ -40,11 +41,38 @@ def shard(index: int | None = None, count: int | None = None) -> Stage:
     source = ""
     if index is None and count is None:
         index, count, source = _from_environment()
+    index, count = _checked(index, count)
+    return Stage(_shard, index, count, text=f"shard({index}, {count}{source})")
+
+
+# As an argument: which part, an index and a count, () for those of the environment, None for the whole.
+ShardLike = tuple[int, int] | tuple[()] | None
+
+
+def as_shard(shard: ShardLike, where: str) -> tuple[int, int]:
+    """What a user wrote for `shard=`, as an index and a count; the whole is part 0 of 1."""
+    if shard is None:
+        return 0, 1
+    if not isinstance(shard, tuple) or len(shard) not in (0, 2):
+        raise TypeError(
+            f"{where}shard: expected (index, count), or () for those that the environment names; got {shard!r}"
+        )
+    return _checked(*shard) if shard else _from_environment()[:2]
+
+
+def _checked(index: Any, count: Any) -> tuple[int, int]:
     count = whole_number(count, "shard: count", least=1)
     index = whole_number(index, "shard: index")
     if index >= count:
         raise ValueError(f"shard: expected an index below the count, {count}; got {index}")
-    return Stage(_shard, index, count, text=f"shard({index}, {count}{source})")
+    return index, count
+
+
+def part_of(n: int, index: int, count: int) -> slice:
+    """Where part `index` of `count` of n samples lies: the first parts have one more."""
+    size, more = divmod(n, count)
+    start = index * size + min(index, more)
+    return slice(start, start + size + (index < more))
 
 
 def _from_environment() -> tuple[int, int, str]:
@@ -65,7 +93,15 @@ def _from_environment() -> tuple[int, int, str]:
 
 
 def _shard(stream: Stream, index: int, count: int) -> Stream:
-    return replace(stream, plan=Shard(stream.index_plan("shard"), index, count))
+    plan = stream.index_plan("shard")
+    if why := whole_in(plan):
+        raise TypeError(f"shard({index}, {count}): {stream!r} {why}")
+    return replace(stream, plan=Shard(plan, index, count))
+
+
+def whole_in(plan: Plan) -> str:
+    """Why the items of a plan can't be taken in parts, or cut anew; nothing where they can."""
+    return plan.whole or next(filter(None, map(whole_in, plan.children())), "")
 
 
 @record
@@ -86,9 +122,7 @@ class Shard(Itemwise):
         return (*self.up.shards, (self.index, self.count))
 
     def part(self, block: Block) -> Block:
-        size, more = divmod(len(block), self.count)  # the first parts have one more
-        start = self.index * size + min(self.index, more)
-        return block[start : start + size + (self.index < more)]
+        return block[part_of(len(block), self.index, self.count)]
 
     def _size(self, n: int) -> int:
         return len(self.part(range(n)))

@@ -110,7 +110,7 @@ def _parallel(
     text = f"{stream!r} | {text}"
     work = stream.work
     crew = _employed(pool, work, text, split)
-    plan = Parallel(stream.plan, work, pool, crew, buffer, timeout, split, text)
+    plan = Parallel(stream.plan, work, text, pool, crew, buffer, timeout, split)
     return Stream(plan, (OPENED,), text)
 
 
@@ -138,7 +138,6 @@ class Parallel(Computed):
     buffer: int
     timeout: float | None
     split: bool
-    text: str
 
     def with_work(self, work: Work) -> Parallel:
         return replace(self, work=work, crew=_employed(self.pool, work, self.text, self.split))

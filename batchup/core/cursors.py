@@ -1,0 +1,94 @@
+"""Cursors: how an iteration goes on where its position alone does not say what comes next.
+
+How many items come of a stage such as `filter` depends on the data. So a checkpoint has, for each of these, the
+position of the stream below it and the few ints of what it holds: its *cursor*. Such plans stand one over another,
+with nothing else but plans of one child in between: that is the trunk of a stream. Each of their items carries
+the cursors behind it, in a `Mark`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from batchup.core.plan import Draw, Draws, Plan
+from batchup.core.record import record
+from batchup.core.work import Mark
+
+# How many of the items received last an iterator can be put back by: of those who read ahead of the training.
+BEHIND = 32
+
+Place = tuple[int, ...]  # of one plan: the position below, and what it holds; () is its beginning
+Places = tuple[Place, ...]  # of all on a trunk, the innermost first
+
+
+def cursors_in(plan: Plan) -> int:
+    """How many plans with a cursor there are in it."""
+    return plan.cursor + sum(map(cursors_in, plan.children()))
+
+
+def why_not_behind(plan: Plan) -> str:
+    """Why a stage that counts on positions can't follow a plan; nothing where it can."""
+    if not cursors_in(plan):
+        return ""
+    return (
+        "has a number of items that depends on the data (of filter, or of rebatch behind a map that resizes): "
+        "expected this stage before those"
+    )
+
+
+def places_of(item: Any) -> Places:
+    """The cursors behind an item."""
+    while not isinstance(item, Mark):
+        if not hasattr(item, "planned"):
+            return ()
+        item = item.planned
+    return item.places
+
+
+@record
+class FromPlaces:
+    """Draws, for an iteration that goes on from these places."""
+
+    draws: Draws
+    places: Places
+
+    def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
+        return self.draws.begin(plan, pass_, number)
+
+    def cursor(self, plan: Plan) -> Place:
+        return self.places[sum(map(cursors_in, plan.children()))]
+
+
+def places_below(plan: Plan, draws: Draws) -> Places:
+    """The cursors of the plans below one on a trunk, where an iteration goes on."""
+    places = []
+    while len(plan.children()) == 1:
+        (plan,) = plan.children()
+        if plan.cursor:
+            places.append(draws.cursor(plan))
+    return tuple(reversed(places))
+
+
+class Track:
+    """Where the cursors were behind each of the items received last."""
+
+    def __init__(self, position: int, places: Places):
+        self._kept = {position: places}
+
+    def at(self, position: int) -> Places:
+        """The cursors behind the first items up to a position; () where they are not known."""
+        return self._kept.get(position, ())
+
+    def through(self, items: Iterator[Any], position: int) -> Iterator[Any]:
+        """The items, from a position on."""
+        for behind, item in enumerate(items, position + 1):
+            self._kept[behind] = places_of(item)
+            self._kept.pop(behind - BEHIND - 2, None)
+            yield item
+            del item
+
+
+def resumed(draws: Draws, places: Places) -> Draws:
+    """The draws for an iteration that goes on from there."""
+    return FromPlaces(draws, places) if places else draws

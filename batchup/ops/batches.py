@@ -1,0 +1,126 @@
+"""Batches by their samples: how many there are, and some of them, put together with those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.checks import LazyBlock, block_array, describe
+from batchup.core.ragged import Ragged
+from batchup.core.work import mapped
+from batchup.ops.columns import is_a
+
+
+class Piece(NamedTuple):
+    """Samples `start` to `stop` of a batch, or of whatever has samples."""
+
+    of: Any
+    start: int
+    stop: int
+
+
+def has_samples(part: Any) -> bool:
+    """Whether it is an array, a list or the like: no number, no array of one, no text."""
+    if isinstance(part, np.ndarray):  # as mostly
+        return part.ndim > 0
+    sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
+    return sliced and bool(getattr(part, "shape", True)) and not isinstance(part, str | bytes)
+
+
+def parts_of(batch: Any) -> Iterator[Any]:
+    """The parts of a batch, also inside of nested tuples and dicts."""
+    if isinstance(batch, tuple | dict):
+        for part in batch.values() if isinstance(batch, dict) else batch:
+            yield from parts_of(part)
+    else:
+        yield batch
+
+
+def samples_in(batch: Any, where: str) -> int:
+    """How many samples a batch has; TypeError for a part without, ValueError where they are of several lengths."""
+    lengths = set()
+    for part in parts_of(batch):
+        if not has_samples(part):
+            wanted = f"{where}: expected batches of arrays, lists and the like, with an axis of samples"
+            raise TypeError(f"{wanted}; got {describe(part)} as a part of one")
+        lengths.add(len(part))
+    if len(lengths) != 1:
+        each = ", ".join(describe(part) for part in parts_of(batch))
+        wanted = f"{where}: expected batches with parts, each of as many samples as the others"
+        raise ValueError(f"{wanted}; got ({each})")
+    return lengths.pop()
+
+
+def put_together(pieces: Sequence[Piece], where: str) -> Any:
+    """One batch of pieces of several, in memory of its own: each sample is copied once."""
+    first = pieces[0].of
+    if isinstance(first, tuple | dict):
+        same_kind = {(type(of), tuple(of) if isinstance(of, dict) else len(of)) for of, _, _ in pieces}
+        if len(same_kind) > 1:
+            wanted = f"{where}: expected batches with the same parts; one"
+            raise ValueError(f"{wanted} has {_keys(first)}, another {_keys(pieces[-1].of)}")
+        keys = first if isinstance(first, dict) else range(len(first))
+        parts = [put_together([Piece(of[key], *ends) for of, *ends in pieces], where) for key in keys]
+        if isinstance(first, dict):
+            return dict(zip(first, parts, strict=True))
+        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+    return joined([of[start:stop] for of, start, stop in pieces])
+
+
+def _keys(batch: Any) -> str:
+    return ", ".join(map(repr, batch)) if isinstance(batch, dict) else f"{len(batch)} parts"
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Arrays, tensors or lists one after another, as a new one."""
+    first = parts[0]
+    if isinstance(first, list):
+        return list(chain.from_iterable(parts))
+    if isinstance(first, Ragged):
+        return Ragged.joined(parts)
+    if is_a(first, "torch.Tensor"):
+        import torch
+
+        return torch.cat(list(parts))
+    if is_a(first, "jax.Array"):
+        import jax.numpy
+
+        return jax.numpy.concatenate(list(parts))
+    return np.concatenate(parts) if len(parts) > 1 else np.array(first)
+
+
+def chosen(batch: Any, mask: NDArray[np.bool_]) -> Any:
+    """The samples of a batch where the mask is True, in memory of their own."""
+    places = np.flatnonzero(mask)
+
+    def some(part: Any) -> Any:
+        if isinstance(part, list):
+            return [part[i] for i in places]
+        return part[places]
+
+    return mapped(batch, some, (tuple, dict))
+
+
+def planned_piece(planned: Any, n: int, some: slice | NDArray[np.bool_]) -> Any:
+    """What the plan gave for some of the n samples of a batch."""
+    inside = planned
+    while hasattr(inside, "planned"):
+        inside = inside.planned
+    if isinstance(inside, range | LazyBlock | np.ndarray) and len(inside) == n:
+        return inside[some] if isinstance(some, slice) else block_array(inside)[some]
+    if isinstance(some, slice):
+        return inside, some.start, some.stop
+    return inside, np.flatnonzero(some)
+
+
+def planned_together(pieces: Sequence[Any]) -> Any:
+    """What the plan gave for a batch that is put together of pieces."""
+    if len(pieces) == 1:
+        return pieces[0]
+    if all(isinstance(piece, range | np.ndarray) for piece in pieces):
+        return np.concatenate([block_array(piece) for piece in pieces])
+    return tuple(pieces)

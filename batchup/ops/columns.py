@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import describe
+from batchup.core.checks import block_array, describe
+from batchup.core.ragged import Ragged
 
 __all__ = ["Columns", "OfDataset", "as_column", "is_a"]
 
@@ -45,6 +46,8 @@ def as_column(array: Any, where: str) -> Any:
     if is_a(array, "datasets.arrow_dataset.Dataset"):
         return OfDataset(array, where)
     wanted = f"{where}: expected an array, or anything with __len__ and __getitem__"
+    if isinstance(array, Ragged):
+        return array
     sliced = hasattr(array, "__len__") and hasattr(array, "__getitem__")
     if not sliced or isinstance(array, str | bytes | Mapping):
         raise TypeError(f"{wanted}; got {describe(array)}")
@@ -133,6 +136,11 @@ class Columns:
 
 
 def _of_table(table: Any, where: str) -> Columns:
+    return Columns(table_arrays(table, where), len(table))
+
+
+def table_arrays(table: Any, where: str) -> dict[str, NDArray[Any]]:
+    """The columns of a table as arrays, by their names."""
     arrow = is_a(table, "pyarrow.Table", "pyarrow.RecordBatch")
     names = list(table.column_names if arrow else table.columns)
     if wrong := [name for name in names if not isinstance(name, str)]:
@@ -140,8 +148,7 @@ def _of_table(table: Any, where: str) -> Columns:
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{where}: expected each name of a column once; {min(twice)!r} is there twice")
     columns = {name: table.column(name) if arrow else table[name] for name in names}
-    arrays = {name: _of_series(column, f"{where}: column {name!r}") for name, column in columns.items()}
-    return Columns(arrays, len(table))
+    return {name: _of_series(column, f"{where}: column {name!r}") for name, column in columns.items()}
 
 
 def _of_series(series: Any, where: str) -> NDArray[Any]:
@@ -184,7 +191,30 @@ class OfDataset:
     def read(self, block: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
         if not len(block):
             return {name: column[:0] for name, column in self.read(np.zeros(1, np.intp)).items()}
-        rows: dict[str, NDArray[Any]] = self._dataset[block]
+        first, last = int(block.min()), int(block.max())
+        if first < 0 or last - first >= 4 * len(block):
+            return self._checked(self._dataset[block])
+        # So near one another that a slice is cheaper, which Arrow gives without a search for each row.
+        rows = self._checked(self._dataset[first : last + 1])
+        return {name: column[block - first] for name, column in rows.items()}
+
+    def run(self, block: range) -> dict[str, NDArray[Any]]:
+        """Those of consecutive rows, in memory of their own."""
+        rows = (
+            self._checked(self._dataset[block.start : block.stop])
+            if len(block)
+            else self.read(block_array(block))
+        )
+        return {name: np.array(column) for name, column in rows.items()}
+
+    @property
+    def chunks(self) -> NDArray[np.intp]:
+        """How many rows each record batch has; all in one where they were put into another order."""
+        if self._dataset._indices is not None or not self._dataset.data.num_columns:
+            return np.array([len(self)], np.intp)
+        return np.array([len(chunk) for chunk in self._dataset.data.column(0).chunks], np.intp)
+
+    def _checked(self, rows: dict[str, Any]) -> dict[str, NDArray[Any]]:
         for name, column in rows.items():
             where = f"{self._where}: column {name!r}"
             whole = "int" in str(getattr(self._dataset.features[name], "dtype", ""))

@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import Block, block_array, describe
+from batchup.core.checks import Block, block_array, describe, whole_number
+from batchup.core.ragged import Ragged
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Step
 from batchup.ops.columns import Columns, OfDataset, as_column
+from batchup.ops.hdf5 import in_hdf5
+from batchup.ops.row_groups import in_row_groups
+from batchup.ops.storage import ChunkCache, Stored, by_slices, in_chunks
 
 Read = Callable[[Any], Any]
 
 
-def gather(*arrays: Any, include_indices: bool = False, **named: Any) -> Stage:
+def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named: Any) -> Stage:
     """Read the samples of each index block: a tuple with one array an argument, or a dict.
 
     An array is a NumPy array of any strides and dtype, a memory map among them, or anything with
@@ -31,6 +35,13 @@ def gather(*arrays: Any, include_indices: bool = False, **named: Any) -> Stage:
     of b indices gives an array of shape (b, ...), its own memory, writable; of an object array, new
     references to the same objects, but copies of those that are arrays. `gather(image=X, label=y)` gives dicts. With `include_indices` the block comes
     first, as an intp array; in a dict, under "indices".
+
+    An array with chunks, of h5py, zarr, tensorstore or anything with `chunks`, and a `ParquetFile` or Arrow dataset, whose
+    chunks are row groups, is read by slices, each chunk once for a block of indices; where a block wants a few samples of
+    chunks that are not compressed, sample by sample (`ops.storage` says by which rule). With `cache=bytes` so much of
+    decoded chunks is kept, those used last, for all threads of a pool together, and for each worker of processes: for
+    arrays whose chunks don't lie where those of `mix` do. An h5py data set goes to workers as its file and name. In
+    order, whatever takes slices is read by slices. A `Ragged` gives `Ragged` batches.
 
     Raises TypeError for what is no array, ValueError for arrays of different lengths and, given a
     stream that reaches beyond them, for that.
@@ -44,7 +55,8 @@ def gather(*arrays: Any, include_indices: bool = False, **named: Any) -> Stage:
     >>> (ops.indices(4) | ops.chunk(2) | gather(label=y, include_indices=True))[1]
     {'indices': array([2, 3]), 'label': array([0, 1])}
     """
-    step = Gather(arrays or tuple(named.values()), tuple(named), include_indices)
+    cache = whole_number(cache, "gather: cache")
+    step = Gather(arrays or tuple(named.values()), tuple(named), include_indices, cache=cache)
     if include_indices and "indices" in named:
         raise ValueError("gather: with include_indices, `indices` is the name of the index block")
     if arrays and named:
@@ -78,17 +90,21 @@ class Gather(Step):
     include_indices: bool = False
     where: str = "gather"
     aligned: bool = False  # where the memory of the batches begins
+    cache: int = 0  # bytes of decoded chunks
     length: int = field(init=False)
     _read: Read = field(init=False)
     only_reads = True
-    unnamed = ("where", "aligned")
+    unnamed = ("where", "aligned", "cache")
 
     def __post_init__(self) -> None:
         if not self.arrays:
             raise TypeError(f"{self.where}: expected one array at least; got none")
         names = self.names or [str(n) for n in range(len(self.arrays))]
         named = zip(self.arrays, names, strict=True)
-        columns = [as_column(array, f"{self.where}: array {name}") for array, name in named]
+        columns = [readable(array, f"{self.where}: array {name}") for array, name in named]
+        if self.cache:
+            cache = ChunkCache(self.cache)
+            columns = [c.with_cache(cache) if isinstance(c, Stored) else c for c in columns]
         # Of what is not NumPy's, workers get the memory as arrays.
         object.__setattr__(self, "arrays", tuple(map(_kept, self.arrays, columns)))
         lengths = [len(column) for column in columns]
@@ -111,7 +127,8 @@ class Gather(Step):
         return with_indices(item, batch) if self.include_indices else batch
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Gather, (self.arrays, self.names, self.include_indices, self.where, self.aligned)
+        own = (self.names, self.include_indices, self.where, self.aligned, self.cache)
+        return Gather, (self.arrays, *own)
 
     def __str__(self) -> str:
         arrays = [describe(array) for array in self.arrays]
@@ -119,6 +136,8 @@ class Gather(Step):
             arrays = [f"{name}={array}" for name, array in zip(self.names, arrays, strict=True)]
         if self.include_indices:
             arrays.append("include_indices=True")
+        if self.cache:
+            arrays.append(f"cache={self.cache}")
         return f"gather({', '.join(arrays)})"
 
 
@@ -128,6 +147,17 @@ def with_indices(block: Block, batch: Any) -> Any:
     if isinstance(batch, dict):
         return {"indices": indices, **batch}
     return (indices, *(batch if isinstance(batch, tuple) else (batch,)))
+
+
+def readable(array: Any, where: str) -> Any:
+    """The array as what a `Gather` reads."""
+    if isinstance(array, Stored):
+        return array
+    for kind in (in_row_groups, in_hdf5, in_chunks):
+        stored = kind(array, where)
+        if stored is not None:
+            return stored
+    return as_column(array, where)
 
 
 def _kept(array: Any, column: Any) -> Any:
@@ -205,8 +235,10 @@ def _pick(column: Any) -> Read:
         return column.reader(_pick)
     if isinstance(column, OfDataset):
         return lambda block: column.read(block_array(block))
-    if _is_hdf5(column):
-        return partial(_pick_sorted, column)
+    if isinstance(column, Stored):
+        return lambda block: column.samples(block_array(block))
+    if isinstance(column, Ragged):
+        return lambda block: column[block_array(block)]
     return lambda block: _pick_counted(column, block_array(block))
 
 
@@ -216,9 +248,13 @@ def _run(column: Any) -> Read:
         return lambda run: column[run.start : run.stop].copy()
     if isinstance(column, Columns):
         return column.reader(_run)
-    if _is_hdf5(column):
-        return lambda run: column[run.start : run.stop]
-    return _pick(column)
+    if isinstance(column, Stored | OfDataset):
+        return column.run
+    if isinstance(column, Ragged):
+        return lambda run: column[run.start : run.stop].copy()
+    if isinstance(column, np.ndarray):
+        return _pick(column)
+    return by_slices(column, _pick(column))
 
 
 def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:
@@ -232,14 +268,3 @@ def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:
             if isinstance(sample, np.ndarray):
                 samples[place] = sample.copy()  # so that it is the batch's
     return samples
-
-
-def _is_hdf5(column: Any) -> bool:
-    return type(column).__module__.partition(".")[0] == "h5py"
-
-
-def _pick_sorted(column: Any, block: NDArray[np.intp]) -> NDArray[Any]:
-    # HDF5 refuses indices that are repeated or not in order.
-    ordered, place = np.unique(block, return_inverse=True)
-    samples: NDArray[Any] = column[ordered]
-    return samples[place]

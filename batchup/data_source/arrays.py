@@ -24,6 +24,7 @@ from batchup.sampling import (
     SubsetSampler,
     WeightedSampler,
 )
+from batchup.sampling.epochs import EpochSampler
 from batchup.sampling.wording import said_of
 
 __all__ = ["ArrayDataSource", "RandomAccessDataSource"]
@@ -158,9 +159,11 @@ class RandomAccessDataSource(StreamDataSource):
         shard: ShardLike = None,
         drop_last: bool = False,
         epoch: int | None = None,
+        *,
+        window: int | None = None,
         **unknown: Never,
     ) -> ops.Stream:
-        return super().stream(batch_size, shuffle, shard, drop_last, epoch, **unknown)
+        return super().stream(batch_size, shuffle, shard, drop_last, epoch, window=window, **unknown)
 
     def _stream(self, request: Request) -> ops.Stream:
         return self._blocks(request) | self._reading()
@@ -169,8 +172,19 @@ class RandomAccessDataSource(StreamDataSource):
         return self._blocks(request) | ops.map(block_array)
 
     def _blocks(self, request: Request) -> ops.Stream:
+        if request.window is not None:
+            chunks = self._chunks(request)
+            if not isinstance(self.sampler, EpochSampler):
+                wanted = "window: expected all samples, or indices= of some"
+                raise TypeError(f"{wanted}; {self.sampler!r} draws them one by one from anywhere")
+            return self.sampler.windows(request.shuffle, chunks, request.window)
         blocks = self.sampler.stream(request.batch_size, request.shuffle, request.drop_last)
         return blocks if request.shard is None else blocks | ops.shard(*request.shard)
+
+    def _chunks(self, request: Request) -> int | NDArray[np.intp]:
+        """How many samples the chunks have that windows are made of."""
+        request.refuse_window(self)
+        raise NotImplementedError
 
     def _reading(self) -> ops.Stage:
         """The stage that makes batches of index blocks."""
@@ -209,8 +223,9 @@ class ArrayDataSource(RandomAccessDataSource):
 
     `data` is a list of arrays, or anything array-like, of one length; a batch is a tuple with one
     array of shape (samples, ...) for each of them. `indices`, `repeats`, `sampler` and
-    `include_indices` are as for `RandomAccessDataSource`. Raises TypeError where `data` is not a list
-    of array-likes, ValueError where their lengths differ or indices lie outside.
+    `include_indices` are as for `RandomAccessDataSource`; `cache` is how many bytes of decoded chunks are kept, as for
+    `ops.gather`. Raises TypeError where `data` is not a list of array-likes, ValueError where their lengths differ or
+    indices lie outside.
 
     >>> X, y = np.arange(8).reshape(4, 2), np.array([5, 6, 7, 8])
     >>> ds = ArrayDataSource([X, y], indices=[0, 2, 3])
@@ -227,6 +242,7 @@ class ArrayDataSource(RandomAccessDataSource):
         repeats: int = 1,
         sampler: AbstractSampler | None = None,
         include_indices: bool = False,
+        cache: int = 0,
     ):
         if not isinstance(data, list):
             raise TypeError(
@@ -240,7 +256,10 @@ class ArrayDataSource(RandomAccessDataSource):
                 "CompositeDataSource([ds, ArrayDataSource([y])])"
             )
         self._gather = Gather(
-            tuple(data), include_indices=bool(include_indices), where="ArrayDataSource"
+            tuple(data),
+            include_indices=bool(include_indices),
+            where="ArrayDataSource",
+            cache=whole_number(cache, "ArrayDataSource: cache"),
         )
         super().__init__(self._gather.length, indices, repeats, sampler, include_indices)
         self.data = list(data)
@@ -255,6 +274,9 @@ class ArrayDataSource(RandomAccessDataSource):
     def __getstate__(self) -> dict[str, Any]:
         # As arrays alone, also what is a table or a tensor: once, not beside those that are read.
         return {**self.__dict__, "data": list(self._gather.arrays)}
+
+    def _chunks(self, request: Request) -> int | NDArray[np.intp]:
+        return self._gather.chunks()
 
     def _reading(self) -> ops.Stage:
         return gathering(self._gather)

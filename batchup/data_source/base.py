@@ -58,15 +58,20 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         shard: ShardLike = None,
         drop_last: bool = False,
         epoch: int | None = None,
+        *,
+        window: int | None = None,
         **kwargs: Any,
     ) -> ops.Stream:
         """The `Stream` behind `batch_iterator`, to be continued with `|`; its arguments are the same.
 
-        Of a source whose batches a function or class of yours gives, `drop_last` and `epoch` are for that, which
+        With `window`, of arrays that lie in chunks, so many chunks at a time are mixed, and each is read once a pass: the
+        batches are `indices(n) | mix(shuffle, chunks, window) | gather(...) | rebatch(batch_size)`, and the function of
+        a `map` gets whole windows. Of a source whose batches a function or class of yours gives, `drop_last` and `epoch` are for that, which
         must name them among its parameters.
         """
         self._check("stream", kwargs)
-        stream = self._stream(Request(batch_size, shuffle, shard, drop_last, kwargs))
+        request = Request(batch_size, shuffle, shard, drop_last, kwargs, window)
+        stream = request.cut(self._stream(request))
         return stream if epoch is None else stream.epoch(epoch)
 
     def _stream(self, request: Request) -> ops.Stream:
@@ -80,15 +85,17 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         shard: ShardLike = None,
         drop_last: bool = False,
         *,
+        window: int | None = None,
         pool: Pool | None = None,
-        buffer: int = 32,
+        buffer: int | None = None,
         split: bool = False,
         **kwargs: Any,
     ) -> Loader:
         """What a training loop holds: the batches of an epoch each time that it is iterated.
 
-        With a `pool` its workers make the batches, `buffer` of them ahead at most: `self.stream(...) |
-        parallel(pool, buffer, split=split)`. The other arguments are those of `batch_iterator`. See `Loader`.
+        With a `pool` its workers make the batches, `buffer` of them ahead at most, 32 by default: `self.stream(...) |
+        parallel(pool, buffer, split=split)`. With `window`, see `stream`, they make windows, of which 2 are ahead by
+        default. The other arguments are those of `batch_iterator`. See `Loader`.
 
         >>> from batchup.data_source import ArrayDataSource
         >>> loader = ArrayDataSource([np.arange(5)]).loader(2, shuffle=12345, drop_last=True)
@@ -98,15 +105,17 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         self._check("loader", kwargs)
         if "epoch" in kwargs:
             raise TypeError("loader: there is no argument epoch=; write loader.set_epoch(epoch)")
-        request = Request(batch_size, shuffle, shard, drop_last, kwargs)
+        request = Request(batch_size, shuffle, shard, drop_last, kwargs, window)
         if pool is None and split:
             raise TypeError(
                 "loader: split: expected a pool=, whose threads read the samples of a batch together"
             )
         if pool is None:
-            return self._stream(request).loader()
-        stream = self._for_pool(request)
-        return (stream | ops.parallel(pool, buffer, split=split)).loader()
+            return request.cut(self._stream(request)).loader()
+        if buffer is None:
+            buffer = 32 if window is None else 2
+        stream = self._for_pool(request) | ops.parallel(pool, buffer, split=split)
+        return request.cut(stream).loader()
 
     def _for_pool(self, request: Request) -> ops.Stream:
         """The same stream, but all its work is left to who gets it, and not done by `batch_iterator`."""

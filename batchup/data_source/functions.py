@@ -108,6 +108,7 @@ class IteratorDataSource(AbstractDataSource):
 
     def _stream(self, request: Request) -> Stream:
         request.refuse_shard(self)
+        request.refuse_window(self)
         if request.drop_last:
             raise TypeError(f"drop_last: the batches of {self!r} are what its iterator gives")
         plan = Iterated(self._rest, again=Again.SINGLE_PASS, samples=self.n_samples)

@@ -46,6 +46,7 @@ class _JointDataSource(StreamDataSource):
         return all(ds.is_random_access for ds in self.datasets)
 
     def _stream(self, request: Request) -> ops.Stream:
+        request.refuse_window(self)
         streams = []
         for n, ds in enumerate(self.datasets):
             # Further keyword arguments are for the members that call a user's function.

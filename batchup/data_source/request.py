@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from batchup import ops
-from batchup.core.checks import describe, describe_callable
+from batchup.core.checks import describe, describe_callable, whole_number
 from batchup.core.given import Iterated
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import record
@@ -29,11 +29,30 @@ class Request:
     shard: ShardLike = None
     drop_last: bool = False
     others: dict[str, Any] = field(default_factory=dict)
+    window: int | None = None  # chunks that are mixed at a time
 
     def __post_init__(self) -> None:
+        if self.window is not None:
+            whole_number(self.window, "window", least=1)
+            if as_rng(self.shuffle, "shuffle") is None:
+                raise ValueError(
+                    "window: expected shuffle=, a seed or a generator, to mix chunks by; got none"
+                )
         if not isinstance(self.drop_last, bool | np.bool_):
             raise TypeError(f"drop_last: expected True or False; got {describe(self.drop_last)}")
         as_shard(self.shard, "")
+
+    def cut(self, stream: ops.Stream) -> ops.Stream:
+        """The batches of a stream of what this was asked for: of windows, if that is what it has."""
+        if self.window is None:
+            return stream
+        return stream | ops.rebatch(self.batch_size, self.drop_last, shard=self.shard)
+
+    def refuse_window(self, source: Any) -> None:
+        if self.window is not None:
+            raise TypeError(
+                f"window: expected an ArrayDataSource of arrays with chunks, or maps of one; got {source!r}"
+            )
 
     def refuse_shard(self, source: Any) -> None:
         if self.shard is not None:
@@ -50,6 +69,7 @@ def batches_of(
     It is given `drop_last` where that is asked for, and the epoch, if it has parameters of these names.
     """
     request.refuse_shard(source)
+    request.refuse_window(source)
     parameters = _parameters(written)
     name = f"{describe_callable(written)} of {source!r}"
     samples, others = source.num_samples(**request.others), request.others

@@ -23,6 +23,7 @@ from batchup.ops.selection import filter, where
 from batchup.ops.shards import shard
 from batchup.ops.sources import indices
 from batchup.ops.strata import stratify
+from batchup.ops.survey import Survey, survey
 from batchup.ops.tensors import to_jax, to_torch
 from batchup.ops.windows import merge, mix, reorder
 from batchup.ops.workers import parallel
@@ -32,6 +33,7 @@ __all__ = [
     "Stage",  # a pure function from stream to stream
     "Stream",  # a plan and the work it owes
     "StreamIterator",  # going through a stream, with checkpoints
+    "Survey",  # what survey found
     "choose",  # one item of one of several streams at a time
     "chunk",  # cut blocks anew, across the seams
     "filter",  # only the batches, or samples, of which a function says so
@@ -51,6 +53,7 @@ __all__ = [
     "shuffle",  # permute within each block
     "skip",  # start at an item further on
     "stratify",  # a source: batches with given shares of each class
+    "survey",  # how well a stream mixes labels, and what it reads, before it does
     "take",  # end after so many items
     "to_jax",  # arrays as JAX arrays
     "to_torch",  # arrays as PyTorch tensors, without a copy

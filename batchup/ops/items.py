@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import field, replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Step
 from batchup.ops.columns import Columns, OfDataset, as_column
+from batchup.ops.entropy import warn_of_runs
 from batchup.ops.hdf5 import in_hdf5
 from batchup.ops.row_groups import in_row_groups
 from batchup.ops.storage import ChunkCache, Stored, by_slices, in_chunks
@@ -66,7 +67,7 @@ def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named:
 
 def gathering(step: Gather) -> Stage:
     """The stage of a step that is there already."""
-    return Stage(reading, step, "gather", "arrays", text=str(step))
+    return Stage(_gathered, step, text=str(step))
 
 
 def reading(stream: Stream, step: Any, stage: str, source: str) -> Stream:
@@ -81,6 +82,12 @@ def reading(stream: Stream, step: Any, stage: str, source: str) -> Stream:
     return replace(stream, plan=plan).with_step(step)
 
 
+def _gathered(stream: Stream, step: Gather) -> Stream:
+    gathered = reading(stream, step, "gather", "arrays")
+    step.look_at_labels(gathered)
+    return gathered
+
+
 @record
 class Gather(Step):
     """The step of `gather`: from an index block to the samples."""
@@ -92,6 +99,7 @@ class Gather(Step):
     aligned: bool = False  # where the memory of the batches begins
     cache: int = 0  # bytes of decoded chunks
     length: int = field(init=False)
+    columns: tuple[Any, ...] = field(init=False)  # what is read
     _read: Read = field(init=False)
     only_reads = True
     unnamed = ("where", "aligned", "cache")
@@ -99,7 +107,7 @@ class Gather(Step):
     def __post_init__(self) -> None:
         if not self.arrays:
             raise TypeError(f"{self.where}: expected one array at least; got none")
-        names = self.names or [str(n) for n in range(len(self.arrays))]
+        names = self._names()
         named = zip(self.arrays, names, strict=True)
         columns = [readable(array, f"{self.where}: array {name}") for array, name in named]
         if self.cache:
@@ -112,12 +120,46 @@ class Gather(Step):
             each = ", ".join(f"array {name} has {n}" for name, n in zip(names, lengths, strict=True))
             raise ValueError(f"{self.where}: expected arrays of one length; {each}")
         object.__setattr__(self, "length", lengths[0])
+        object.__setattr__(self, "columns", tuple(columns))
         # How to read is chosen here, once, and not for every batch.
         object.__setattr__(
             self, "_read", _aligned_reader(columns) if self.aligned else _reader(columns)
         )
         if not (self.names or self.include_indices):
             object.__setattr__(self, "run", self._read)
+
+    def look_at_labels(self, stream: Stream) -> None:
+        """Warn, once, where labels lie in runs that windows of the stream are too small to mix."""
+        if not self.__dict__.get("_warned") and warn_of_runs(
+            stream.plan, self.columns, lambda: str(self)
+        ):
+            object.__setattr__(self, "_warned", True)
+
+    def chunks(self) -> int | NDArray[np.intp]:
+        """How many samples the chunks of the arrays have; TypeError where none has chunks, ValueError where they don't
+        lie at the same places, and no cache keeps them.
+        """
+        chunked = {
+            name: c for name, c in zip(self._names(), self.columns, strict=True) if hasattr(c, "chunks")
+        }
+        if not chunked:
+            arrays = ", ".join(map(describe, self.arrays))
+            raise TypeError(
+                f"window: expected an array with chunks, of h5py, zarr or Arrow say; got {arrays}. For others write "
+                "ops.indices(n) | ops.mix(seed, chunks, window) | ops.gather(...) | ops.rebatch(batch_size)"
+            )
+        kinds = {str(column.chunks) for column in chunked.values()}
+        if len(kinds) > 1 and not self.cache:
+            each = ", ".join(f"those of array {name} have {c.chunks}" for name, c in chunked.items())
+            raise ValueError(
+                f"window: expected arrays whose chunks lie at the same places; {each} samples. Read the smaller ones into "
+                "memory, as y[:], or give cache=, so many bytes of decoded chunks"
+            )
+        largest = max(chunked.values(), key=lambda column: getattr(column, "bytes_a_sample", 0))
+        return largest.chunks  # type: ignore[no-any-return]
+
+    def _names(self) -> Sequence[str]:
+        return self.names or [str(n) for n in range(len(self.arrays))]
 
     def run(self, item: Block) -> Any:
         """The samples of an index block."""

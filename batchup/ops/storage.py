@@ -128,6 +128,10 @@ class Stored:
         """How many samples each chunk has; the last of chunks of one size may have less."""
         return self._ends if isinstance(self._ends, int) else np.diff(self._ends, prepend=0)
 
+    @property
+    def number_of_chunks(self) -> int:
+        return -(-len(self) // self._ends) if isinstance(self._ends, int) else len(self._ends)
+
     def with_cache(self, cache: ChunkCache | None) -> Stored:
         other = copy(self)
         other.cache = cache

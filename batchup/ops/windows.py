@@ -339,7 +339,11 @@ class Merged(Grid):
 
 
 def mix(
-    rng: ShuffleLike, chunks: int | Sequence[int], window: int, *, shard: ShardLike = None
+    rng: ShuffleLike,
+    chunks: int | Sequence[int] | NDArray[np.intp],
+    window: int,
+    *,
+    shard: ShardLike = None,
 ) -> Stage:
     """A shuffle of what lies in chunks that reads each once a pass: `window` chunks at a time are mixed.
 
@@ -367,7 +371,7 @@ def mix(
     return Stage(_mix, draws, sizes, merge(window, shard=(index, world)), text, text=text)
 
 
-def _sizes(chunks: int | Sequence[int]) -> int | NDArray[np.intp]:
+def _sizes(chunks: int | Sequence[int] | NDArray[np.intp]) -> int | NDArray[np.intp]:
     if isinstance(chunks, int | np.integer):
         return whole_number(chunks, "mix: chunks", least=1)
     return np.array(block_array(as_block(chunks, "mix: chunks")))

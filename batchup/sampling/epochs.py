@@ -12,7 +12,7 @@ from batchup.sampling.base import OrderSampler
 from batchup.sampling.wording import said_of
 
 
-class _EpochSampler(OrderSampler):
+class EpochSampler(OrderSampler):
     """Passes over index blocks: `indices | shuffle | repeat`."""
 
     def __init__(self, source: ops.Stream, repeats: int, where: str):
@@ -27,8 +27,13 @@ class _EpochSampler(OrderSampler):
             stream = stream | ops.shuffle(shuffle)
         return stream | ops.repeat(self.repeats) if self.repeats != 1 else stream
 
+    def windows(self, shuffle: ShuffleLike, chunks: int | NDArray[np.intp], window: int) -> ops.Stream:
+        """The same passes in windows of so many chunks: `indices | mix(shuffle, chunks, window) | repeat`."""
+        stream = self._source | ops.mix(shuffle, chunks, window)
+        return stream | ops.repeat(self.repeats) if self.repeats != 1 else stream
 
-class StandardSampler(_EpochSampler):
+
+class StandardSampler(EpochSampler):
     """All samples, `repeats` times (-1 for ever): `indices(length) | shuffle | repeat | chunk`.
 
     Raises ValueError for a negative length, for repeats that are neither -1 nor >= 1, and for the
@@ -46,7 +51,7 @@ class StandardSampler(_EpochSampler):
         return f"StandardSampler({self.length}, repeats={self.repeats})"
 
 
-class SubsetSampler(_EpochSampler):
+class SubsetSampler(EpochSampler):
     """The samples `indices`, a 1-D integer array: `indices(array) | shuffle | repeat | chunk`.
 
     >>> sampler = SubsetSampler([7, 3, 5])

@@ -1,0 +1,190 @@
+"""What a window is worth before anything is read: `survey`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup.core.checks import as_labels, block_array, describe
+from batchup.core.computed import Computed, OverMade, bare
+from batchup.core.plan import Plan, rng_of
+from batchup.core.randomness import DIRECT
+from batchup.core.stream import Stream
+from batchup.core.work import Work
+from batchup.ops.entropy import entropy, expected_entropy, groups_in, trunk, with_seeds
+from batchup.ops.items import Gather
+from batchup.ops.storage import Stored
+
+_MOST = 10_000  # batches that are looked at
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What `survey` found of a stream; its `str` is a few lines to read, and `plot()` a figure.
+
+    Entropies are in bits, of the labels of a batch, and None where no labels were given: `full` in a full shuffle,
+    `predicted` from the windows, `measured` as a mean over the batches of a pass, all of them in `entropies`.
+    `window` is how many samples are mixed at a time, `chunks` how many chunks of each array are decoded in a pass, by
+    how it reads, and `chunks_in_all` how many it has. `bytes_held` is what the windows take that are in memory at once.
+    """
+
+    batch_size: int
+    batches: int
+    window: int
+    bytes_held: int
+    chunks: dict[str, int]
+    chunks_in_all: dict[str, int]
+    full: float | None = None
+    predicted: float | None = None
+    measured: float | None = None
+    entropies: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        lines = [f"{self.batches} batches of {self.batch_size}, of windows of {self.window} samples"]
+        if self.measured is not None:
+            lines.append(
+                f"label entropy of a batch: {self.measured:.3f} bits measured, {self.predicted:.3f} predicted; "
+                f"{self.full:.3f} in a full shuffle"
+            )
+        for name, count in self.chunks.items():
+            lines.append(
+                f"{name}: {count} chunks decoded in a pass, of {self.chunks_in_all[name]} that it has"
+            )
+        lines.append(f"held in windows: {self.bytes_held / 1e6:.1f} MB")
+        return "\n".join(lines)
+
+    def plot(self) -> Any:
+        """A Matplotlib figure of the entropies of the batches, beside those of a full shuffle.
+
+        Needs `pip install batchup[plot]`. Raises ValueError where no labels were given.
+        """
+        if self.entropies is None:
+            raise ValueError("plot: expected labels; write survey(stream, labels=y)")
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.subplots()
+        axes.hist(self.entropies, bins=40, color="tab:blue", alpha=0.7, label="batches")
+        for value, name, style in (
+            (self.full, "full shuffle", "-"),
+            (self.predicted, "predicted", "--"),
+        ):
+            axes.axvline(
+                float(value or 0), color="black", linestyle=style, label=f"{name}, {value:.2f}"
+            )
+        axes.set_xlabel("label entropy of a batch (bits)")
+        axes.set_ylabel("batches")
+        axes.set_title(f"windows of {self.window} samples, batches of {self.batch_size}")
+        axes.legend()
+        return figure
+
+
+def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
+    """How well a stream mixes the labels, how many chunks it decodes in a pass, and what it holds in memory.
+
+    Nothing is read and nobody's generator drawn from: the plan says which samples are in each batch. `labels`
+    are (n,) whole numbers >= 0, one for each sample of the arrays. See `Survey`. Raises TypeError for a stream whose
+    batches are not made of index blocks, and for an endless one.
+
+    >>> from batchup import ops
+    >>> y = np.repeat(np.arange(10), 100)  # in runs
+    >>> windows = ops.indices(1000) | ops.mix(7, chunks=10, window=50) | ops.gather(np.zeros((1000, 4)), y)
+    >>> print(ops.survey(windows | ops.rebatch(50), labels=y))
+    20 batches of 50, of windows of 500 samples
+    label entropy of a batch: 3.140 bits measured, 3.119 predicted; 3.186 in a full shuffle
+    held in windows: 0.0 MB
+    """
+    if not isinstance(stream, Stream):
+        raise TypeError(f"survey: expected a stream; got {describe(stream)}")
+    if not isinstance(stream.plan.length, int):
+        wanted = f"survey: expected a stream of a known number of batches; {stream!r}"
+        raise TypeError(f"{wanted} has none. Put repeat, filter and the like away")
+    y = None if labels is None else as_labels(labels, "survey: labels")
+    plan = with_seeds(stream.plan)
+    blocks = list(islice(_blocks(plan, stream), _MOST))
+    sizes = list(map(len, blocks))
+    batch_size = max(sizes, default=0)
+    unit, works = _unit(plan, stream.work)
+    gathers = [step for work in works for _, step in work.leaves() if isinstance(step, Gather)]
+    windows = [block_array(block) for block in _blocks(unit, stream)]
+    largest = max(map(len, windows), default=0)
+    stored = {
+        describe(column): column for g in gathers for column in g.columns if isinstance(column, Stored)
+    }
+    counts = {
+        name: sum(len(np.unique(column.chunk_of(block))) for block in windows)
+        for name, column in stored.items()
+    }
+    in_all = {name: column.number_of_chunks for name, column in stored.items()}
+    a_sample = sum(_bytes(column) for g in gathers for column in g.columns)
+    ahead = [getattr(inner, "buffer", 0) for inner in trunk(plan)]
+    cut = any(
+        isinstance(inner, OverMade) for inner in trunk(plan)
+    )  # one that is cut, while another is made
+    held = 1 + max(*ahead, int(cut), 0)
+    found: dict[str, Any] = {}
+    if y is not None and blocks:
+        found = _entropies(y, blocks, batch_size, groups_in(unit))
+    mixed = _mixed(unit, sum(map(len, windows)), batch_size)
+    return Survey(
+        batch_size, stream.plan.length, mixed, largest * a_sample * held, counts, in_all, **found
+    )
+
+
+def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, groups: Any) -> dict[str, Any]:
+    entropies = np.array([entropy(y[block_array(block)]) for block in blocks if len(block) == size])
+    every = np.concatenate([block_array(block) for block in blocks])
+    classes = int(y.max()) + 1
+    shares = np.bincount(y[every], minlength=classes) / len(every)
+    full = expected_entropy(shares, 0.0, size)
+    predicted = full
+    if groups is not None:
+        shares, spread = groups.spread(y, classes, groups.in_all)
+        predicted = expected_entropy(shares, spread, size)
+    return {
+        "full": full,
+        "predicted": predicted,
+        "measured": float(entropies.mean()),
+        "entropies": entropies,
+    }
+
+
+def _unit(plan: Plan, work: Work) -> tuple[Plan, list[Work]]:
+    """The plan whose items are read at once, windows or batches, and all the work for them."""
+    works = [work]
+    unit = plan
+    for inner in trunk(plan):
+        if isinstance(inner, Computed):
+            works.append(inner.work)
+            unit = inner.up
+    return unit, works
+
+
+def _mixed(unit: Plan, samples: int, batch_size: int) -> int:
+    """How many samples are mixed at a time."""
+    groups = groups_in(unit)
+    if groups is not None:
+        return -(-samples // groups.windows)
+    return samples if any(rng_of(inner) is not None for inner in trunk(unit)) else batch_size
+
+
+def _blocks(plan: Plan, stream: Stream) -> Iterator[Any]:
+    """The indices of the samples in each item."""
+    for item in bare(plan).start(0, 0, DIRECT):
+        while hasattr(item, "planned"):
+            item = item.planned
+        if not isinstance(item, range | np.ndarray) and not hasattr(item, "__array__"):
+            wanted = "survey: expected batches that are made of index blocks, with no zip or choose"
+            raise TypeError(f"{wanted}; got {stream!r}")
+        yield item
+
+
+def _bytes(column: Any) -> int:
+    if isinstance(column, Stored):
+        return column.bytes_a_sample
+    return int(getattr(column, "nbytes", 0) / max(1, len(column)))

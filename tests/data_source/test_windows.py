@@ -1,0 +1,124 @@
+"""window= of data sources: the batches are those of the documented composition, in every pool."""
+
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+
+from batchup import ops, work_pool
+from batchup.data_source import ArrayDataSource, CompositeDataSource, RandomAccessDataSource
+from batchup.sampling import WeightedSampler
+from batchup.testing import plain
+
+N = 103
+X = np.arange(N * 2).reshape(N, 2)
+Y = np.arange(N)
+
+
+@pytest.fixture
+def file(tmp_path):
+    with h5py.File(tmp_path / "data.h5", "w") as made:
+        made.create_dataset("X", data=X, chunks=(10, 2))
+        made.create_dataset("y", data=Y, chunks=(40,))
+    with h5py.File(tmp_path / "data.h5", "r") as opened:
+        yield opened
+
+
+def twice(x, y):
+    return x * 2, y
+
+
+def test_the_batches_are_those_of_the_composition(file):
+    ds = ArrayDataSource([file["X"], Y])
+    whole = ops.indices(N) | ops.mix(5, 10, 3) | ops.gather(file["X"], Y) | ops.rebatch(16)
+    assert list(map(plain, ds.stream(16, shuffle=5, window=3))) == list(map(plain, whole))
+    loader = ds.loader(16, shuffle=5, window=3)
+    assert len(loader) == 7
+    for epoch in range(2):
+        assert list(map(plain, loader)) == list(map(plain, whole.epoch(epoch)))
+    dropped = ds.loader(16, shuffle=5, window=3, drop_last=True)
+    assert [len(y) for _, y in dropped] == [16] * 6
+    parts = [ds.stream(16, shuffle=5, window=3, shard=(rank, 2)) for rank in range(2)]
+    assert [len(a) + len(b) for (_, a), (_, b) in zip(*parts, strict=True)] == [16] * 6 + [7]
+
+
+def test_in_pools_with_a_map_and_with_a_subset(file):
+    some = np.random.RandomState(0).permutation(N)[:60]
+    ds = ArrayDataSource([file["X"], Y], indices=some, repeats=2).map(twice)
+    expected = list(map(plain, ds.stream(16, shuffle=5, window=3)))
+    seen = np.concatenate([y for _, y in expected])
+    assert sorted(seen) == sorted([*some, *some])
+    assert all((np.array(x) == 2 * X[y]).all() for x, y in expected)
+    for make_pool in (work_pool.WorkerThreadPool, work_pool.WorkerProcessPool):
+        with make_pool(2) as pool:
+            loader = ds.loader(16, shuffle=5, window=3, pool=pool)
+            assert "buffer=2" in repr(loader)
+            assert list(map(plain, loader)) == expected
+            assert "buffer=4" in repr(ds.loader(16, shuffle=5, window=3, pool=pool, buffer=4))
+            rest = iter(pool.parallel_data_source(ds).loader(16, shuffle=5, window=3))
+            assert plain(next(rest)) == expected[0]
+
+
+def test_a_generator_has_checkpoints(file):
+    ds = ArrayDataSource([file["X"], Y])
+    rng = np.random.RandomState(1)
+    loader = ds.loader(16, shuffle=rng, window=3)
+    assert len(loader) == 7
+    it = iter(loader)
+    for _ in range(3):
+        next(it)
+    state = loader.state_dict()
+    rest = list(map(plain, it))
+    again = ds.loader(16, shuffle=np.random.RandomState(2), window=3)
+    again.load_state_dict(state)
+    assert list(map(plain, again)) == rest
+    assert list(map(plain, again)) == list(map(plain, loader))
+
+
+def test_chunks_at_other_places_want_a_cache(file):
+    ds = ArrayDataSource([file["X"], file["y"]])
+    with pytest.raises(ValueError, match="those of array 0 have 10, those of array 1 have 40 samples"):
+        ds.loader(16, shuffle=5, window=3)
+    cached = ArrayDataSource([file["X"], file["y"]], cache=10**6)
+    beside = ArrayDataSource([file["X"], Y])
+    assert list(map(plain, cached.loader(16, shuffle=5, window=3))) == list(
+        map(plain, beside.loader(16, shuffle=5, window=3))
+    )
+
+
+def test_what_can_have_no_windows_is_refused(file):
+    class Squares(RandomAccessDataSource):
+        def samples_by_indices_nomapping(self, indices):
+            return (indices**2,)
+
+    stored = ArrayDataSource([file["X"], Y])
+    with pytest.raises(ValueError, match="expected shuffle="):
+        stored.loader(16, window=3)
+    with pytest.raises(ValueError, match=r"window: expected a whole number >= 1; got 0"):
+        stored.loader(16, shuffle=5, window=0)
+    with pytest.raises(
+        TypeError, match="expected an array with chunks, of h5py, zarr or Arrow say; got <103x2 int64>"
+    ):
+        ArrayDataSource([X, Y]).loader(16, shuffle=5, window=3)
+    with pytest.raises(TypeError, match="draws them one by one from anywhere"):
+        ArrayDataSource([file["X"]], sampler=WeightedSampler(np.ones(N))).loader(
+            16, shuffle=5, window=3
+        )
+    for source in (Squares(9), CompositeDataSource([stored, stored])):
+        with pytest.raises(TypeError, match="window: expected an ArrayDataSource"):
+            source.loader(16, shuffle=5, window=3)
+
+
+def test_labels_in_runs_are_said_once_for_a_source(tmp_path):
+    y = np.repeat(np.arange(10), 100)
+    with h5py.File(tmp_path / "runs.h5", "w") as made:
+        made.create_dataset("X", data=np.zeros((1000, 2)), chunks=(10, 2))
+    with h5py.File(tmp_path / "runs.h5") as opened:
+        ds = ArrayDataSource([opened["X"], y])
+        with pytest.warns(UserWarning, match="labels lie in runs"):
+            ds.loader(16, shuffle=5, window=3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            list(ds.loader(16, shuffle=5, window=3))
+            list(ArrayDataSource([opened["X"], y]).loader(16, shuffle=5, window=60))

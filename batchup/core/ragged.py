@@ -110,8 +110,7 @@ class Ragged:
     @staticmethod
     def joined(several: Sequence[Ragged]) -> Ragged:
         """The samples of several, one after another, in memory of their own."""
-        parts = [part if part._is_plain else part.copy() for part in several]
-        values = np.concatenate([part._plain_values for part in parts])
+        values = np.concatenate([part.flat for part in several])
         lengths = np.concatenate([part.lengths for part in several])
         return Ragged(values, _ends(lengths))
 
@@ -135,6 +134,11 @@ class Ragged:
     @property
     def _plain_values(self) -> NDArray[Any]:
         return self.values[self._starts[0] : self._stops[-1]] if len(self) else self.values[:0]
+
+    @property
+    def flat(self) -> NDArray[Any]:
+        """The tokens of all samples, one after another: a view, where nothing lies between them."""
+        return self._plain_values if self._is_plain else self.copy().values
 
     @property
     def dtype(self) -> np.dtype[Any]:

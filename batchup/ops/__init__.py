@@ -16,7 +16,9 @@ from batchup.ops.draws import sample
 from batchup.ops.functions import map
 from batchup.ops.items import gather
 from batchup.ops.joins import choose, zip
+from batchup.ops.lengths import fill, pad
 from batchup.ops.orders import permute, repeat, shuffle
+from batchup.ops.packing import bucket, pack
 from batchup.ops.rebatch import rebatch
 from batchup.ops.samples import samples
 from batchup.ops.selection import filter, where
@@ -34,14 +36,18 @@ __all__ = [
     "Stream",  # a plan and the work it owes
     "StreamIterator",  # going through a stream, with checkpoints
     "Survey",  # what survey found
+    "bucket",  # a source: batches of samples of like lengths
     "choose",  # one item of one of several streams at a time
     "chunk",  # cut blocks anew, across the seams
+    "fill",  # packed samples as a row of tokens
     "filter",  # only the batches, or samples, of which a function says so
     "gather",  # read the samples of a block
     "indices",  # a source: the indices 0..n-1, or a subset, as one block
     "map",  # call a function with each item
     "merge",  # whole blocks put together
     "mix",  # shuffle what lies in chunks, each read once
+    "pack",  # a source: samples that fill a row together
+    "pad",  # samples of different lengths as arrays
     "parallel",  # have a pool do the work, some items ahead
     "permute",  # as shuffle, in constant memory
     "rebatch",  # cut batches anew, behind the work

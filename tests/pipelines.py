@@ -15,11 +15,14 @@ from numpy.random import PCG64, RandomState, SeedSequence
 from batchup import ops, work_pool
 from batchup.core.randomness import as_seed
 from batchup.ops.feistel import permuted, round_keys
+from batchup.ops.packing import Packs
 from batchup.testing import plain
 
 X = np.arange(200).reshape(100, 2) * 10
 Y = np.arange(100) + 1000
 PAIRS = list(zip(X, Y, strict=True))
+LENGTHS = np.arange(100) * 7 % 9
+WORDS = ops.Ragged(np.arange(LENGTHS.sum()), np.append(0, LENGTHS.cumsum()))
 RECORDS = [{"x": x.tolist(), "y": int(y)} for x, y in PAIRS]
 
 
@@ -49,6 +52,12 @@ def double(*batch):
 
 
 def _twice(part):
+    if isinstance(part, ops.Ragged):
+        return ops.Ragged(part.flat * 2, part.offsets)
+    if isinstance(part, list):
+        return [_twice(sample) for sample in part]
+    if isinstance(part, int):
+        return part * 2
     if isinstance(part, dict):
         return {key: _twice(value) for key, value in part.items()}
     return tuple(map(_twice, part)) if isinstance(part, tuple) else np.array(part) * 2
@@ -71,8 +80,7 @@ def halved(*batch):
 def _numbers(batch):
     while isinstance(batch, tuple | dict):
         batch = next(iter(batch.values() if isinstance(batch, dict) else batch))
-    array = np.array(batch)
-    return array.reshape(len(array), math.prod(array.shape[1:]))[:, :1].sum(axis=1).astype(int)
+    return np.array([int(np.ravel(sample)[:1].sum()) for sample in batch], int)
 
 
 def noise(*batch, rng):
@@ -95,6 +103,14 @@ BUILD = {
         weights, rng if seed == "stateful" else seed, replace=False
     ),
     "stratify": lambda streams, rng, y, seed: ops.stratify(y, rng if seed == "stateful" else seed),
+    "bucket": lambda streams, rng, seed, size, n: ops.bucket(LENGTHS[:n], seed, size),
+    "padded": lambda streams, rng, seed, tokens, n: ops.bucket(LENGTHS[:n], seed, tokens=tokens + 8),
+    "pack": lambda streams, rng, seed, n, index, world: ops.pack(
+        LENGTHS[:n], 16, seed, window=20, shard=(index % world, world)
+    ),
+    "fill": lambda streams, rng, seed, n, index, world: (
+        BUILD["pack"]((), rng, seed, n, index, world) | ops.gather(words=WORDS) | ops.fill(16)
+    ),
     "shuffle": lambda streams, rng, seed: streams[0] | ops.shuffle(seed),
     "stateful": lambda streams, rng: streams[0] | ops.shuffle(rng),
     "permute": lambda streams, rng, seed: streams[0] | ops.permute(seed),
@@ -113,6 +129,8 @@ BUILD = {
     "epoch": lambda streams, rng, e: streams[0].epoch(e),
     "shard": lambda streams, rng, index, count: streams[0] | ops.shard(index % count, count),
     "gather": lambda streams, rng: streams[0] | ops.gather(X, Y),
+    "ragged": lambda streams, rng: streams[0] | ops.gather(WORDS, Y),
+    "pad": lambda streams, rng: streams[0] | ops.gather(words=WORDS) | ops.pad(to=9, mask=True),
     "named": lambda streams, rng: streams[0] | ops.gather(x=X, y=Y, include_indices=True),
     "samples": lambda streams, rng: streams[0] | ops.samples(PAIRS),
     "records": lambda streams, rng: streams[0] | ops.samples(RECORDS, include_indices=True),
@@ -165,6 +183,34 @@ def _generator(seed, p, rng, *place):
 def _shuffled(before, p, rng, seed="stateful"):
     for n, block in enumerate(model(before[0], p, rng)):
         yield _generator(seed, p, rng, n).permutation(np.array(block, int)).tolist()
+
+
+def _grouped(stage, p, rng, seed, *args, world=1, index=0):
+    """Which samples are together is what `packing` says; how well is tested in its own place."""
+    stream = BUILD[stage]((), rng, seed, *args)
+    plan = stream.plan.up if isinstance(stream.plan, Packs) else stream.plan
+    groups = [block.tolist() for block in plan.up.items(0, 0, None)]
+    order = [groups[int(i)] for i in _order(len(groups), seed, p, 0, 1)]
+    for k in range(0, len(order), world):
+        yield (order[k : k + world] + [[]] * world)[index % world]
+
+
+def _filled(before, p, rng, seed, n, index, world):
+    for block in _grouped("pack", p, rng, seed, n, index, world, world=world, index=index):
+        samples = [WORDS[i].tolist() for i in block]
+        ids = [k for k, sample in enumerate(samples, 1) for _ in sample]
+        places = [k for sample in samples for k in range(len(sample))]
+        rows = {"words": flat(samples), "segment_ids": ids, "positions": places}
+        yield {name: [(row + [0] * 16)[:16]] for name, row in rows.items()}
+
+
+def _padded(block):
+    samples = [WORDS[i].tolist() for i in block]
+    return {
+        "words": [(sample + [0] * 9)[:9] for sample in samples],
+        "words_lengths": [len(sample) for sample in samples],
+        "words_mask": [[k < len(sample) for k in range(9)] for sample in samples],
+    }
 
 
 def _permuted(before, p, rng, seed):
@@ -396,6 +442,12 @@ MODEL = {
     "sample": lambda before, p, rng, weights, seed: _draws(p, rng, len(weights), weights, seed),
     "orders": _weighted_order,
     "stratify": lambda before, p, rng, y, seed: _strata(p, rng, len(y), y, seed),
+    "bucket": lambda before, p, rng, *args: _grouped("bucket", p, rng, *args),
+    "padded": lambda before, p, rng, *args: _grouped("padded", p, rng, *args),
+    "pack": lambda before, p, rng, seed, n, index, world: _grouped(
+        "pack", p, rng, seed, n, index, world, world=world, index=index
+    ),
+    "fill": _filled,
     "shuffle": _shuffled,
     "stateful": _shuffled,
     "permute": _permuted,
@@ -419,6 +471,11 @@ MODEL = {
         for block in model(before[0], p, rng)
     ),
     "gather": lambda before, p, rng: map(_gathered, model(before[0], p, rng)),
+    "ragged": lambda before, p, rng: (
+        ([WORDS[i].tolist() for i in block], Y[np.array(block, int)].tolist())
+        for block in model(before[0], p, rng)
+    ),
+    "pad": lambda before, p, rng: map(_padded, model(before[0], p, rng)),
     "named": lambda before, p, rng: map(_named, model(before[0], p, rng)),
     "samples": lambda before, p, rng: map(_gathered, model(before[0], p, rng)),
     "records": lambda before, p, rng: map(_named, model(before[0], p, rng)),
@@ -456,6 +513,10 @@ SOURCES = {
     "indices": st.tuples(st.integers(0, 20)),
     "subset": st.tuples(index_lists),
     "blocks": st.lists(index_lists, max_size=4).map(tuple),
+    "bucket": st.tuples(seeds, sizes, st.integers(0, 60)),
+    "padded": st.tuples(seeds, sizes, st.integers(0, 60)),
+    "pack": st.tuples(seeds, st.integers(0, 60), places, st.integers(1, 3)),
+    "fill": st.tuples(seeds, st.integers(0, 60), places, st.integers(1, 3)),
 }
 BY_POSITION = {
     "repeat": st.tuples(st.integers(1, 3)),
@@ -477,6 +538,8 @@ STAGES = {
 }
 WORK = {
     "gather": st.just(()),
+    "ragged": st.just(()),
+    "pad": st.just(()),
     "named": st.just(()),
     "samples": st.just(()),
     "records": st.just(()),

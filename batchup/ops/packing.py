@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.core.checks import Block, as_block, block_array, describe, whole_number
 from batchup.core.grid import Grid, Listed
 from batchup.core.plan import Again, Draws, Kind, Plan, PlanOver
+from batchup.core.ragged import Ragged
 from batchup.core.randomness import Seed, SeedLike, as_seed, frozen_generator
 from batchup.core.record import record
 from batchup.core.stream import Stream
@@ -22,7 +23,7 @@ Lengths = NDArray[np.int64]
 
 
 def bucket(
-    lengths: ArrayLike,
+    lengths: ArrayLike | Ragged,
     rng: SeedLike,
     size: int | None = None,
     tokens: int | None = None,
@@ -31,7 +32,7 @@ def bucket(
 ) -> Stream:
     """Batches of samples of like lengths, so that `pad` adds little: a source, of index blocks.
 
-    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, `rng` is a seed. A random order of the
+    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`; `rng` is a seed. A random order of the
     samples is cut into windows of `window`; in each they are sorted by length, and cut into batches of `size`, 64 by
     default, or into such that are no more than `tokens` once they are padded. That is done once for a seed; each pass
     has the batches in an order of its own. So each sample comes once in a pass, and the length is known. With `indices`
@@ -89,7 +90,7 @@ def _padded_cuts(lengths: Lengths, tokens: int) -> NDArray[np.int64]:
 
 
 def pack(
-    lengths: ArrayLike,
+    lengths: ArrayLike | Ragged,
     capacity: int,
     rng: SeedLike,
     window: int = 10_000,
@@ -99,7 +100,7 @@ def pack(
 ) -> Stream:
     """Samples packed into rows of `capacity` tokens, each sample whole: a source, of one index block a row.
 
-    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, `rng` is a seed. Samples within windows
+    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`; `rng` is a seed. Samples within windows
     of a random order, of `window` samples, are packed by best-fit decreasing (Johnson, Near-optimal bin packing
     algorithms, 1973): the longest first, each into the row with the least room that holds it. That is done once for a
     seed; each pass has the rows in an order of its own. So each sample comes once in a pass, and the length is known.
@@ -142,14 +143,13 @@ def _joined(orders: list[NDArray[np.intp]]) -> NDArray[np.intp]:
 
 
 def _lengths(
-    lengths: ArrayLike, indices: ArrayLike | None, where: str
+    lengths: ArrayLike | Ragged, indices: ArrayLike | None, where: str
 ) -> tuple[Lengths, NDArray[np.intp]]:
     """The lengths, checked, and the samples that are to come."""
-    array = np.asarray(lengths)
+    array = lengths.lengths if isinstance(lengths, Ragged) else np.asarray(lengths)
     wanted = f"{where}: expected lengths, a 1-D array of whole numbers >= 0"
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        hint = "; of a Ragged give its .lengths" if hasattr(lengths, "lengths") else ""
-        raise TypeError(f"{wanted}; got {describe(lengths)}{hint}")
+        raise TypeError(f"{wanted}; got {describe(lengths)}")
     if array.size and array.min() < 0:
         raise ValueError(f"{wanted}; sample {array.argmin()} has {array.min()}")
     given = array.astype(np.int64)

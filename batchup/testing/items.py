@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from batchup.core.ragged import Ragged
+
 SOME = 25  # how many items of a stream are looked at
 
 
@@ -21,6 +23,8 @@ def plain(item: Any) -> Any:
         return tuple(map(plain, item))
     if isinstance(item, dict):
         return {key: plain(part) for key, part in item.items()}
+    if isinstance(item, Ragged):
+        return item.tolist()
     if hasattr(item, "__array__"):
         return np.asarray(item).tolist()
     return list(item) if isinstance(item, range | list) else item
@@ -34,15 +38,15 @@ def arrays(item: Any) -> Iterator[np.ndarray[Any, Any]]:
     if isinstance(item, tuple | list | dict):
         for part in item.values() if isinstance(item, dict) else item:
             yield from arrays(part)
-    elif isinstance(item, np.ndarray):
-        yield item
+    elif isinstance(item, np.ndarray | Ragged):
+        yield item.values if isinstance(item, Ragged) else item
 
 
 def size(item: Any) -> int | None:
     """How many samples are in an item: the length of the first array; None where there is none."""
     while isinstance(item, tuple | dict) and len(item):
         item = next(iter(item.values() if isinstance(item, dict) else item))
-    return len(item) if isinstance(item, np.ndarray | range) else None
+    return len(item) if isinstance(item, np.ndarray | range | Ragged) else None
 
 
 def same(got: Any, expected: Any, law: str, stream: Any) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from batchup import ops
 from batchup.core.cursors import cursors_in
 from batchup.core.plan import Again, Kind
+from batchup.ops.shards import whole_in
 from batchup.testing.items import SOME, arrays, beside, plain, refused, same, size, some
 
 Make = Callable[..., ops.Stream]  # make(rng) makes the stream anew, over that generator
@@ -129,6 +130,9 @@ def _noise(*batch: Any, rng: Any) -> Any:
 def sharding(make: Make) -> None:
     """Law 6: the parts of a block, put together, are the block."""
     if not _of_blocks(make()):
+        return
+    if whole_in(make().plan):
+        refused(lambda: make() | ops.shard(0, 2), TypeError, "law 6, parts of what is whole", make())
         return
     whole = some(make())
     for count in (1, 2, 3):
@@ -277,7 +281,7 @@ def checkpoints_across(
 
 def checkpoints_across_ranks(make: Make, positions: Sequence[int] = (0, 1, 5)) -> None:
     """Law 7 with another number of ranks: a checkpoint of one part is one of all parts, of any number."""
-    if not _of_blocks(make()) or make().plan.again > Again.DRAWN:
+    if not _of_blocks(make()) or make().plan.again > Again.DRAWN or whole_in(make().plan):
         return
     whole = some(make())
     for k in positions:

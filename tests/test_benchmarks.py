@@ -93,3 +93,20 @@ def test_soak(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "every batch was right, and nothing was left behind" in done.stdout
     assert json.loads((tmp_path / "counts.json").read_text())["batches"] > 0
+
+
+def test_storage(tmp_path):
+    shown, results = run(name="storage.py", tmp_path=tmp_path)
+    ways = {(row["file"], row["contender"]) for row in results["rows"] if "file" in row}
+    ours = {"BatchUp, windows", "BatchUp, in order", "BatchUp, full shuffle", "item by item"}
+    assert ways >= {(file, way) for file in ("HDF5", "HDF5, gzip", "zarr") for way in ours}
+    assert {row["window"] for row in results["rows"] if "window" in row} == {20, 64, 256, 1024}
+    assert "times a chunk is decoded" in shown
+    assert all(target["holds"] for target in results["targets"] if "decoded" in target["what"])
+
+
+def test_lengths(tmp_path):
+    shown, results = run(name="lengths.py", tmp_path=tmp_path)
+    assert {row["contender"] for row in results["rows"]} >= {"BatchUp", "np.take of rows", "bare slices"}
+    assert "share of padding" in shown
+    assert len(results["targets"]) >= 12

@@ -516,8 +516,8 @@ SOURCES = {
     "bucket": st.tuples(seeds, sizes, st.integers(0, 60)),
     "padded": st.tuples(seeds, sizes, st.integers(0, 60)),
     "pack": st.tuples(seeds, st.integers(0, 60), places, st.integers(1, 3)),
-    "fill": st.tuples(seeds, st.integers(0, 60), places, st.integers(1, 3)),
 }
+ROWS = {"fill": st.tuples(seeds, st.integers(0, 60), places, st.integers(1, 3))}  # sources of batches
 BY_POSITION = {
     "repeat": st.tuples(st.integers(1, 3)),
     "skip": st.tuples(places),
@@ -611,7 +611,7 @@ def _sources(table):
     return _rows(table).map(lambda row: (row[0], (), row[1]))
 
 
-_members = _lead_to(_sources(SOURCES), STAGES, WORK)
+_members = _lead_to(_sources({**SOURCES, **ROWS}), STAGES, WORK)
 
 # Pure and finite, of every stage.
 recipes = st.one_of(
@@ -622,7 +622,7 @@ recipes = st.one_of(
 )
 
 _wild_members = _lead_to(
-    _sources({**SOURCES, **DRAWS}), {**STAGES, **STATEFUL, **ENDLESS}, {**WORK, **NOISE}
+    _sources({**SOURCES, **ROWS, **DRAWS}), {**STAGES, **STATEFUL, **ENDLESS}, {**WORK, **NOISE}
 )
 
 # Of index blocks, which can still be cut.

@@ -107,6 +107,10 @@ def test_storage(tmp_path):
 
 def test_lengths(tmp_path):
     shown, results = run(name="lengths.py", tmp_path=tmp_path)
-    assert {row["contender"] for row in results["rows"]} >= {"BatchUp", "np.take of rows", "bare slices"}
+    assert {row["contender"] for row in results["rows"]} >= {
+        "BatchUp",
+        "np.take of rows",
+        "bare slices",
+    }
     assert "share of padding" in shown
     assert len(results["targets"]) >= 12

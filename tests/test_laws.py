@@ -18,6 +18,7 @@ from tests.pipelines import (
     JOINS,
     MODEL,
     NOISE,
+    ROWS,
     SOURCES,
     STAGES,
     STATEFUL,
@@ -54,7 +55,7 @@ def test_the_table_has_every_stage():
     elsewhere |= {"survey"}  # which is none
     assert {*BUILD} - variants == {name for name in ops.__all__ if name.islower()} - elsewhere
     assert {*MODEL, *NOISE} == {*BUILD}
-    assert {*SOURCES, *STAGES, *WORK, *JOINS, *DRAWS, *NOISE, *STATEFUL, *TRUNK} == {*BUILD}
+    assert {*SOURCES, *STAGES, *WORK, *JOINS, *DRAWS, *NOISE, *STATEFUL, *TRUNK, *ROWS} == {*BUILD}
 
 
 @given(everything)

@@ -112,7 +112,7 @@ def contenders(X: Any, y: Any) -> dict[str, Callable[[], Iterable[Any]]]:
         found["DataLoader"] = lambda: DataLoader(Items(X, y), SIZE, shuffle=True)
     if scdataset is not None and torch is not None:
         found["scDataset, windows"] = lambda: scdataset.scDataset(
-            X,
+            Items(X, y),
             scdataset.BlockShuffling(block_size=CHUNK),
             batch_size=SIZE,
             fetch_factor=WINDOW,
@@ -122,8 +122,9 @@ def contenders(X: Any, y: Any) -> dict[str, Callable[[], Iterable[Any]]]:
     return found
 
 
-def fetched(array: Any, indices: Any) -> Any:
+def fetched(items: Items, indices: Any) -> Any:
     """What scDataset asks for, indices in order, read by slices: the fastest that its users could write."""
+    array = items.X
     indices = np.asarray(indices)
     wanted = np.sort(indices)
     runs = np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1)
@@ -163,7 +164,7 @@ def reading(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
                 for other in ("item by item", "DataLoader")
                 if other in own
             ]
-            if "scDataset, windows" in own:
+            if "scDataset, windows" in own and name == "HDF5":
                 value = own["BatchUp, windows"] / own["scDataset, windows"]
                 targets.append(ratio(f"{name}, windows, beside scDataset", value, 1.0))
             if name == "HDF5":

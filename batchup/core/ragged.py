@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from operator import itemgetter
 from typing import Any, overload
 
 import numpy as np
@@ -203,8 +202,8 @@ class Ragged:
         # Joined as bytes: two thirds of what np.concatenate takes, which makes an array of each part.
         size = self._token_size
         slices = map(slice, (starts * size).tolist(), (stops * size).tolist())
-        several = itemgetter(*slices)(self._bytes)
-        tokens = np.frombuffer(bytearray().join(several if len(starts) > 1 else (several,)), self.dtype)
+        memory = bytearray().join(map(self._bytes.__getitem__, slices))
+        tokens = np.frombuffer(memory, self.dtype)
         return tokens if self.values.ndim == 1 else tokens.reshape(-1, *self.values.shape[1:])
 
     @cached_property

@@ -17,9 +17,12 @@ from batchup.ops.functions import map
 from batchup.ops.items import gather
 from batchup.ops.joins import choose, zip
 from batchup.ops.lengths import fill, pad
+from batchup.ops.merge import merge
+from batchup.ops.mix import mix
 from batchup.ops.orders import permute, repeat, shuffle
 from batchup.ops.packing import bucket, pack
 from batchup.ops.rebatch import rebatch
+from batchup.ops.reorder import reorder
 from batchup.ops.samples import samples
 from batchup.ops.selection import filter, where
 from batchup.ops.shards import shard
@@ -27,7 +30,6 @@ from batchup.ops.sources import indices
 from batchup.ops.strata import stratify
 from batchup.ops.survey import Survey, survey
 from batchup.ops.tensors import to_jax, to_torch
-from batchup.ops.windows import merge, mix, reorder
 from batchup.ops.workers import parallel
 
 __all__ = [

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from batchup.core.checks import block_array
 from batchup.core.plan import Again, Plan, rng_of
 from batchup.core.randomness import DIRECT, Seed
+from batchup.ops.merge import Merge
 from batchup.ops.orders import Permute, Shuffle
-from batchup.ops.windows import Merge, Reorder
+from batchup.ops.reorder import Reorder
 
 Labels = NDArray[Any]
 

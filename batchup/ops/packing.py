@@ -16,8 +16,8 @@ from batchup.core.ragged import Ragged
 from batchup.core.randomness import Seed, SeedLike, as_seed, frozen_generator
 from batchup.core.record import record
 from batchup.core.stream import Stream
+from batchup.ops.reorder import Reorder
 from batchup.ops.shards import ShardLike, as_shard
-from batchup.ops.windows import Reorder
 
 Lengths = NDArray[np.int64]
 

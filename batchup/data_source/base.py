@@ -64,15 +64,13 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
     ) -> ops.Stream:
         """The `Stream` behind `batch_iterator`, to be continued with `|`; its arguments are the same.
 
-        With `window`, of arrays that lie in chunks, so many chunks at a time are mixed, and each is read once a pass: the
-        batches are `indices(n) | mix(shuffle, chunks, window) | gather(...) | rebatch(batch_size)`, and the function of
-        a `map` gets whole windows. Of a source whose batches a function or class of yours gives, `drop_last` and `epoch` are for that, which
-        must name them among its parameters.
+        Where arrays lie in chunks, `window` of these are mixed at a time, each read once a pass: `indices(n) | mix(shuffle,
+        chunks, window) | gather(...) | rebatch(batch_size)`; the function of a `map` gets whole windows. Where a function or
+        class of yours gives the batches, `drop_last` and `epoch` are for that, which must name them among its parameters.
         """
         self._check("stream", kwargs)
         request = Request(batch_size, shuffle, shard, drop_last, kwargs, window)
-        stream = request.cut(self._stream(request))
-        return stream if epoch is None else stream.epoch(epoch)
+        return request.cut(self._stream(request), epoch)
 
     def _stream(self, request: Request) -> ops.Stream:
         """The stream of all epochs."""
@@ -107,15 +105,10 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
             raise TypeError("loader: there is no argument epoch=; write loader.set_epoch(epoch)")
         request = Request(batch_size, shuffle, shard, drop_last, kwargs, window)
         if pool is None and split:
-            raise TypeError(
-                "loader: split: expected a pool=, whose threads read the samples of a batch together"
-            )
+            raise TypeError("loader: split: expected a pool=, whose threads read samples together")
         if pool is None:
             return request.cut(self._stream(request)).loader()
-        if buffer is None:
-            buffer = 32 if window is None else 2
-        stream = self._for_pool(request) | ops.parallel(pool, buffer, split=split)
-        return request.cut(stream).loader()
+        return request.cut(request.ahead(self._for_pool(request), pool, buffer, split)).loader()
 
     def _for_pool(self, request: Request) -> ops.Stream:
         """The same stream, but all its work is left to who gets it, and not done by `batch_iterator`."""
@@ -125,19 +118,20 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
     def _index_stream(self, request: Request) -> ops.Stream:
         """The sample indices of each batch, as a stream."""
-        made_by = self.batch_indices_iterator
-        return batches_of(self, request, made_by, made_by)
+        return batches_of(self, request, self.batch_indices_iterator, self.batch_indices_iterator)
 
     def _batch_at(self, indices: Any) -> Any:
         """The batch of what `_index_stream` gives."""
         return self.samples_by_indices_nomapping(indices)
 
-    def map(self, fn: Callable[..., Any], rng: SeedLike | None = None) -> MapDataSource:
+    def map(
+        self, fn: Callable[..., Any], rng: SeedLike | None = None, *, resizes: bool = False
+    ) -> MapDataSource:
         """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn, rng)`.
 
-        With `rng`, a seed, it is `fn(*batch, rng=generator)`; see `ops.map`.
+        With `rng`, a seed, it is `fn(*batch, rng=generator)`; with `resizes` it may give other numbers; see `ops.map`.
         """
-        return MapDataSource(self, fn, rng)
+        return MapDataSource(self, fn, rng, resizes)
 
     # The index methods of what is not random access.
 
@@ -231,8 +225,7 @@ class StreamDataSource(AbstractDataSource):
 class MapDataSource(StreamDataSource):
     """The batches of another data source, each given to a function: `source.stream(...) | map(fn, rng)`.
 
-    `fn(*batch)` returns the new batch; with `rng`, a seed, `fn(*batch, rng=generator)`, see `ops.map`.
-    (The batches of `samples_by_indices` have no place in a stream; theirs is keyed by their indices.)
+    `fn(*batch)` returns the new batch; with `rng`, a seed, `fn(*batch, rng=generator)`, see `ops.map`. (The batches of `samples_by_indices` have no place in a stream; theirs is keyed by their indices.)
     Raises TypeError for a function that can't be called.
 
     >>> from batchup.data_source import ArrayDataSource
@@ -246,12 +239,13 @@ class MapDataSource(StreamDataSource):
         source: AbstractDataSource,
         fn: Callable[..., Any],
         rng: SeedLike | None = None,
+        resizes: bool = False,
     ):
         check_sources([source], "MapDataSource")
         self.source = source
         self.fn = fn
         self.rng = rng
-        self._stage = ops.map(fn, rng)
+        self._stage = ops.map(fn, rng, resizes=resizes)
 
     @property
     def is_random_access(self) -> bool:

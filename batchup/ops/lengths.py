@@ -12,6 +12,7 @@ from batchup.core.ragged import Ragged
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Step
+from batchup.ops.batches import parts_of
 
 
 def pad(
@@ -73,17 +74,9 @@ class Pad(Step):
 
     def _check(self, item: Any, found: bool) -> None:
         if not found:
-            parts = (
-                item.values()
-                if isinstance(item, dict)
-                else item
-                if isinstance(item, tuple)
-                else (item,)
-            )
+            given = ", ".join(map(describe, parts_of(item)))
             wanted = f"{self}: expected a Ragged among the parts of the batch"
-            raise TypeError(
-                f"{wanted}; got {', '.join(map(describe, parts))}. gather(ragged) gives one"
-            )
+            raise TypeError(f"{wanted}; got {given}. gather(ragged) gives one")
 
     def _parts(self, part: Any) -> tuple[Any, ...]:
         if not isinstance(part, Ragged):
@@ -173,16 +166,10 @@ class Fill(Step):
             parts = dict(zip(("tokens",), item if isinstance(item, tuple) else (item,), strict=False))
         alone = isinstance(item, dict | Ragged) or (isinstance(item, tuple) and len(item) == 1)
         if not alone or not parts or not all(isinstance(part, Ragged) for part in parts.values()):
-            given = (
-                item.values()
-                if isinstance(item, dict)
-                else item
-                if isinstance(item, tuple)
-                else (item,)
-            )
+            given = ", ".join(map(describe, parts_of(item)))
             raise TypeError(
                 f"{self}: expected one Ragged, as of gather(ragged), or a dict of some, as of gather(tokens=ragged, "
-                f"labels=other); got {', '.join(map(describe, given))}"
+                f"labels=other); got {given}"
             )
         if taken := [name for name in parts if name in _OWN]:
             raise ValueError(

@@ -109,9 +109,7 @@ def epochs(make: Make) -> None:
         return  # of what comes afterwards nothing would be seen
     passes = [some(stream.epoch(e)) for e in range(3)]
     if cursors_in(plan):
-        refused(
-            lambda: stream | ops.repeat(3), TypeError, "epochs, of what stands on the trunk", stream
-        )
+        refused(lambda: stream | ops.repeat(3), TypeError, "epochs, on the trunk", stream)
     else:
         whole = [*passes[0], *passes[1], *passes[2]][:SOME]
         same(some(stream | ops.repeat(3)), whole, "epochs", stream)

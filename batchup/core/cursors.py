@@ -8,17 +8,19 @@ the cursors behind it, in a `Mark`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from batchup.core.plan import Draw, Draws, Plan
+from batchup.core.plan import Draw, Draws, Plan, walk
 from batchup.core.record import record
 from batchup.core.work import Mark
 
 # How many of the items received last an iterator can be put back by: of those who read ahead of the training.
 BEHIND = 32
 
-Place = tuple[int, ...]  # of one plan: the position below, and what it holds; () is its beginning
+# Of one plan: its own position, the one below, and what it holds; () is its beginning. (Its own, as a plan over it may
+# leave out items, so that it goes on further than the last one received.)
+Place = tuple[int, ...]
 Places = tuple[Place, ...]  # of all on a trunk, the innermost first
 
 
@@ -68,6 +70,20 @@ def places_below(plan: Plan, draws: Draws) -> Places:
         if plan.cursor:
             places.append(draws.cursor(plan))
     return tuple(reversed(places))
+
+
+def gone_on(
+    plan: Plan, k: int, draws: Draws, begin: Callable[[Place, Places], Iterator[Any]]
+) -> Iterator[Any]:
+    """The items of a plan with a cursor from position `k` on: `begin` gives those from a place on.
+
+    That is where the draws say, as far as they do; from there the items before `k` are made, and left out.
+    """
+    place = draws.cursor(plan)
+    if not place or place[0] > k:
+        beginning: Places = ((),) * sum(map(cursors_in, plan.children()))
+        return walk(begin((), beginning), k)
+    return walk(begin(place, places_below(plan, draws)), k - place[0])
 
 
 class Track:

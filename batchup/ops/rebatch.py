@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from batchup.core.checks import describe, whole_number
 from batchup.core.computed import Computed, OverMade
-from batchup.core.cursors import Places, places_below, places_of
+from batchup.core.cursors import Place, Places, gone_on, places_of
 from batchup.core.grid import Even, Grid, Sharded
-from batchup.core.plan import Draws, Kind, walk
+from batchup.core.plan import Draws, Kind
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import OPENED, Made, Mark
@@ -117,22 +118,27 @@ class Rebatch(OverMade):
         return len(range(n)[part_of(n, self.index, self.count)])
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Made]:
-        below = places_below(self, draws)
         if (grid := self.up.grid) is not None:
             at, i = grid.seek(pass_, k * self.size) if k else (0, 0)
-            return self._cut(self.up.start(pass_, at, draws), at, i, pass_, below)
-        place = draws.cursor(self)
-        if k and not place:
-            return walk(self._cut(self.up.start(pass_, 0, draws), 0, 0, pass_, below), k)
-        at, i = place or (0, 0)
-        return self._cut(self.up.start(pass_, at, draws), at, i, pass_, below)
+            return self._cut(self.up.start(pass_, at, draws), at, i, pass_)
+        return gone_on(self, k, draws, partial(self._from, pass_, draws))
+
+    def _from(self, pass_: int, draws: Draws, place: Place, below: Places) -> Iterator[Made]:
+        k, at, i = place or (0, 0, 0)
+        return self._cut(self.up.start(pass_, at, draws), at, i, pass_, k, below)
 
     def _cut(
-        self, windows: Iterator[Made], at: int, i: int, pass_: int, below: Places
+        self,
+        windows: Iterator[Made],
+        at: int,
+        i: int,
+        pass_: int,
+        k: int = 0,
+        below: Places = (),
     ) -> Iterator[Made]:
         """The batches, from sample `i` of the first window on, which is number `at`.
 
-        `below` are the cursors before the window that is cut.
+        For cursors: the first batch is number `k`, and `below` are the cursors before the window that is cut.
         """
         cursor = self.cursor
         pieces: list[_Cut] = []
@@ -147,8 +153,9 @@ class Rebatch(OverMade):
                 i = stop
                 if not missing:
                     batch = self._batch(pieces)
+                    k += 1
                     if cursor:
-                        place = (number, i) if i < n else (number + 1, 0)
+                        place = (k, number, i) if i < n else (k, number + 1, 0)
                         reached = below if i < n else places_of(window)
                         batch = batch._replace(planned=Mark(batch.planned, (*reached, place)))
                     pieces, missing = [], self.size
@@ -161,7 +168,7 @@ class Rebatch(OverMade):
         if pieces and not self.drop_last:
             batch = self._batch(pieces)
             if cursor:
-                batch = batch._replace(planned=Mark(batch.planned, (*below, (number + 1, 0))))
+                batch = batch._replace(planned=Mark(batch.planned, (*below, (k + 1, number + 1, 0))))
             del pieces
             yield batch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.checks import Block, block_array, describe, describe_callable
 from batchup.core.computed import Computed, OverMade
-from batchup.core.cursors import places_of
+from batchup.core.cursors import Place, Places, gone_on, places_of
 from batchup.core.given import Blocks
 from batchup.core.grid import Grid
-from batchup.core.plan import Draws, Itemwise, Kind, walk
+from batchup.core.plan import Draws, Itemwise, Kind
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import OPENED, Made, Mark
@@ -139,17 +140,18 @@ class Filter(OverMade):
     cursor = True
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Made]:
-        place = draws.cursor(self)
-        if k and not place:
-            return walk(self._kept(self.up.start(pass_, 0, draws), 0), k)
-        (at,) = place or (0,)
-        return self._kept(self.up.start(pass_, at, draws), at)
+        return gone_on(self, k, draws, partial(self._from, pass_, draws))
 
-    def _kept(self, items: Iterator[Made], at: int) -> Iterator[Made]:
+    def _from(self, pass_: int, draws: Draws, place: Place, below: Places) -> Iterator[Made]:
+        k, at = place or (0, 0)
+        return self._kept(self.up.start(pass_, at, draws), at, k)
+
+    def _kept(self, items: Iterator[Made], at: int, k: int) -> Iterator[Made]:
         for number, item in enumerate(items, at + 1):
             kept = self._of_item(item)
             if kept is not None:
-                yield kept._replace(planned=Mark(kept.planned, (*places_of(item), (number,))))
+                k += 1
+                yield kept._replace(planned=Mark(kept.planned, (*places_of(item), (k, number))))
             del item, kept
 
     def _of_item(self, item: Made) -> Made | None:

@@ -82,12 +82,15 @@ class Ragged:
 
     @staticmethod
     def from_arrow(lists: Any) -> Ragged:
-        """The samples of a list column of Arrow: an array of lists, or a chunked one, as of a table.
+        """The samples of a list column of Arrow, `table["input_ids"]`, or of Hugging Face, `dataset["input_ids"]`.
 
-        Without a copy, where it is in one chunk; of a Hugging Face dataset `dataset.data["input_ids"]`. Raises
-        TypeError for a column of anything else, ValueError for missing values.
+        Without a copy, where it is in one chunk and no rows were chosen or put into another order. Raises TypeError for a
+        column of anything else, ValueError for missing values.
         """
         array = lists
+        if hasattr(lists, "source") and hasattr(lists, "column_name"):  # of Hugging Face
+            name = lists.column_name
+            array = lists.source.with_format("arrow", columns=[name])[:][name]
         if hasattr(array, "combine_chunks") and hasattr(array, "num_chunks"):
             array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
             array = array.chunk(0) if hasattr(array, "num_chunks") else array  # of old Arrow

@@ -247,6 +247,31 @@ def test_hugging_face_datasets_that_make_no_arrays():
         ops.gather(datasets.DatasetDict(train=ragged))
 
 
+def test_windows_of_record_batches_read_each_row_once():
+    parts = [hugging(x=X[a:b].tolist(), y=Y[a:b].tolist()) for a, b in ((0, 8), (8, 9), (9, 20))]
+    dataset = datasets.concatenate_datasets(parts)
+    for source in (dataset, dataset.shuffle(seed=1)):
+        ds = ArrayDataSource([source, np.array(source["y"][:])])
+        expected = list(map(plain, ds.stream(4, shuffle=3, window=2)))
+        assert sorted(y for _, labels in expected for y in labels) == Y.tolist()
+        assert all(rows["y"] == labels for rows, labels in expected)
+        with work_pool.WorkerProcessPool(1) as pool:
+            assert list(map(plain, ds.loader(4, shuffle=3, window=2, pool=pool))) == expected
+    in_order = [rows for (rows,) in ops.indices(20) | ops.chunk(6) | ops.gather(dataset)]
+    assert np.concatenate([rows["y"] for rows in in_order]).tolist() == Y.tolist()
+    assert all(rows["x"].flags.writeable for rows in in_order)
+
+
+def test_lists_of_a_dataset_as_ragged():
+    lists = [list(range(i % 5)) for i in range(20)]
+    dataset = hugging(ids=lists, y=Y.tolist())
+    ragged = ops.Ragged.from_arrow(dataset["ids"])
+    assert ragged.tolist() == lists
+    assert ragged.values.ctypes.data == dataset.data["ids"].chunk(0).values.buffers()[1].address
+    mixed = dataset.shuffle(seed=1)
+    assert ops.Ragged.from_arrow(mixed["ids"]).tolist() == [lists[i] for i in mixed["y"]]
+
+
 def test_a_module_of_the_same_name_is_no_affair_of_theirs(monkeypatch):
     class Dataset:
         def __len__(self):

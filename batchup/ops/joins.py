@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from batchup.core.computed import clamped
-from batchup.core.grid import Even
+from batchup.core.grid import Even, Grid
 from batchup.core.joint import Choice, JointStep, Pick
 from batchup.core.plan import Again, Draw, Draws, JointPlan
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
@@ -56,12 +56,14 @@ class Zip(JointPlan):
         return None if None in lengths else min(n for n in lengths if n is not None)
 
     @property
-    def samples(self) -> Count:
-        """The least of the members', where all blocks are of one size."""
+    def grid(self) -> Grid | None:
+        """As of the shortest of the members, where all blocks are of one size."""
         even = [plan.grid for plan in self.plans if isinstance(plan.grid, Even)]
         alike = len(even) == len(self.plans) and len({grid.size for grid in even}) == 1
         counts = {grid.samples for grid in even}
-        return min(counts) if alike and (self.trim or len(counts) == 1) else None
+        if not alike or not (self.trim or len(counts) == 1):
+            return None
+        return Even(min(counts), even[0].size, None)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         return builtins.zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False)

@@ -143,9 +143,12 @@ class Rebatch(OverMade):
         cursor = self.cursor
         pieces: list[_Cut] = []
         missing = self.size
-        number = at
+        number, empty = at, 0
         for number, window in enumerate(windows, at):
             n = self._samples_of(window, pass_, number)
+            empty = 0 if n else empty + 1
+            if empty > _EMPTY and not isinstance(self.up.length, int):
+                raise ValueError(f"{self}: {empty} items in a row have no samples, and there is no end")
             while i < n:
                 stop = min(n, i + missing)
                 pieces.append(_Cut(window, n, i, stop))
@@ -208,6 +211,10 @@ class Rebatch(OverMade):
 
     def __str__(self) -> str:
         return f"rebatch({self.size})"
+
+
+# So many items without samples of a stream without end, and there will be none.
+_EMPTY = 1000
 
 
 class _Cut(NamedTuple):

@@ -316,3 +316,11 @@ def test_the_law_of_windows():
 
 GOLDEN_ORDER = [0, 4, 1, 5, 3, 2, 5, 4, 1, 3, 2, 0]
 GOLDEN_MIX = [[1, 3, 8, 9, 0, 2], [7, 5, 10, 4, 11, 6]]
+
+
+def test_an_endless_stream_of_nothing_is_no_endless_loop():
+    nothing = (
+        ops.indices(3) | ops.repeat(-1) | ops.chunk(1) | ops.shard(1, 2) | ops.gather(np.arange(3))
+    )
+    with pytest.raises(ValueError, match="1001 items in a row have no samples, and there is no end"):
+        next(iter(nothing | ops.rebatch(2)))

@@ -93,7 +93,7 @@ class Rebatch(OverMade):
 
     @property
     def samples(self) -> Count:
-        return self._samples if self.count == 1 or self.grid is None else self.grid.samples
+        return self._samples if self.count == 1 else super().samples
 
     @property
     def length(self) -> Count:

@@ -133,6 +133,15 @@ def test_in_pools(make_pool, seed):
         assert len(in_pool) == len(expected)
 
 
+def test_of_one_rank_over_a_generator_the_steps_are_known_and_the_samples_are_not():
+    windows = ops.indices(N) | ops.mix(RandomState(0), 10, 3) | ops.gather(np.arange(N))
+    rank = windows | ops.rebatch(8, shard=(1, 2))
+    assert (len(rank), rank.num_samples) == (13, None)
+    assert (windows | ops.rebatch(8)).num_samples == N
+    even = ops.indices(100) | ops.mix(RandomState(0), 10, 2) | ops.gather(np.arange(100))
+    assert (even | ops.rebatch(8, shard=(1, 2))).num_samples == 50
+
+
 def test_a_map_that_gives_other_numbers_is_named():
     windows = ops.indices(20) | ops.chunk(10) | ops.gather(np.arange(20))
     with pytest.raises(ValueError, match=r"it has 5.*write map\(fn, resizes=True\)"):

@@ -40,6 +40,10 @@ class OfHdf5(Stored):
         self.whole = chunked and array.id.get_create_plist().get_nfilters() > 0
         self._mapped = _Mapped.of(array)
 
+    @property
+    def chunks(self) -> int | NDArray[np.intp] | None:
+        return None if self.array.chunks is None else super().chunks
+
     def _chunks(self) -> Any:
         return 1 if self.array.chunks is None else self.array.chunks[0]
 

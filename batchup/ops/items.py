@@ -130,9 +130,8 @@ class Gather(Step):
         """How many samples the chunks of the arrays have; TypeError where none has chunks, ValueError where they don't
         lie at the same places, and no cache keeps them.
         """
-        chunked = {
-            name: c for name, c in zip(self._names(), self.columns, strict=True) if hasattr(c, "chunks")
-        }
+        named = zip(self._names(), self.columns, strict=True)
+        chunked = {name: c for name, c in named if getattr(c, "chunks", None) is not None}
         if not chunked:
             arrays = ", ".join(map(describe, self.arrays))
             raise TypeError(

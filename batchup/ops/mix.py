@@ -55,6 +55,9 @@ def mix(
 def _sizes(chunks: int | Sequence[int] | NDArray[np.intp]) -> int | NDArray[np.intp]:
     if isinstance(chunks, int | np.integer):
         return whole_number(chunks, "mix: chunks", least=1)
+    if not isinstance(chunks, Sequence | np.ndarray):
+        wanted = "mix: chunks: expected how many samples a chunk has, a whole number >= 1, or a list of those of all"
+        raise TypeError(f"{wanted}; got {describe(chunks)}")
     return np.array(block_array(as_block(chunks, "mix: chunks")))
 
 

@@ -124,8 +124,8 @@ class Stored:
         return self.shape[0]
 
     @property
-    def chunks(self) -> int | NDArray[np.intp]:
-        """How many samples each chunk has; the last of chunks of one size may have less."""
+    def chunks(self) -> int | NDArray[np.intp] | None:
+        """How many samples each chunk has; the last of chunks of one size may have less. None where there are none."""
         return self._ends if isinstance(self._ends, int) else np.diff(self._ends, prepend=0)
 
     @property

@@ -113,15 +113,18 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     gathers = [step for work in works for _, step in work.leaves() if isinstance(step, Gather)]
     windows = [block_array(block) for block in _blocks(unit, stream)]
     largest = max(map(len, windows), default=0)
-    stored = {
-        describe(column): column for g in gathers for column in g.columns if isinstance(column, Stored)
-    }
+    columns = [column for step in gathers for column in step.columns]
+    stored: dict[str, Stored] = {}
+    for n, column in enumerate(columns):
+        if isinstance(column, Stored) and column.chunks is not None:
+            name = describe(column)
+            stored[name if name not in stored else f"{name}, array {n}"] = column
     counts = {
         name: sum(len(np.unique(column.chunk_of(block))) for block in windows)
         for name, column in stored.items()
     }
     in_all = {name: column.number_of_chunks for name, column in stored.items()}
-    a_sample = sum(_bytes(column) for g in gathers for column in g.columns)
+    a_sample = sum(map(_bytes, columns))
     ahead = [getattr(inner, "buffer", 0) for inner in trunk(plan)]
     cut = any(
         isinstance(inner, OverMade) for inner in trunk(plan)

@@ -21,6 +21,7 @@ def file(tmp_path):
     with h5py.File(tmp_path / "data.h5", "w") as made:
         made.create_dataset("X", data=X, chunks=(10, 2))
         made.create_dataset("y", data=Y, chunks=(40,))
+        made["flat"] = Y  # in one piece
     with h5py.File(tmp_path / "data.h5", "r") as opened:
         yield opened
 
@@ -85,6 +86,18 @@ def test_chunks_at_other_places_want_a_cache(file):
     assert list(map(plain, cached.loader(16, shuffle=5, window=3))) == list(
         map(plain, beside.loader(16, shuffle=5, window=3))
     )
+
+
+def test_what_lies_in_one_piece_has_no_chunks(file):
+    ds = ArrayDataSource([file["X"], file["flat"]])
+    beside = ArrayDataSource([file["X"], Y])
+    assert list(map(plain, ds.loader(16, shuffle=5, window=3))) == list(
+        map(plain, beside.loader(16, shuffle=5, window=3))
+    )
+    with pytest.raises(TypeError, match="expected an array with chunks"):
+        ArrayDataSource([file["flat"]]).loader(16, shuffle=5, window=3)
+    found = ops.survey(ops.indices(N) | ops.chunk(5) | ops.gather(file["X"], file["flat"]))
+    assert list(found.chunks) == ["<103x2 int64>"]
 
 
 def test_what_can_have_no_windows_is_refused(file):

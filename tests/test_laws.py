@@ -58,7 +58,13 @@ def test_the_table_has_every_stage():
     assert {*SOURCES, *STAGES, *WORK, *JOINS, *DRAWS, *NOISE, *STATEFUL, *TRUNK, *ROWS} == {*BUILD}
 
 
+# Was found: which batches are skipped, and so how many samples, is another matter in each pass.
+SOME_BUCKETS = ("repeat", (("skip", (("padded", (), (0, 1, 4)),), (2,)),), (2,))
+
+
 @given(everything)
+@example(SOME_BUCKETS)
+@example(("chunk", (SOME_BUCKETS,), (2, False)))
 def test_law_1_length(recipe):
     testing.length(making(recipe))
 
@@ -87,6 +93,7 @@ CHOSEN_STRATA = (
 
 @given(everything)
 @example(("repeat", (CHOSEN_STRATA,), (-1,)))
+@example(("chunk", (SOME_BUCKETS,), (2, False)))
 def test_law_3_skipping(recipe):
     testing.skipping(making(recipe))
 

@@ -24,6 +24,11 @@ class Grid(ABC):
     bound: int | None
     size: int | None
 
+    @property
+    def varies(self) -> bool:
+        """Whether block k may have another size in another pass; in all there are as many samples."""
+        return False
+
     @abstractmethod
     def before(self, pass_: int, k: int) -> int:
         """How many samples the first `k` blocks of a pass hold."""
@@ -85,6 +90,10 @@ class _GridOver(Grid):
     @property
     def bound(self) -> int | None:  # type: ignore[override]
         return self.of.bound
+
+    @property
+    def varies(self) -> bool:
+        return self.of.varies
 
 
 def passes(times: int | float) -> int:

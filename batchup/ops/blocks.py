@@ -186,7 +186,11 @@ class Between(PlanOver):
     @property
     def grid(self) -> Grid | None:
         of, length = self.up.grid, self.length
-        return None if of is None or length is None else Sliced(of, length, self.first)
+        if (
+            of is None or length is None or of.varies
+        ):  # some of the blocks have other numbers of samples in each pass
+            return None
+        return Sliced(of, length, self.first)
 
     @property
     def kind(self) -> Kind:

@@ -166,6 +166,10 @@ class Merged(Grid):
     def bound(self) -> int | None:  # type: ignore[override]
         return self.of.bound
 
+    @property
+    def varies(self) -> bool:
+        return self.of.varies
+
     def before(self, pass_: int, k: int) -> int:
         if isinstance(self.plan.length, int) and k >= self.plan.length:
             return int(self.samples)

@@ -122,6 +122,10 @@ class Reordered(Grid):
     def bound(self) -> int | None:  # type: ignore[override]
         return self.of.bound
 
+    @property
+    def varies(self) -> bool:
+        return True
+
     def before(self, pass_: int, k: int) -> int:
         k = min(k, self.n)
         if self.of.size is None:

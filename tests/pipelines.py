@@ -5,6 +5,7 @@ A recipe is a tree of tuples: `(stage, recipes before it, arguments)`. `build` m
 """
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, count, groupby, islice, pairwise, product
 
@@ -14,6 +15,7 @@ from numpy.random import PCG64, RandomState, SeedSequence
 
 from batchup import ops, work_pool
 from batchup.core.randomness import as_seed
+from batchup.ops.entropy import with_seeds
 from batchup.ops.feistel import permuted, round_keys
 from batchup.ops.packing import Packs
 from batchup.testing import plain
@@ -135,9 +137,9 @@ BUILD = {
     "samples": lambda streams, rng: streams[0] | ops.samples(PAIRS),
     "records": lambda streams, rng: streams[0] | ops.samples(RECORDS, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
-    "rebatch": lambda streams, rng, size, drop: streams[0] | ops.rebatch(size, drop_last=drop),
+    "rebatch": lambda streams, rng, size, drop: _alike(streams[0]) | ops.rebatch(size, drop_last=drop),
     "ranked": lambda streams, rng, size, index, world: (
-        streams[0] | ops.rebatch(size, shard=(index % world, world))
+        _alike(streams[0]) | ops.rebatch(size, shard=(index % world, world))
     ),
     "filter": lambda streams, rng: _finite(streams[0]) | ops.filter(kept),
     "resized": lambda streams, rng: streams[0] | ops.map(halved, resizes=True),
@@ -155,6 +157,20 @@ def _finite(stream):
     if stream.plan.length == math.inf:
         raise ValueError("of an endless stream it may leave nothing")
     return stream
+
+
+def _alike(stream):
+    """A stream whose batches have the same parts, as far as one looks: not a choice of several kinds."""
+    seeded = replace(stream, plan=with_seeds(stream.plan))
+    if len({_kind(plain(item)) for item in islice(seeded, 30)}) > 1:
+        raise ValueError("of batches of several kinds no new ones can be cut")
+    return stream
+
+
+def _kind(item):
+    if isinstance(item, tuple | dict):
+        return type(item), tuple(map(_kind, item.values() if isinstance(item, dict) else item))
+    return list
 
 
 def build(recipe, rng=None):

@@ -347,12 +347,30 @@ def conclude(
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="little data, two rounds: does it run?")
-    parser.add_argument("--cases", nargs="+", choices=[c.key for c in CASES], metavar="CASE")
-    parser.add_argument("--rounds", type=int, default=15)
+def target(what: str, value: float, bound: float, least: bool = False) -> dict[str, Any]:
+    """That a value is at most, or at `least`, so much."""
+    holds = value >= bound if least else value <= bound
+    return {"what": what, "value": value, "bound": bound, "least": least, "holds": holds}
+
+
+def told(own: dict[str, Any]) -> str:
+    """A `target` in words."""
+    limit = f"at {'least' if own['least'] else 'most'} {own['bound']}"
+    return f"{own['what']}: {own['value']:.4g} ({limit})"
+
+
+def options(of: str | None, rounds: int) -> argparse.ArgumentParser:
+    """What all benchmarks may be told; `of` is the docstring of one."""
+    parser = argparse.ArgumentParser(description=(of or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="little data, few rounds: does it run?")
+    parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--json", type=Path, help="also write the results to this file")
+    return parser
+
+
+def main() -> None:
+    parser = options(__doc__, rounds=15)
+    parser.add_argument("--cases", nargs="+", choices=[c.key for c in CASES], metavar="CASE")
     arguments = parser.parse_args()
 
     print(", ".join(f"{name} {value}" for name, value in machine().items()))

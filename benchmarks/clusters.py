@@ -11,17 +11,15 @@ two seconds, and sends them anew: half a second for 480 MB, which is in the figu
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from arrays import conclude, machine
+from arrays import conclude, machine, options
 from pools import milliseconds_a_batch
 
 from batchup import ops, work_pool
@@ -89,13 +87,10 @@ def bare(submit: Submit, batches: int, rows: int) -> Iterator[Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="little data, one round: does it run?")
+    parser = options(__doc__, rounds=5)
     parser.add_argument(
         "--engines", nargs="+", choices=ENGINES, metavar="ENGINE", default=list(ENGINES)
     )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # of the engines' own
 

@@ -10,11 +10,9 @@ within each round. Needs PyTorch, and what else `requirements/hosts.txt` names.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -24,7 +22,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import jax.numpy as jnp
 import numpy as np
 import torch
-from arrays import conclude, machine
+from arrays import conclude, machine, options
 from torch.utils.data import DataLoader, IterableDataset
 
 from batchup import ops
@@ -96,11 +94,7 @@ def microseconds(epoch: Callable[[], Iterable[Any]]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="little data, one round: does it run?")
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, rounds=11).parse_args()
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     hosts = contenders(1600 if arguments.quick else 100_000)
     rounds = 1 if arguments.quick else arguments.rounds

@@ -20,13 +20,13 @@ import argparse
 import os
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
+from itertools import islice
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from arrays import conclude
+from arrays import conclude, options, target, told
 
 from batchup import ops
 
@@ -51,16 +51,6 @@ def drawn(n: int) -> Any:
 
 def ragged(lengths: Any, dtype: Any) -> ops.Ragged:
     return ops.Ragged(np.arange(lengths.sum()).astype(dtype), np.append(0, lengths.cumsum()))
-
-
-def ratio(what: str, value: float, bound: float, least: bool = False) -> dict[str, Any]:
-    return {
-        "what": what,
-        "value": value,
-        "bound": bound,
-        "least": least,
-        "holds": value >= bound if least else value <= bound,
-    }
 
 
 def taking_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
@@ -119,7 +109,7 @@ def reading(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
                 {"case": name, "contender": way, "us_a_batch": value} for way, value in found.items()
             ]
             targets.append(
-                ratio(f"{name}, beside np.take", found["BatchUp"] / found["np.take of rows"], 1.3)
+                target(f"{name}, beside np.take", found["BatchUp"] / found["np.take of rows"], 1.3)
             )
     return rows, targets
 
@@ -141,15 +131,20 @@ def planning(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         full = lengths.sum() / (len(packs) * CAPACITY)
         least = 0.98 if window == 10_000 else 0.995
         found.append(
-            ratio(f"pack in windows of {name}, how full rows are", float(full), least, least=True)
+            target(f"pack in windows of {name}, how full rows are", float(full), least, least=True)
         )
         found.append(
-            ratio(f"pack in windows of {name}, seconds to plan {len(lengths)}", median(times), 1.0)
+            target(f"pack in windows of {name}, seconds to plan {len(lengths)}", median(times), 1.0)
         )
-        found.append(ratio(f"pack in windows of {name}, MB to plan", peak / 1e6, 500))
+        found.append(target(f"pack in windows of {name}, MB to plan", peak / 1e6, 500))
+        rows = min(len(packs), 2000)
+        start = perf_counter()
+        consumed = sum(1 for _ in islice(packs, rows))
+        each = (perf_counter() - start) / consumed * 1e6
+        found.append(target(f"pack in windows of {name}, us a row", each, 20))
     plain = ops.indices(len(lengths)) | ops.shuffle(7) | ops.chunk(SIZE)
-    found.append(ratio("bucket, share of padding", padding(lengths, ops.bucket(lengths, 7)), 0.05))
-    found.append(ratio("plain batches, share of padding", padding(lengths, plain), 1.0))
+    found.append(target("bucket, share of padding", padding(lengths, ops.bucket(lengths, 7)), 0.05))
+    found.append(target("plain batches, share of padding", padding(lengths, plain), 1.0))
     return found
 
 
@@ -203,7 +198,9 @@ def packing(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
         for way, value in found.items()
     ]
     targets = [
-        ratio(f"pack | gather, tokens a second beside {way}", found["BatchUp"] / value, 1.0, least=True)
+        target(
+            f"pack | gather, tokens a second beside {way}", found["BatchUp"] / value, 1.0, least=True
+        )
         for way, value in found.items()
         if way != "BatchUp"
     ]
@@ -211,11 +208,7 @@ def packing(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="little data, to see that it runs")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="where to write the results")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, rounds=5).parse_args()
     if arguments.quick:
         arguments.rounds = 1
     rows, targets = reading(arguments)
@@ -227,14 +220,7 @@ def main() -> None:
         print(
             f"  {row['case']:14} {row['contender']:18} {row['tokens_a_second'] / 1e6:9.1f} M tokens a second"
         )
-    conclude(
-        arguments,
-        rows + packed,
-        targets + further,
-        lambda target: (
-            f"{target['what']}: {target['value']:.4g} (at {'least' if target['least'] else 'most'} {target['bound']})"
-        ),
-    )
+    conclude(arguments, rows + packed, targets + further, told)
 
 
 if __name__ == "__main__":

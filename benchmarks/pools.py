@@ -11,7 +11,6 @@ it makes in a temporary directory.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import multiprocessing
 import tempfile
@@ -20,13 +19,12 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from arrays import conclude, machine
+from arrays import conclude, machine, options
 
 from batchup import ops, work_pool
 
@@ -292,11 +290,8 @@ def measure(epochs: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="little data, one round: does it run?")
+    parser = options(__doc__, rounds=5)
     parser.add_argument("--cases", nargs="+", choices=CASES, metavar="CASE", default=list(CASES))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
 
     print(", ".join(f"{name} {value}" for name, value in machine().items()))

@@ -30,7 +30,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from arrays import conclude
+from arrays import conclude, options, target, told
 
 from batchup import ops
 from batchup.ops.entropy import entropy
@@ -160,21 +160,17 @@ def reading(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
             ]
             full = "BatchUp, full shuffle"
             targets += [
-                ratio(f"{name}, full shuffle, beside {other}", own[full] / own[other], 1.1)
+                target(f"{name}, full shuffle, beside {other}", own[full] / own[other], 1.1)
                 for other in ("item by item", "DataLoader")
                 if other in own
             ]
             if "scDataset, windows" in own and name == "HDF5":
                 value = own["BatchUp, windows"] / own["scDataset, windows"]
-                targets.append(ratio(f"{name}, windows, beside scDataset", value, 1.0))
+                targets.append(target(f"{name}, windows, beside scDataset", value, 1.0))
             if name == "HDF5":
-                targets.append(ratio("HDF5, windows, ms a batch", own["BatchUp, windows"], 0.6))
+                targets.append(target("HDF5, windows, ms a batch", own["BatchUp, windows"], 0.6))
         arrays["HDF5"].file.close()
     return rows, targets
-
-
-def ratio(what: str, value: float, at_most: float) -> dict[str, Any]:
-    return {"what": what, "value": value, "at_most": at_most, "holds": value <= at_most}
 
 
 class Counting:
@@ -214,16 +210,16 @@ def mixing(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[di
         rows.append(own)
         if window == 1024:
             targets.append(
-                ratio("window 1024, bits below a full shuffle", found.full - own["measured"], 0.015)
+                target("window 1024, bits below a full shuffle", found.full - own["measured"], 0.015)
             )
         if window == 64:
             targets.append(
-                ratio("window 64, bits from the law", abs(own["measured"] - own["law"]), 0.03)
+                target("window 64, bits from the law", abs(own["measured"] - own["law"]), 0.03)
             )
             gap = abs(own["last 1 %"] - float(each[:-last].mean()))
-            targets.append(ratio("window 64, the last 1 % from the others", gap, 0.05))
+            targets.append(target("window 64, the last 1 % from the others", gap, 0.05))
         decoded = max(store.decoded.values()) if len(store.decoded) == chunks else math.inf
-        targets.append(ratio(f"window {window}, times a chunk is decoded", decoded, 1))
+        targets.append(target(f"window {window}, times a chunk is decoded", decoded, 1))
     return rows, targets
 
 
@@ -240,17 +236,13 @@ def small(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     items = iter(windows)
     next(items)
     return [
-        ratio("permute, us a batch", median(times), 8.0),
-        ratio("a checkpoint of windows, bytes", len(json.dumps(items.state_dict())), 1000),
+        target("permute, us a batch", median(times), 8.0),
+        target("a checkpoint of windows, bytes", len(json.dumps(items.state_dict())), 1000),
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="little data, to see that it runs")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="where to write the results")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, rounds=5).parse_args()
     if arguments.quick:
         arguments.rounds = 1
     rows, targets = reading(arguments)
@@ -262,12 +254,7 @@ def main() -> None:
     for own in entropies:
         print("  " + "  ".join(f"{name} {value:.4g}" for name, value in own.items()))
     targets += [*further, *small(arguments)]
-    conclude(
-        arguments,
-        rows + entropies,
-        targets,
-        lambda target: f"{target['what']}: {target['value']:.4g} (at most {target['at_most']})",
-    )
+    conclude(arguments, rows + entropies, targets, told)
 
 
 if __name__ == "__main__":

@@ -57,12 +57,15 @@ class OverMade(PlanOver):
     kind = Kind.OWN
 
 
+NOT_MADE: Any = object()  # in place of a batch that nobody wants
+
+
 @record
 class _Unmade(Computed):
-    """The same, where nobody wants the items themselves: there is none in them."""
+    """The same, where nobody wants the batches, but only to know which there are."""
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return (Made(item, None) for item in self.up.start(pass_, k, draws))
+        return (Made(item, NOT_MADE) for item in self.up.start(pass_, k, draws))
 
 
 def bare(plan: Plan) -> Plan:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from batchup.core.plan import Draw, Draws, Plan, walk
+from batchup.core.plan import Draw, Draws, Plan, trunk, walk
 from batchup.core.record import record
-from batchup.core.work import Mark
+from batchup.core.work import Made, Mark, Placed
 
 # How many of the items received last an iterator can be put back by: of those who read ahead of the training.
 BEHIND = 32
@@ -41,11 +41,9 @@ def why_not_behind(plan: Plan) -> str:
 
 def places_of(item: Any) -> Places:
     """The cursors behind an item."""
-    while not isinstance(item, Mark):
-        if not hasattr(item, "planned"):
-            return ()
+    while isinstance(item, Placed | Made):
         item = item.planned
-    return item.places
+    return item.places if isinstance(item, Mark) else ()
 
 
 @record
@@ -64,12 +62,8 @@ class FromPlaces:
 
 def places_below(plan: Plan, draws: Draws) -> Places:
     """The cursors of the plans below one on a trunk, where an iteration goes on."""
-    places = []
-    while len(plan.children()) == 1:
-        (plan,) = plan.children()
-        if plan.cursor:
-            places.append(draws.cursor(plan))
-    return tuple(reversed(places))
+    below = [inner for inner in trunk(plan) if inner.cursor and inner is not plan]
+    return tuple(map(draws.cursor, reversed(below)))
 
 
 def gone_on(

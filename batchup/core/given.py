@@ -34,7 +34,7 @@ class Blocks(Plan):
         return Listed(tuple(map(len, self.given)), max(tops, default=-1) + 1)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PlainBlock]:
-        return iter(self.given[k:])
+        return map(self.given.__getitem__, range(k, len(self.given)))  # no copy of the rest
 
 
 @record

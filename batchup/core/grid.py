@@ -78,14 +78,15 @@ class Listed(Grid):
 
 
 @record
-class _GridOver(Grid):
+class GridOver(Grid):
+    """What a grid made of another has of that: all of its samples, if it does not say otherwise."""
+
     of: Grid
-    length: Count
     size = None
 
     @property
     def samples(self) -> int | float:  # type: ignore[override]
-        return self.before(0, self.length) if isinstance(self.length, int) else math.inf
+        return self.of.samples
 
     @property
     def bound(self) -> int | None:  # type: ignore[override]
@@ -96,13 +97,24 @@ class _GridOver(Grid):
         return self.of.varies
 
 
+@record
+class _SomeOf(GridOver):
+    """`length` blocks that are chosen, or made, of those of another."""
+
+    length: Count
+
+    @property
+    def samples(self) -> int | float:  # type: ignore[override]
+        return self.before(0, self.length) if isinstance(self.length, int) else math.inf
+
+
 def passes(times: int | float) -> int:
     """How far apart the passes of what is repeated `times` times are numbered; of no end, out of reach."""
     return times if isinstance(times, int) else 2**64
 
 
 @record
-class Repeated(_GridOver):
+class Repeated(_SomeOf):
     """The blocks of `times` passes of `length` blocks, one after another; of `math.inf`, for ever."""
 
     length: int  # of one pass
@@ -124,7 +136,7 @@ class Repeated(_GridOver):
 
 
 @record
-class Sliced(_GridOver):
+class Sliced(_SomeOf):
     """The blocks from position `first` on, `length` of them."""
 
     first: int
@@ -142,7 +154,7 @@ class Sliced(_GridOver):
 
 
 @record
-class Later(_GridOver):
+class Later(_SomeOf):
     """The blocks of pass `number`, and of those after it."""
 
     number: int
@@ -159,7 +171,7 @@ class Later(_GridOver):
 
 
 @record
-class Sharded(_GridOver):
+class Sharded(_SomeOf):
     """A part of each of `length` blocks: of a block of n samples, `part(n)` of them."""
 
     part: Callable[[int], int]

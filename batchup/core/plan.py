@@ -204,6 +204,14 @@ class JointPlan(Plan):
         return over_each(self, "plans", f)
 
 
+def trunk(plan: Plan) -> Iterator[Plan]:
+    """The plan, and those that it is over, as long as each is over one other."""
+    yield plan
+    while isinstance(plan, PlanOver):
+        plan = plan.up
+        yield plan
+
+
 def walk(items: Iterator[Any], start: int, stop: Count = None) -> Iterator[Any]:
     """The items from `start` up to `stop`, gone to one by one: `islice`, for numbers of any size."""
     end = stop if isinstance(stop, int) and stop <= sys.maxsize else None

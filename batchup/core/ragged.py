@@ -191,8 +191,7 @@ class Ragged:
         if which.dtype.kind == "b":
             which = np.flatnonzero(which)
         starts, stops = self._starts.take(which), self._stops.take(which)
-        ends = np.zeros(len(which) + 1, np.int64)
-        np.cumsum(stops - starts, out=ends[1:])
+        ends = _ends(stops - starts)
         other = Ragged.__new__(Ragged)
         other._set(self._tokens(starts, stops), ends[:-1], ends[1:])
         return other

@@ -26,3 +26,13 @@ def over_each(thing: T, field: str, f: Callable[[Any], Any]) -> T:
 
 # How many: an int, math.inf, or None where nobody knows.
 Count = int | float | None
+
+
+def parts_of_size(count: Count, size: int) -> Count:
+    """How many parts of a size it takes, the last perhaps smaller."""
+    return -(-count // size) if isinstance(count, int) else count
+
+
+def in_whole_parts(count: Count, size: int) -> Count:
+    """How many there are without a last part that is smaller."""
+    return count - count % size if isinstance(count, int) else count

@@ -90,8 +90,7 @@ class Placed(NamedTuple):
 
 
 def _feed(update: Callable[[Any], None], item: Any) -> None:
-    while isinstance(item, Placed | Made | Mark):
-        item = item.planned
+    item = planned_in(item)
     if isinstance(item, range | LazyBlock):
         item = block_array(item)
     if isinstance(item, np.ndarray):
@@ -117,6 +116,13 @@ class Mark(NamedTuple):
 
     planned: Any
     places: tuple[tuple[int, ...], ...]
+
+
+def planned_in(item: Any) -> Any:
+    """What a plan gave first, of an item that carries its place, its batch or cursors too."""
+    while isinstance(item, Placed | Made | Mark):
+        item = item.planned
+    return item
 
 
 @record

@@ -14,7 +14,7 @@ from batchup import ops
 from batchup.core.checks import describe, describe_callable, whole_number
 from batchup.core.given import Iterated
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
-from batchup.core.record import record
+from batchup.core.record import in_whole_parts, record
 from batchup.ops.shards import ShardLike, as_shard
 from batchup.ops.workers import Pool
 
@@ -85,7 +85,7 @@ def batches_of(
             wanted = f"drop_last: expected a parameter drop_last of {name}"
             raise TypeError(f"{wanted}, which has to leave out a short batch")
         others = {**others, "drop_last": True}
-        samples = samples - samples % request.batch_size if isinstance(samples, int) else samples
+        samples = in_whole_parts(samples, request.batch_size)
     make = partial(make, request.batch_size, **given(request.shuffle, others))
     if "epoch" in parameters:
         make = partial(_of_epoch, make)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import LazyBlock, block_array, describe
 from batchup.core.ragged import Ragged
-from batchup.core.work import mapped
+from batchup.core.work import mapped, planned_in
 from batchup.ops.columns import is_a
 
 
@@ -107,9 +107,7 @@ def chosen(batch: Any, mask: NDArray[np.bool_]) -> Any:
 
 def planned_piece(planned: Any, n: int, some: slice | NDArray[np.bool_]) -> Any:
     """What the plan gave for some of the n samples of a batch."""
-    inside = planned
-    while hasattr(inside, "planned"):
-        inside = inside.planned
+    inside = planned_in(planned)
     if isinstance(inside, range | LazyBlock | np.ndarray) and len(inside) == n:
         return inside[some] if isinstance(some, slice) else block_array(inside)[some]
     if isinstance(some, slice):

@@ -15,7 +15,7 @@ from batchup.core.checks import Block, block_array, describe, whole_number
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid, Sliced
 from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan, PlanOver, walk
-from batchup.core.record import Count, record
+from batchup.core.record import Count, in_whole_parts, parts_of_size, record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.shards import whole_in
 
@@ -63,15 +63,12 @@ class Chunk(PlanOver):
 
     @property
     def length(self) -> Count:
-        samples = self.samples
-        return -(-samples // self.size) if isinstance(samples, int) else samples
+        return parts_of_size(self.samples, self.size)
 
     @property
     def samples(self) -> Count:
         samples = self.up.samples
-        if self.drop_last and isinstance(samples, int):
-            return samples - samples % self.size
-        return samples
+        return in_whole_parts(samples, self.size) if self.drop_last else samples
 
     @property
     def grid(self) -> Grid | None:
@@ -186,9 +183,7 @@ class Between(PlanOver):
     @property
     def grid(self) -> Grid | None:
         of, length = self.up.grid, self.length
-        if (
-            of is None or length is None or of.varies
-        ):  # some of the blocks have other numbers of samples in each pass
+        if of is None or length is None or of.varies:  # some blocks hold others' numbers in each pass
             return None
         return Sliced(of, length, self.first)
 

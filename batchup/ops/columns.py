@@ -38,7 +38,7 @@ def as_column(array: Any, where: str) -> Any:
     if is_a(array, "torch.Tensor"):
         return _of_tensor(array, where)
     if is_a(array, "jax.Array"):
-        return _with_samples(np.asarray(array), where)  # on a CPU a view
+        return with_samples(np.asarray(array), where)  # on a CPU a view
     if is_a(array, *_TABLES):
         return _of_table(array, where)
     if is_a(array, *_SERIES):
@@ -57,10 +57,11 @@ def as_column(array: Any, where: str) -> Any:
         raise TypeError(f"{wanted}, indexed by position; got {describe(array)}: pass its .to_numpy()")
     if isinstance(array, np.memmap):
         array = array.view(np.ndarray)  # so that batches are plain arrays
-    return _with_samples(array, where)
+    return with_samples(array, where)
 
 
-def _with_samples(array: Any, where: str) -> Any:
+def with_samples(array: Any, where: str) -> Any:
+    """The array; TypeError for one without an axis of samples."""
     if getattr(array, "shape", None) == ():
         wanted = f"{where}: expected an array, or anything with __len__ and __getitem__ and one axis at least"
         raise TypeError(f"{wanted}; got a single {describe(array)}")
@@ -109,7 +110,7 @@ def _of_tensor(tensor: Any, where: str) -> Any:
         raise TypeError(
             f"{wanted}; got {describe(tensor)} on {tensor.device}: {error}. Write tensor.cpu(), or tensor.float()"
         ) from None
-    return _with_samples(array, where)
+    return with_samples(array, where)
 
 
 # --- tables: rows by position, columns by name

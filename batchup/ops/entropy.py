@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import block_array
-from batchup.core.plan import Again, Plan, rng_of
+from batchup.core.plan import Again, Plan, rng_of, trunk
 from batchup.core.randomness import DIRECT, Seed
 from batchup.ops.merge import Merge
 from batchup.ops.orders import Permute, Shuffle
@@ -75,14 +75,6 @@ def with_seeds(plan: Plan) -> Plan:
         return plan
     seeded: Plan = replace(plan, rng=Seed((0,)))  # type: ignore[type-var]
     return seeded
-
-
-def trunk(plan: Plan) -> Iterator[Plan]:
-    """The plan, and those that it is over, as long as each is over one other."""
-    yield plan
-    while len(plan.children()) == 1:
-        (plan,) = plan.children()
-        yield plan
 
 
 class Groups:

@@ -14,7 +14,7 @@ import numpy as np
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed
 from batchup.core.epochs import pass_of
-from batchup.core.plan import Draws, Kind, Plan, PlanOver, SameSamples
+from batchup.core.plan import Draws, Kind, Plan, SameSamples, trunk
 from batchup.core.randomness import Seed, SeedLike, as_seed, seed_sequence
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
@@ -65,21 +65,14 @@ def _map(stream: Stream, step: Map) -> Stream:
     if not step.random:
         return stream.with_step(step)
     # Of several random maps in one stream, each has another number of them before it.
-    made = [plan.work.steps for plan in _trunk(stream.plan) if isinstance(plan, Computed)]
+    made = [plan.work.steps for plan in trunk(stream.plan) if isinstance(plan, Computed)]
     before = sum(other.random for other in chain(*made, stream.steps))
     return stream.with_plan(_placed).with_step(replace(step, path=(before,)))
 
 
-def _trunk(plan: Plan) -> Iterator[Plan]:
-    """The plan, and those that it is over, as long as each is over one other."""
-    while isinstance(plan, PlanOver):
-        yield plan
-        plan = plan.up
-
-
 def _placed(plan: Plan) -> Plan:
     """The plan with the place of each item, unless it has those already."""
-    own = takewhile(lambda inner: not isinstance(inner, Computed), _trunk(plan))
+    own = takewhile(lambda inner: not isinstance(inner, Computed), trunk(plan))
     placed = any(isinstance(inner, PlacedPlan) for inner in own)
     return plan if placed else PlacedPlan(plan, _indexed(plan))
 

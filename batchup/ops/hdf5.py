@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import block_array, describe
-from batchup.ops.columns import is_a
-from batchup.ops.storage import RUN, Samples, Stored, check_axes
+from batchup.ops.columns import is_a, with_samples
+from batchup.ops.storage import RUN, Samples, Stored
 
 __all__ = ["in_hdf5"]
 
@@ -23,8 +23,9 @@ def in_hdf5(array: Any, where: str) -> Stored | None:
     """A data set of h5py as what is read from its file; None for anything else."""
     if not is_a(array, "h5py.Dataset"):
         return None
-    check_axes(array, where)
-    return OfHdf5(array)
+    if array.shape is None:
+        raise TypeError(f"{where}: expected an array; got a data set of h5py without data, h5py.Empty")
+    return OfHdf5(with_samples(array, where))
 
 
 class OfHdf5(Stored):

@@ -138,8 +138,8 @@ class Gather(Step):
                 f"window: expected an array with chunks, of h5py, zarr or Arrow say; got {arrays}. For others write "
                 "ops.indices(n) | ops.mix(seed, chunks, window) | ops.gather(...) | ops.rebatch(batch_size)"
             )
-        kinds = {str(column.chunks) for column in chunked.values()}
-        if len(kinds) > 1 and not self.cache:
+        first, *others = [_chunk_ends(column) for column in chunked.values()]
+        if not (self.cache or all(np.array_equal(first, other) for other in others)):
             each = ", ".join(f"those of array {name} have {c.chunks}" for name, c in chunked.items())
             raise ValueError(
                 f"window: expected arrays whose chunks lie at the same places; {each} samples. Read the smaller ones into "
@@ -179,6 +179,16 @@ def with_indices(block: Block, batch: Any) -> Any:
     if isinstance(batch, dict):
         return {"indices": indices, **batch}
     return (indices, *(batch if isinstance(batch, tuple) else (batch,)))
+
+
+def _chunk_ends(column: Any) -> NDArray[np.intp]:
+    """Where the chunks end."""
+    chunks, n = column.chunks, len(column)
+    return (
+        np.arange(chunks, n + chunks, chunks).clip(max=n)
+        if isinstance(chunks, int)
+        else chunks.cumsum()
+    )
 
 
 def _kept(array: Any, column: Any) -> Any:

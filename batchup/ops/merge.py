@@ -9,9 +9,9 @@ from itertools import count as numbers
 from itertools import islice
 
 from batchup.core.checks import Block, whole_number
-from batchup.core.grid import Grid
+from batchup.core.grid import Grid, GridOver
 from batchup.core.plan import Draws, Kind, PlanOver
-from batchup.core.record import Count, record
+from batchup.core.record import Count, parts_of_size, record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.blocks import joined
 from batchup.ops.shards import ShardLike, as_shard, whole_in
@@ -66,8 +66,7 @@ class Merge(PlanOver):
 
     @property
     def length(self) -> Count:
-        length = self.up.length
-        return -(-length // (self.count * self.world)) if isinstance(length, int) else length
+        return parts_of_size(self.up.length, self.count * self.world)
 
     @property
     def samples(self) -> Count:
@@ -150,25 +149,15 @@ class Stretch:
 
 
 @record
-class Merged(Grid):
+class Merged(GridOver):
     """The blocks of a grid, several put together."""
 
-    of: Grid
     plan: Merge
-    size = None
 
     @property
     def samples(self) -> int | float:  # type: ignore[override]
         samples = self.of.samples
         return samples // self.plan.world if isinstance(samples, int) else samples
-
-    @property
-    def bound(self) -> int | None:  # type: ignore[override]
-        return self.of.bound
-
-    @property
-    def varies(self) -> bool:
-        return self.of.varies
 
     def before(self, pass_: int, k: int) -> int:
         if isinstance(self.plan.length, int) and k >= self.plan.length:

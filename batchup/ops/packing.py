@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from itertools import islice
 
 import numpy as np
@@ -20,6 +20,7 @@ from batchup.ops.reorder import Reorder
 from batchup.ops.shards import ShardLike, as_shard
 
 Lengths = NDArray[np.int64]
+Grouped = tuple[NDArray[np.intp], NDArray[np.int64]]  # an order of samples, and where its groups end
 
 
 def bucket(
@@ -32,11 +33,12 @@ def bucket(
 ) -> Stream:
     """Batches of samples of like lengths, so that `pad` adds little: a source, of index blocks.
 
-    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`; `rng` is a seed. A random order of the
-    samples is cut into windows of `window`; in each they are sorted by length, and cut into batches of `size`, 64 by
-    default, or into such that are no more than `tokens` once they are padded. That is done once for a seed; each pass
-    has the batches in an order of its own. So each sample comes once in a pass, and the length is known. With `indices`
-    (1-D) only those samples come. Of 64, windows have a whole number of batches: only the last may be short.
+    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`; `rng` is a
+    seed. A random order of the samples is cut into windows of `window`; in each they are sorted by length, and cut into
+    batches of `size`, 64 by default, or into such that are no more than `tokens` once they are padded. That is done
+    once for a seed; each pass has the batches in an order of its own. So each sample comes once in a pass, and the
+    length is known. With `indices` (1-D) only those samples come. Of a `size`, windows have a whole number of batches:
+    only the last may be short.
 
     Raises TypeError or ValueError for what are no lengths, no seed, and for a sample of more than `tokens`.
 
@@ -62,18 +64,15 @@ def bucket(
         tokens = whole_number(tokens, "bucket: tokens", least=1)
         _check_longest(given, chosen, tokens, "bucket: tokens")
         how = f"tokens={tokens}"
-    orders, ends, base = [], [np.zeros(0, np.int64)], 0
-    for own in _windows(chosen, seed, window):
-        in_order = own[given[own].argsort(kind="stable")]
-        orders.append(in_order)
-        if tokens is None:
-            assert size is not None
-            cuts = np.arange(size, len(own) + size, size).clip(max=len(own))
-        else:
-            cuts = _padded_cuts(given[in_order], tokens)
-        ends.append(cuts + base)
-        base += len(own)
-    groups = Groups(_joined(orders), np.concatenate(ends))
+
+    def by_length(own: Lengths) -> Grouped:
+        order = own.argsort(kind="stable")
+        if size is not None:
+            return order, np.arange(size, len(own) + size, size).clip(max=len(own))
+        assert tokens is not None
+        return order, _padded_cuts(own[order], tokens)
+
+    groups = _groups(given, chosen, seed, window, by_length)
     text = f"bucket({describe(given)}, {seed}, {how}, window={window}{_subset(indices)})"
     return Stream(Reorder(groups, seed), text=text)
 
@@ -100,10 +99,11 @@ def pack(
 ) -> Stream:
     """Samples packed into rows of `capacity` tokens, each sample whole: a source, of one index block a row.
 
-    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`; `rng` is a seed. Samples within windows
-    of a random order, of `window` samples, are packed by best-fit decreasing (Johnson, Near-optimal bin packing
-    algorithms, 1973): the longest first, each into the row with the least room that holds it. That is done once for a
-    seed; each pass has the rows in an order of its own. So each sample comes once in a pass, and the length is known.
+    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`; `rng` is a
+    seed. Samples within windows of a random order, of `window` samples, are packed by best-fit decreasing (Johnson,
+    Near-optimal bin packing algorithms, 1973): the longest first, each into the row with the least room that holds it.
+    That is done once for a seed; each pass has the rows in an order of its own. So each sample comes once in a pass,
+    and the length is known.
     A larger window fills better, and mixes more. Behind it stand `gather(ragged) | fill(capacity)`, and `rebatch(8)` for
     eight rows a batch. With `indices` (1-D) only those samples come.
 
@@ -122,13 +122,7 @@ def pack(
     window = whole_number(window, "pack: window", least=1)
     index, world = as_shard(shard, "pack: ")
     _check_longest(given, chosen, size, "pack: capacity")
-    orders, ends, base = [], [np.zeros(0, np.int64)], 0
-    for own in _windows(chosen, seed, window):
-        order, cuts = _best_fit(given[own], size)
-        orders.append(own[order])
-        ends.append(cuts + base)
-        base += len(own)
-    groups = Groups(_joined(orders), np.concatenate(ends))
+    groups = _groups(given, chosen, seed, window, partial(_best_fit, capacity=size))
     text = f"pack({describe(given)}, {size}, {seed}, window={window}{_subset(indices)}"
     text += f", shard=({index}, {world}))" if world > 1 else ")"
     return Stream(Packs(Reorder(groups, seed), index, world), text=text)
@@ -136,10 +130,6 @@ def pack(
 
 def _subset(indices: ArrayLike | None) -> str:
     return "" if indices is None else f", {describe(np.asarray(indices))}"
-
-
-def _joined(orders: list[NDArray[np.intp]]) -> NDArray[np.intp]:
-    return np.concatenate([np.empty(0, np.intp), *orders])
 
 
 def _lengths(
@@ -171,13 +161,25 @@ def _check_longest(lengths: Lengths, chosen: NDArray[np.intp], most: int, where:
         )
 
 
-def _windows(chosen: NDArray[np.intp], seed: Seed, window: int) -> Iterator[NDArray[np.intp]]:
-    """The samples in a random order, `window` at a time."""
+def _groups(
+    lengths: Lengths,
+    chosen: NDArray[np.intp],
+    seed: Seed,
+    window: int,
+    grouped: Callable[[Lengths], Grouped],
+) -> Groups:
+    """The samples in a random order, of each window of which `grouped` makes groups by the lengths."""
     order = frozen_generator(seed, 0, 0, 2).permutation(chosen)
-    return (order[start : start + window] for start in range(0, len(order), window))
+    orders, ends = [np.empty(0, np.intp)], [np.zeros(1, np.int64)]
+    for start in range(0, len(order), window):
+        own = order[start : start + window]
+        within, cuts = grouped(lengths[own])
+        orders.append(own[within])
+        ends.append(cuts + start)
+    return Groups(np.concatenate(orders), np.concatenate(ends))
 
 
-def _best_fit(lengths: Lengths, capacity: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+def _best_fit(lengths: Lengths, capacity: int) -> Grouped:
     """The samples row by row, and where the rows end: best-fit decreasing.
 
     Rows with as much room as each other are alike, and so are samples of one length: they are dealt with at once, so
@@ -224,7 +226,7 @@ def _best_fit(lengths: Lengths, capacity: int) -> tuple[NDArray[np.intp], NDArra
 
 @record
 class Groups(Plan):
-    """Blocks that are there: parts of one array of indices."""
+    """Blocks that are there: parts of one array of indices, block k from `ends[k]` to `ends[k + 1]`."""
 
     order: NDArray[np.intp]
     ends: NDArray[np.int64]
@@ -233,18 +235,14 @@ class Groups(Plan):
 
     @property
     def length(self) -> int:
-        return len(self.ends)
+        return len(self.ends) - 1
 
     @cached_property
     def grid(self) -> Grid:
-        sizes = np.diff(self.ends, prepend=0)
-        return Listed(sizes.tolist(), int(self.order.max(initial=-1)) + 1)
+        return Listed(np.diff(self.ends).tolist(), int(self.order.max(initial=-1)) + 1)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
-        begin = int(self.ends[k - 1]) if k else 0
-        for end in self.ends[k:].tolist():
-            yield self.order[begin:end]
-            begin = end
+        return (self.order[self.ends[n] : self.ends[n + 1]] for n in range(k, self.length))
 
 
 @record

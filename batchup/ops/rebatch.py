@@ -6,16 +6,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import count, pairwise, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from batchup.core.checks import describe, whole_number
-from batchup.core.computed import Computed, OverMade
+from batchup.core.computed import NOT_MADE, Computed, OverMade
 from batchup.core.cursors import Place, Places, gone_on, places_of
 from batchup.core.grid import Even, Grid, Sharded
 from batchup.core.plan import Draws, Kind
-from batchup.core.record import Count, record
+from batchup.core.record import Count, in_whole_parts, parts_of_size, record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import OPENED, Made, Mark
 from batchup.ops.batches import Piece, planned_piece, planned_together, put_together, samples_in
@@ -87,9 +88,7 @@ class Rebatch(OverMade):
     def _samples(self) -> Count:
         """How many samples all ranks together have."""
         samples = self.up.samples
-        if self.drop_last and isinstance(samples, int):
-            return samples - samples % self.size
-        return samples
+        return in_whole_parts(samples, self.size) if self.drop_last else samples
 
     @property
     def samples(self) -> Count:
@@ -100,7 +99,7 @@ class Rebatch(OverMade):
         samples = self._samples
         if samples is None and self.up.length == math.inf:
             return math.inf
-        return -(-samples // self.size) if isinstance(samples, int) else samples
+        return parts_of_size(samples, self.size)
 
     @property
     def grid(self) -> Grid | None:
@@ -120,32 +119,34 @@ class Rebatch(OverMade):
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Made]:
         if (grid := self.up.grid) is not None:
             at, i = grid.seek(pass_, k * self.size) if k else (0, 0)
-            return self._cut(self.up.start(pass_, at, draws), at, i, pass_)
+            ends = (grid.before(pass_, number) for number in count(at))
+            sizes = (stop - start for start, stop in pairwise(ends))
+            return self._cut(self.up.start(pass_, at, draws), at, i, sizes)
         return gone_on(self, k, draws, partial(self._from, pass_, draws))
 
     def _from(self, pass_: int, draws: Draws, place: Place, below: Places) -> Iterator[Made]:
         k, at, i = place or (0, 0, 0)
-        return self._cut(self.up.start(pass_, at, draws), at, i, pass_, k, below)
+        return self._cut(self.up.start(pass_, at, draws), at, i, repeat(None), k, below)
 
     def _cut(
         self,
         windows: Iterator[Made],
         at: int,
         i: int,
-        pass_: int,
+        sizes: Iterator[int | None],
         k: int = 0,
         below: Places = (),
     ) -> Iterator[Made]:
         """The batches, from sample `i` of the first window on, which is number `at`.
 
-        For cursors: the first batch is number `k`, and `below` are the cursors before the window that is cut.
+        `sizes` are how many samples the windows must have, each None where nobody knows. For cursors: the first batch is number `k`, and `below` are the cursors before the window that is cut.
         """
         cursor = self.cursor
         pieces: list[_Cut] = []
         missing = self.size
         number, empty = at, 0
-        for number, window in enumerate(windows, at):
-            n = self._samples_of(window, pass_, number)
+        for number, (window, expected) in enumerate(zip(windows, sizes, strict=False), at):
+            n = self._samples_of(window, expected, number)
             empty = 0 if n else empty + 1
             if empty > _EMPTY and not isinstance(self.up.length, int):
                 raise ValueError(f"{self}: {empty} items in a row have no samples, and there is no end")
@@ -175,15 +176,11 @@ class Rebatch(OverMade):
             del pieces
             yield batch
 
-    def _samples_of(self, window: Made, pass_: int, number: int) -> int:
-        grid = self.up.grid
-        if grid is None:
-            return samples_in(window.batch, str(self))
-        expected = grid.before(pass_, number + 1) - grid.before(pass_, number)
-        if window.batch is None:  # nobody wants it
+    def _samples_of(self, window: Made, expected: int | None, number: int) -> int:
+        if window.batch is NOT_MADE and expected is not None:
             return expected
         n = samples_in(window.batch, str(self))
-        if n != expected:
+        if expected is not None and n != expected:
             raise ValueError(
                 f"{self}: expected as many samples in item {number} before it as were read for it, {expected}; it has "
                 f"{n}. For a function that gives others than it is given write map(fn, resizes=True)"
@@ -205,7 +202,7 @@ class Rebatch(OverMade):
 
     def _put_together(self, pieces: list[_Cut]) -> Any:
         made, n, start, stop = pieces[0]
-        if made.batch is None or (len(pieces) == 1 and stop - start == n):
+        if made.batch is NOT_MADE or (len(pieces) == 1 and stop - start == n):
             return made.batch  # a window that is a batch
         return put_together([Piece(c.made.batch, c.start, c.stop) for c in pieces], str(self))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import Block, block_array
-from batchup.core.grid import Even, Grid
+from batchup.core.grid import Even, Grid, GridOver
 from batchup.core.plan import Again, Draw, Draws, Kind, PlanOver
 from batchup.core.randomness import Rng, Seed, ShuffleLike, as_rng
 from batchup.core.record import Count, record
@@ -62,8 +64,8 @@ class Reorder(PlanOver):
     def samples(self) -> Count:
         return self.up.samples
 
-    @property
-    def grid(self) -> Grid | None:
+    @cached_property
+    def grid(self) -> Grid | None:  # which keeps what it has computed of a pass
         of, n = self.up.grid, self.length
         if of is None or not n:
             return of
@@ -106,38 +108,25 @@ def _keys(seed: Seed, pass_: int) -> NDArray[np.uint64]:
 
 
 @record
-class Reordered(Grid):
+class Reordered(GridOver):
     """The blocks of a grid in the order of a seed."""
 
-    of: Grid
     n: int
     seed: Seed
-    size = None
-
-    @property
-    def samples(self) -> int | float:  # type: ignore[override]
-        return self.of.samples
-
-    @property
-    def bound(self) -> int | None:  # type: ignore[override]
-        return self.of.bound
-
-    @property
-    def varies(self) -> bool:
-        return True
+    varies = True
 
     def before(self, pass_: int, k: int) -> int:
         k = min(k, self.n)
         if self.of.size is None:
-            return int(_ends(self, pass_)[k])
-        return k * self.of.size - (self._short_at(pass_) < k) * self._missing
+            return int(self._of_pass(pass_)[k])
+        return k * self.of.size - int(self._of_pass(pass_) < k) * self._missing
 
     def seek(self, pass_: int, offset: int) -> tuple[int, int]:
         if self.of.size is None:
-            ends = _ends(self, pass_)
+            ends = self._of_pass(pass_)
             k = int(np.searchsorted(ends, offset, side="right")) - 1
             return k, offset - int(ends[k])
-        short, size = self._short_at(pass_), self.of.size
+        short, size = self._of_pass(pass_), self.of.size
         if offset >= (short + 1) * size - self._missing:
             offset += self._missing
         return divmod(offset, size)
@@ -148,17 +137,21 @@ class Reordered(Grid):
         assert self.of.size is not None
         return int(self.n * self.of.size - self.of.samples)
 
+    def _of_pass(self, pass_: int) -> Any:
+        """Where the blocks end; of blocks of one size, at which position the last comes, which is the short one.
+
+        That of the pass that was asked for last is kept.
+        """
+        kept = self.__dict__.get("_kept")
+        if kept is None or kept[0] != pass_:
+            kept = pass_, self._ends(pass_) if self.of.size is None else self._short_at(pass_)
+            object.__setattr__(self, "_kept", kept)
+        return kept[1]
+
     def _short_at(self, pass_: int) -> int:
-        """Where the last block comes, which is the short one."""
         return place_of(self.n - 1, self.n, _keys(self.seed, pass_))
 
-
-def _ends(grid: Reordered, pass_: int) -> NDArray[np.int64]:
-    """Where blocks of several sizes end, that of the last pass that was asked for kept."""
-    kept = grid.__dict__.get("_table")
-    if kept is None or kept[0] != pass_:
-        of = np.array([grid.of.before(pass_, k) for k in range(grid.n + 1)], np.int64)
-        order = order_of(grid.seed, pass_, grid.n)[:]
-        kept = pass_, np.concatenate([[0], np.diff(of)[order].cumsum()])
-        object.__setattr__(grid, "_table", kept)
-    return kept[1]
+    def _ends(self, pass_: int) -> NDArray[np.int64]:
+        ends = np.array([self.of.before(pass_, k) for k in range(self.n + 1)], np.int64)
+        order = order_of(self.seed, pass_, self.n)[:]
+        return np.concatenate([[0], np.diff(ends)[order].cumsum()])

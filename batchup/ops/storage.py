@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import block_array, describe
+from batchup.ops.columns import with_samples
 
-__all__ = ["ChunkCache", "Stored", "by_slices", "in_chunks"]
+__all__ = ["GAP", "RUN", "ChunkCache", "Samples", "Stored", "by_slices", "in_chunks"]
 
 GAP = 128 * 1024  # bytes that are rather read than skipped
 RUN = 16 * 2**20  # bytes of chunks that are read at once, at most
@@ -44,16 +45,9 @@ def in_chunks(array: Any, where: str) -> Stored | None:
     package = type(array).__module__.partition(".")[0]
     if not hasattr(array, "chunks") and package != "tensorstore":
         return None
-    check_axes(array, where)
+    with_samples(array, where)
     kind = {"tensorstore": _OfTensorStore, "zarr": _OfZarr}.get(package, Stored)
     return kind(array) if kind is not Stored or array.chunks else None
-
-
-def check_axes(array: Any, where: str) -> None:
-    """TypeError for an array without an axis of samples."""
-    if not array.shape:
-        wanted = f"{where}: expected an array with one axis at least"
-        raise TypeError(f"{wanted}; got a single {describe(array)}")
 
 
 class ChunkCache:
@@ -181,12 +175,8 @@ class Stored:
         if self.cache is not None:
             for a, b in pairwise([0, *(np.flatnonzero(other_chunk) + 1).tolist(), len(wanted)]):
                 begin, end = self._bounds(int(chunk_of[a]))
-                yield (
-                    a,
-                    b,
-                    begin,
-                    self.cache.get((id(self.array), begin), partial(self.read, begin, end)),
-                )
+                key = id(self.array), begin
+                yield a, b, begin, self.cache.get(key, partial(self.read, begin, end))
             return
         apart = np.diff(wanted) * self.bytes_a_sample > GAP
         if self.whole:

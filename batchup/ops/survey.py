@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.checks import as_labels, block_array, describe
 from batchup.core.computed import Computed, OverMade, bare
-from batchup.core.plan import Plan, rng_of
+from batchup.core.plan import Plan, rng_of, trunk
 from batchup.core.randomness import DIRECT
 from batchup.core.stream import Stream
-from batchup.core.work import Work
-from batchup.ops.entropy import entropy, expected_entropy, groups_in, trunk, with_seeds
+from batchup.core.work import Work, planned_in
+from batchup.ops.entropy import entropy, expected_entropy, groups_in, with_seeds
 from batchup.ops.items import Gather
 from batchup.ops.storage import Stored
 
@@ -126,10 +126,8 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     in_all = {name: column.number_of_chunks for name, column in stored.items()}
     a_sample = sum(map(_bytes, columns))
     ahead = [getattr(inner, "buffer", 0) for inner in trunk(plan)]
-    cut = any(
-        isinstance(inner, OverMade) for inner in trunk(plan)
-    )  # one that is cut, while another is made
-    held = 1 + max(*ahead, int(cut), 0)
+    cut = any(isinstance(inner, OverMade) for inner in trunk(plan))
+    held = 1 + max(*ahead, int(cut))  # one is cut, while others are made
     found: dict[str, Any] = {}
     if y is not None and blocks:
         found = _entropies(y, blocks, batch_size, groups_in(unit))
@@ -178,9 +176,7 @@ def _mixed(unit: Plan, samples: int, batch_size: int) -> int:
 
 def _blocks(plan: Plan, stream: Stream) -> Iterator[Any]:
     """The indices of the samples in each item."""
-    for item in bare(plan).start(0, 0, DIRECT):
-        while hasattr(item, "planned"):
-            item = item.planned
+    for item in map(planned_in, bare(plan).start(0, 0, DIRECT)):
         if not isinstance(item, range | np.ndarray) and not hasattr(item, "__array__"):
             wanted = "survey: expected batches that are made of index blocks, with no zip or choose"
             raise TypeError(f"{wanted}; got {stream!r}")

@@ -6,7 +6,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -111,8 +111,7 @@ def epochs(make: Make) -> None:
     if cursors_in(plan):
         refused(lambda: stream | ops.repeat(3), TypeError, "epochs, on the trunk", stream)
     else:
-        whole = [*passes[0], *passes[1], *passes[2]][:SOME]
-        same(some(stream | ops.repeat(3)), whole, "epochs", stream)
+        same(some(stream | ops.repeat(3)), [*chain(*passes)][:SOME], "epochs", stream)
     for after in (ops.skip(1), ops.map(_noise, rng=7), ops.map(_noise, rng=7) | ops.skip(1)):
         behind = some(stream.epoch(2) | after)
         same(behind, some((stream | after).epoch(2)), f"epochs, and {after}", stream)

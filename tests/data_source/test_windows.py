@@ -88,6 +88,31 @@ def test_chunks_at_other_places_want_a_cache(file):
     )
 
 
+class Chunked:
+    def __init__(self, chunks):
+        self.shape, self.dtype, self.chunks = X.shape, X.dtype, (chunks, 2)
+
+    def __getitem__(self, part):
+        return X[part]
+
+
+def test_chunks_are_compared_by_where_they_lie():
+    same = (10,) * 10 + (3,)
+    beside = ArrayDataSource([Chunked(10), Chunked(same)])
+    assert len(beside.loader(16, shuffle=5, window=3)) == 7
+    many = np.ones(5000, int)
+    other = many.copy()
+    other[2000:2002] = 2, 0  # where a repr of so many leaves them out
+    wide = np.zeros((5000, 1))
+
+    class Wide(Chunked):
+        def __init__(self, chunks):
+            self.shape, self.dtype, self.chunks = wide.shape, wide.dtype, (tuple(chunks), 1)
+
+    with pytest.raises(ValueError, match="chunks lie at the same places"):
+        ArrayDataSource([Wide(many), Wide(other)]).loader(16, shuffle=5, window=3)
+
+
 def test_what_lies_in_one_piece_has_no_chunks(file):
     ds = ArrayDataSource([file["X"], file["flat"]])
     beside = ArrayDataSource([file["X"], Y])

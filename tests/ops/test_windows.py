@@ -162,6 +162,8 @@ def test_what_cannot_be_cut_is_refused():
         ValueError, match=r"each of as many samples as the others; got \(<10 int64>, <9 int64>\)"
     ):
         list(windows | ops.map(lambda x: (x, x[1:])) | ops.rebatch(4))
+    with pytest.raises(TypeError, match=r"with an axis of samples; got None"):
+        list(windows | ops.map(lambda x: None) | ops.rebatch(4))
     with pytest.raises(ValueError, match="the same parts"):
         list(windows | ops.map(lambda x: {"a" if x[0] else "b": x}) | ops.rebatch(15))
 

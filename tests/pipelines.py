@@ -137,9 +137,9 @@ BUILD = {
     "samples": lambda streams, rng: streams[0] | ops.samples(PAIRS),
     "records": lambda streams, rng: streams[0] | ops.samples(RECORDS, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
-    "rebatch": lambda streams, rng, size, drop: _alike(streams[0]) | ops.rebatch(size, drop_last=drop),
+    "rebatch": lambda streams, rng, size, drop: streams[0] | ops.rebatch(size, drop_last=drop),
     "ranked": lambda streams, rng, size, index, world: (
-        _alike(streams[0]) | ops.rebatch(size, shard=(index % world, world))
+        streams[0] | ops.rebatch(size, shard=(index % world, world))
     ),
     "filter": lambda streams, rng: _finite(streams[0]) | ops.filter(kept),
     "resized": lambda streams, rng: streams[0] | ops.map(halved, resizes=True),
@@ -160,11 +160,9 @@ def _finite(stream):
 
 
 def _alike(stream):
-    """A stream whose batches have the same parts, as far as one looks: not a choice of several kinds."""
+    """Whether its batches have the same parts, as far as one looks: those of a choice of several kinds can't be cut."""
     seeded = replace(stream, plan=with_seeds(stream.plan))
-    if len({_kind(plain(item)) for item in islice(seeded, 30)}) > 1:
-        raise ValueError("of batches of several kinds no new ones can be cut")
-    return stream
+    return len({_kind(plain(item)) for item in islice(seeded, 30)}) <= 1
 
 
 def _kind(item):
@@ -605,6 +603,8 @@ def _chain(recipe, rows):
 def buildable(recipe):
     try:
         stream = build(recipe)
+        if recipe[0] in ("rebatch", "ranked") and not _alike(build(recipe[1][0])):
+            return False
         if not isinstance(stream.plan.length, int):
             next(iter(stream), None)
     except (TypeError, ValueError):  # what each refuses is tested in its own place

@@ -17,8 +17,9 @@ class RayPool(WorkerPool):
 
     If it is to none, `ray.init(**options)` connects it, or starts one on this machine, and `close` shuts
     that down. The work of a stream is put into Ray's object store once, its arrays such that all workers of
-    a node see one copy, which is read-only. A worker that dies is Ray's
-    affair: it does the batch again elsewhere. BatchUp must be installed where the workers are:
+    a node see one copy, which is read-only. Ray gets twice as many tasks at a time as it has CPUs; those are done
+    also where nobody wants them any more, unless `parallel` has a timeout. A worker that dies is Ray's affair: it
+    does the batch again elsewhere. BatchUp must be installed where the workers are:
     `pip install batchup[ray]`. Raises ValueError for options where Ray runs already.
     """
 
@@ -40,11 +41,12 @@ class RayPool(WorkerPool):
     def employ(self, work: Work, where: str) -> Crew:
         import ray
 
-        from batchup.work_pool.remote import RemoteCrew, package_of, ship
+        from batchup.work_pool.ray_tasks import RayCrew
+        from batchup.work_pool.remote import package_of, ship
 
         package = ray.put(package_of(work, where, copy=False))
         remote = ray.remote(ship)
-        return RemoteCrew(self, work, lambda items: _Task(remote.remote(package, items)), _cancel)
+        return RayCrew(self, work, lambda items: remote.remote(package, items))
 
     def close(self) -> None:
         """Shut Ray down, if this pool has started it."""
@@ -52,18 +54,3 @@ class RayPool(WorkerPool):
 
     def __repr__(self) -> str:
         return "RayPool()"
-
-
-class _Task:
-    def __init__(self, reference: Any):
-        self.reference = reference
-        future = reference.future()
-        self.result = future.result
-        self.done = future.done
-
-
-def _cancel(task: _Task, force: bool) -> None:
-    """With force, the worker of a task that is stuck is ended."""
-    import ray
-
-    ray.cancel(task.reference, force=force)

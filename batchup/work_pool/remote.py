@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from batchup.core.work import Work
+from batchup.ops.workers import Run
 from batchup.work_pool.base import WorkerPool
 from batchup.work_pool.pending import Pending, failed
 from batchup.work_pool.pickling import (
@@ -29,7 +30,7 @@ from batchup.work_pool.pickling import (
     pack_work,
 )
 
-__all__ = ["Package", "RemoteCrew", "package_of", "ship"]
+__all__ = ["Package", "RemoteCrew", "RemoteItem", "RemoteRun", "Send", "package_of", "ship"]
 
 # A task should take so long that what it costs to hand it over does not matter ...
 SECONDS_A_TASK = 0.005
@@ -121,41 +122,31 @@ def _give_up_works() -> None:
 # --- in the caller
 
 
-def _cancel(task: Any, force: bool) -> None:
-    task.cancel()
+Send = Callable[[list[bytes]], Any]
 
 
 class RemoteCrew:
-    """Workers that know the work.
+    """Workers that know the work; `send` gives items to one of them, and returns what is like a Future."""
 
-    `send` gives items to one of them, and returns what is like a Future; `cancel` takes that back.
-    """
-
-    def __init__(
-        self,
-        pool: WorkerPool,
-        work: Work,
-        send: Callable[[list[bytes]], Any],
-        cancel: Callable[[Any, bool], Any] = _cancel,
-    ):
+    def __init__(self, pool: WorkerPool, work: Work, send: Send):
         self.pool = pool
         self.work = work
         self.send = send
-        self.cancel = cancel
         self.seconds: float | None = None  # an item, as far as is known
 
-    def start(self, buffer: int) -> RemoteRun:
+    def start(self, buffer: int) -> Run:
         self.pool.check()
-        return RemoteRun(self, max(1, buffer // PART_OF_THE_BUFFER))
+        return RemoteRun(self, buffer, self.send)
 
 
 class RemoteRun:
     """One iteration."""
 
-    def __init__(self, crew: RemoteCrew, most: int):
+    def __init__(self, crew: RemoteCrew, buffer: int, send: Send):
         self._crew = crew
-        self._most = most
-        self._task = _Task(crew)
+        self._most = max(1, buffer // PART_OF_THE_BUFFER)
+        self._send = send
+        self._task = _Task(crew, send)
 
     def submit(self, item: Any) -> RemoteItem | Pending:
         self._crew.pool.check()
@@ -169,28 +160,27 @@ class RemoteRun:
         seconds = self._crew.seconds
         if seconds is None or len(task.items) >= min(self._most, SECONDS_A_TASK / max(seconds, 1e-6)):
             task.sent()
-            self._task = _Task(self._crew)
+            self._task = _Task(self._crew, self._send)
         return pending
 
     def close(self, stuck: Any, timeout: float | None) -> None:
-        """What is stuck is ended by force, where that can be done."""
-        if isinstance(stuck, RemoteItem):
-            stuck.task.cancel(force=True)
+        """Nothing: what is stuck can't be ended from here."""
 
 
 class _Task:
     """Items that go to a worker together: when they are enough, or when one of them is waited for."""
 
-    def __init__(self, crew: RemoteCrew):
+    def __init__(self, crew: RemoteCrew, send: Send):
         self.crew = crew
         self.items: list[bytes] = []
+        self._send = send
         self._sent: Any = None
         self._cancelled = False
         self._outcomes: dict[int, tuple[Outcome, float]] = {}
 
     def sent(self) -> Any:
         if self._sent is None:
-            self._sent = self.crew.send(self.items)
+            self._sent = self._send(self.items)
         return self._sent
 
     def outcome(self, index: int, timeout: float | None) -> Outcome:
@@ -202,13 +192,11 @@ class _Task:
     def done(self) -> bool:
         return self._sent is not None and bool(self._sent.done())
 
-    def cancel(self, force: bool) -> None:
-        # Once for all items, and not what is done: at what is just completing, Ray may fail a check
-        # of its own, which ends this process.
-        if self._sent is not None and (force or not (self._cancelled or self.done())):
+    def cancel(self) -> None:
+        if self._sent is not None and not self._cancelled:  # once for all items
             self._cancelled = True
             with suppress(Exception):  # a cluster that is gone has nothing to cancel
-                self.crew.cancel(self._sent, force)
+                self._sent.cancel()
 
 
 class RemoteItem:
@@ -231,4 +219,4 @@ class RemoteItem:
         return self.task.done()
 
     def cancel(self) -> None:
-        self.task.cancel(force=False)
+        self.task.cancel()

@@ -8,12 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def start(source, *args):
+def start(source, *args, warnings="error"):
     """The script, running in a session of its own, as in a terminal of its own."""
     # Where the tests run in the background of a shell, Ctrl-C is ignored, and children inherit that.
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", heed + source, *map(str, args)],
+        [sys.executable, "-W", warnings, "-c", heed + source, *map(str, args)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

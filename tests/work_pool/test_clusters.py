@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from batchup import data_source, ops, work_pool
 from tests.conftest import eventually, traces
 from tests.pipelines import build, recipes
-from tests.work_pool.scripts import ROOT
+from tests.work_pool.scripts import ROOT, start
 from tests.work_pool.test_faults import ERRORS, UNREBUILDABLE, UNSENDABLE, at, blocks, check, received
 from tests.work_pool.test_law_4 import some
 from tests.work_pool.test_tracebacks import check_the_source_line
@@ -174,6 +174,14 @@ def test_a_timeout_names_the_batch(pool, tmp_path):
     assert "at item 0 of " in error.__notes__[0]
 
 
+def test_what_is_stuck_is_ended_by_force(ray_pool):
+    stuck = ops.indices(8) | ops.map(lambda n: threading.Event().wait())
+    items, error = received(stuck | ops.parallel(ray_pool, 8, timeout=1))
+    assert items == []
+    assert type(error) is TimeoutError
+    assert list(range(3) | ops.map(abs) | ops.parallel(ray_pool)) == [0, 1, 2]
+
+
 def test_break_cancels_what_was_not_begun(pool, tmp_path):
     def note(block):
         (tmp_path / str(block[0])).touch()
@@ -188,6 +196,26 @@ def test_break_cancels_what_was_not_begun(pool, tmp_path):
     (tmp_path / "go on").touch()
     assert list(blocks(-1, None) | ops.map(int) | ops.parallel(pool)) == [2 * n for n in range(9)]
     assert len(os.listdir(tmp_path)) < 15
+
+
+BREAKS = """
+import itertools
+from batchup import ops, work_pool
+
+with work_pool.RayPool(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False) as pool:
+    stream = ops.indices(400) | ops.chunk(2) | ops.map(len) | ops.parallel(pool, 16)
+    for n in range(600):
+        assert list(itertools.islice(stream, n % 7)) == [2] * (n % 7)
+    print("done")
+"""
+
+
+def test_break_while_tasks_complete():
+    """Ray fails a check of its own, which ends the process silently, where a task that completes is cancelled."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with start(BREAKS, warnings="ignore") as process:  # those are Ray's own
+        out, err = process.communicate()
+    assert (process.returncode, out) == (0, "done\n"), err
 
 
 def test_they_read_as_they_are_written(pool):

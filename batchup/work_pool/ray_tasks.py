@@ -1,0 +1,123 @@
+"""Tasks of Ray, as many at a time as it can run.
+
+What isn't wanted any more must not be Ray's yet: where `ray.cancel` meets a task that is just completing, Ray
+fails a check of its own, which ends this process without a word (github.com/ray-project/ray/pull/54798 tells
+how). So tasks wait here, where they can be taken back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from batchup.ops.workers import Run
+from batchup.work_pool.pending import Pending
+from batchup.work_pool.remote import RemoteCrew, RemoteItem, RemoteRun
+
+__all__ = ["RayCrew"]
+
+
+class RayCrew(RemoteCrew):
+    """Whose `send` gives items to Ray, at once, and returns a reference."""
+
+    def start(self, buffer: int) -> Run:
+        self.pool.check()
+        return _RayRun(self, buffer, _Line(self.send))
+
+
+class _RayRun(RemoteRun):
+    def __init__(self, crew: RemoteCrew, buffer: int, line: _Line):
+        super().__init__(crew, buffer, line.send)
+        self._line = line
+
+    def close(self, stuck: Any, timeout: float | None) -> None:
+        if isinstance(stuck, RemoteItem):
+            stuck.task.sent().end()
+        self._line.close(timeout)
+
+
+class _Task(Pending):
+    __slots__ = ("items", "reference")
+
+    def __init__(self, items: list[bytes]):
+        super().__init__()
+        self.items = items
+        self.reference: Any = None  # once Ray has it
+
+    def end(self) -> None:
+        """By force; not what is done, see above."""
+        import ray
+
+        if self.reference is not None and ray.is_initialized():
+            with suppress(Exception):  # a cluster that is gone has nothing to end
+                if not ray.wait([self.reference], timeout=0)[0]:
+                    ray.cancel(self.reference, force=True)
+
+
+class _Line:
+    """The tasks of one iteration."""
+
+    def __init__(self, call: Callable[[list[bytes]], Any]):
+        import ray
+
+        # As many again as can run, so that no worker need wait for the next one.
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self._most = 2 * max(1, int(resources.get("CPU", 1)))
+        self._call = call
+        self._begun: set[_Task] = set()
+        self._news: SimpleQueue[_Task | None] = SimpleQueue()  # to be made, or made; at the end None
+        self._patience: float | None = None
+        threading.Thread(target=self._serve, name="batchup-ray", daemon=True).start()
+
+    def send(self, items: list[bytes]) -> _Task:
+        task = _Task(items)
+        self._news.put(task)
+        return task
+
+    def close(self, timeout: float | None) -> None:
+        """What isn't begun is never; by force is ended what is still being made after `timeout` seconds."""
+        self._patience = timeout
+        self._news.put(None)
+
+    def _serve(self) -> None:
+        waiting: deque[_Task] = deque()
+        while (task := self._news.get()) is not None:
+            if task in self._begun:
+                self._begun.remove(task)
+            else:
+                waiting.append(task)
+            while waiting and len(self._begun) < self._most:
+                self._begin(waiting.popleft())
+        if self._patience is not None:
+            self._end_all(time.monotonic() + self._patience)
+
+    def _begin(self, task: _Task) -> None:
+        if not task.begin():
+            return
+        try:
+            task.reference = self._call(task.items)
+            task.reference.future().add_done_callback(partial(self._made, task))
+        except Exception as error:  # Ray was shut down, say
+            task.fail(error)
+        else:
+            self._begun.add(task)
+
+    def _made(self, task: _Task, future: Any) -> None:
+        try:
+            task.finish(future.result())
+        except Exception as error:
+            task.fail(error)
+        self._news.put(task)
+
+    def _end_all(self, deadline: float) -> None:
+        while self._begun and (left := deadline - time.monotonic()) > 0:
+            with suppress(Empty):
+                self._begun.discard(self._news.get(timeout=left))
+        for task in self._begun:
+            task.end()

@@ -1,8 +1,10 @@
-"""Notes on users' exceptions: which stage, which item, which samples."""
+"""What exceptions and warnings say to users: which stage, which item, which samples, which line of theirs."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -53,3 +55,12 @@ def glance(item: Any) -> str:
     if isinstance(item, tuple):
         return f"({', '.join(map(glance, item))})"
     return describe(item)
+
+
+def users_frame() -> int:
+    """How far up the first frame is that is none of ours, for `warnings.warn` where this is called."""
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(ours):
+        level, frame = level + 1, frame.f_back
+    return level

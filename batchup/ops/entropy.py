@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import block_array
+from batchup.core.notes import users_frame
 from batchup.core.plan import Again, Plan, rng_of, trunk
 from batchup.core.randomness import DIRECT, Seed
 from batchup.ops.merge import Merge
@@ -147,7 +146,7 @@ def warn_of_runs(plan: Plan, arrays: Sequence[Any], where: Callable[[], str]) ->
                 "shuffle. Mix more chunks: ops.mix(seed, chunks, window) or loader(..., window=) with a larger window; "
                 "ops.survey(stream, labels=y) says how good one is"
             )
-            warnings.warn(text, stacklevel=_users_frame())
+            warnings.warn(text, stacklevel=users_frame())
             return True
     return False
 
@@ -162,12 +161,3 @@ def _are_labels(array: Any) -> bool:
     ):
         return False
     return bool(array.min() >= 0 and array.max() < _LABELS)
-
-
-def _users_frame() -> int:
-    """How far up the first frame is that is none of ours, for `warnings.warn` where this is called."""
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(ours):
-        level, frame = level + 1, frame.f_back
-    return level

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from batchup.core.computed import Computed, OverMade
 from batchup.core.cursors import Place, Places, gone_on, places_of
 from batchup.core.given import Blocks
 from batchup.core.grid import Grid
+from batchup.core.notes import users_frame
 from batchup.core.plan import Draws, Itemwise, Kind
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
@@ -82,18 +84,19 @@ class Where(Itemwise):
         return _of_block(block, self.mask)
 
     def _unless_none(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        empty = 0
+        empty = none = 0
         for block in blocks:
             left = self._of_block(block)
-            empty = 0 if len(left) else empty + 1
-            if empty > _EMPTY:
+            empty, none = (0, 0) if len(left) else (empty + 1, none + len(block))
+            if empty > _EMPTY and none > 100 * len(self.mask):
                 raise ValueError(
                     f"where(mask): {empty} blocks in a row without a sample that it leaves, and there is no end"
                 )
             yield left
 
 
-# So many blocks without a sample of a stream without end, and there will be none.
+# So many blocks, or batches, without a sample of a stream without end, and there may be none.
+# (Of blocks, they must also have each sample a hundred times, on average.)
 _EMPTY = 1000
 
 
@@ -147,9 +150,18 @@ class Filter(OverMade):
         return self._kept(self.up.start(pass_, at, draws), at, k)
 
     def _kept(self, items: Iterator[Made], at: int, k: int) -> Iterator[Made]:
+        none = 0
         for number, item in enumerate(items, at + 1):
             kept = self._of_item(item)
-            if kept is not None:
+            if kept is None:
+                none += 1
+                if none == _EMPTY and self.up.length == math.inf:
+                    text = (
+                        f"{self}: none of {none} batches in a row was left, and there is no end of them"
+                    )
+                    warnings.warn(text, stacklevel=users_frame())
+            else:
+                none = 0
                 k += 1
                 yield kept._replace(planned=Mark(kept.planned, (*places_of(item), (k, number))))
             del item, kept

@@ -223,6 +223,28 @@ def test_filter_is_refused_where_ranks_would_differ():
         next(iter(whole | ops.filter(lambda x: x)))
 
 
+def test_a_filter_that_leaves_nothing_of_a_stream_without_end_says_so():
+    class EnoughError(Exception):
+        pass
+
+    calls = iter(range(3000))
+
+    def none(x):
+        if next(calls, None) is None:
+            raise EnoughError
+        return False
+
+    endless = (
+        ops.indices(20) | ops.repeat(-1) | ops.chunk(10) | ops.gather(np.arange(20)) | ops.filter(none)
+    )
+    with (
+        pytest.warns(UserWarning, match=r"none of 1000 batches in a row") as caught,
+        pytest.raises(EnoughError),
+    ):
+        next(iter(endless))
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_a_mask_is_checked():
     with pytest.raises(ValueError, match="reaches 19; it has 5"):
         ops.indices(20) | ops.where([True] * 5)

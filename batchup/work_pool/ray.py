@@ -27,18 +27,17 @@ class RayPool(WorkerPool):
         import ray
 
         super().__init__()
-        if ray.is_initialized():
-            if options:
-                raise ValueError(
-                    "RayPool: expected no options, as Ray is initialised already; "
-                    f"got {', '.join(options)}"
-                )
-            self._close = weakref.finalize(self, bool)  # the cluster is the caller's
-        else:
+        self._ours = not ray.is_initialized()
+        if self._ours:
             ray.init(**options)
-            self._close = weakref.finalize(self, ray.shutdown)
+        elif options:
+            raise ValueError(
+                f"RayPool: expected no options, as Ray is initialised already; got {', '.join(options)}"
+            )
+        self._close = weakref.finalize(self, ray.shutdown if self._ours else bool)
 
     def employ(self, work: Work, where: str) -> Crew:
+        self.check()
         import ray
 
         from batchup.work_pool.ray_tasks import RayCrew
@@ -50,6 +49,7 @@ class RayPool(WorkerPool):
 
     def close(self) -> None:
         """Shut Ray down, if this pool has started it."""
+        self.closed = self._ours
         self._close()
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ how). So tasks wait here, where they can be taken back.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -17,10 +18,14 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from batchup.ops.workers import Run
+from batchup.work_pool.base import CLOSED
 from batchup.work_pool.pending import Pending
 from batchup.work_pool.remote import RemoteCrew, RemoteItem, RemoteRun
 
 __all__ = ["RayCrew"]
+
+# So many seconds after a shutdown of Ray, at the latest, whoever waits for a batch is told.
+_LOOK = 0.5
 
 
 class RayCrew(RemoteCrew):
@@ -42,13 +47,28 @@ class _RayRun(RemoteRun):
         self._line.close(timeout)
 
 
-class _Task(Pending):
+class _RayTask(Pending):
     __slots__ = ("items", "reference")
 
     def __init__(self, items: list[bytes]):
         super().__init__()
         self.items = items
         self.reference: Any = None  # once Ray has it
+
+    def result(self, timeout: float | None = None) -> Any:
+        """RuntimeError too where Ray is shut down, of which it tells nobody who waits."""
+        import ray
+
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return super().result(max(0.0, min(left, _LOOK)))
+            except TimeoutError:
+                if self.done() or left <= _LOOK:
+                    raise
+            if not ray.is_initialized():
+                self.fail(RuntimeError(CLOSED))
 
     def end(self) -> None:
         """By force; not what is done, see above."""
@@ -70,13 +90,13 @@ class _Line:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self._most = 2 * max(1, int(resources.get("CPU", 1)))
         self._call = call
-        self._begun: set[_Task] = set()
-        self._news: SimpleQueue[_Task | None] = SimpleQueue()  # to be made, or made; at the end None
+        self._begun: set[_RayTask] = set()
+        self._news: SimpleQueue[_RayTask | None] = SimpleQueue()  # to be made, or made; at the end None
         self._patience: float | None = None
         threading.Thread(target=self._serve, name="batchup-ray", daemon=True).start()
 
-    def send(self, items: list[bytes]) -> _Task:
-        task = _Task(items)
+    def send(self, items: list[bytes]) -> _RayTask:
+        task = _RayTask(items)
         self._news.put(task)
         return task
 
@@ -86,7 +106,7 @@ class _Line:
         self._news.put(None)
 
     def _serve(self) -> None:
-        waiting: deque[_Task] = deque()
+        waiting: deque[_RayTask] = deque()
         while (task := self._news.get()) is not None:
             if task in self._begun:
                 self._begun.remove(task)
@@ -97,7 +117,7 @@ class _Line:
         if self._patience is not None:
             self._end_all(time.monotonic() + self._patience)
 
-    def _begin(self, task: _Task) -> None:
+    def _begin(self, task: _RayTask) -> None:
         if not task.begin():
             return
         try:
@@ -108,7 +128,7 @@ class _Line:
         else:
             self._begun.add(task)
 
-    def _made(self, task: _Task, future: Any) -> None:
+    def _made(self, task: _RayTask, future: Any) -> None:
         try:
             task.finish(future.result())
         except Exception as error:

@@ -218,6 +218,32 @@ def test_break_while_tasks_complete():
     assert (process.returncode, out) == (0, "done\n"), err
 
 
+CLOSES = """
+import threading
+from batchup import ops, work_pool
+
+for close in [lambda: pool.close(), lambda: threading.Thread(target=pool.close).start()]:
+    pool = work_pool.RayPool(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    stream = range(9) | ops.map(lambda n: n and threading.Event().wait()) | ops.parallel(pool, 9)
+    it = iter(stream)
+    next(it)
+    close()
+    for attempt in [lambda: list(it), lambda: next(iter(stream)), lambda: range(3) | ops.parallel(pool)]:
+        try:
+            attempt()
+        except RuntimeError as error:
+            print(error)
+"""
+
+
+def test_a_closed_ray_pool_says_so():
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with start(CLOSES, warnings="ignore") as process:
+        out, err = process.communicate()
+    no = "expected an open pool to iterate; this one is closed"
+    assert out.splitlines() == ["the pool was closed", no, no] * 2, err
+
+
 def test_they_read_as_they_are_written(pool):
     assert repr(pool) in ("DaskPool(<Client>)", "RayPool()")
     assert at(1, None)([0]) == 0

@@ -131,8 +131,8 @@ class StreamIterator(Iterator[Any]):
         For a pure stream less than 1 KB: the stream's name and the position. For one that draws from
         generators also their states, and what of their draws is not used up; behind a `filter`, or another
         stage whose number of items depends on the data, the position of what is below. Who reads ahead says how
-        many of the items received are `unused`, of such streams at most 32: it is as of the last before these. Raises ValueError for more than were received, TypeError for a stream over
-        somebody's iterator.
+        many of the items received are `unused`, of such streams at most 32: it is as of the last before these. Raises
+        ValueError for more than were received, TypeError for a stream over somebody's iterator.
         """
         self._check_it_can_go_on()
         unused = whole_number(unused, "state_dict: unused")

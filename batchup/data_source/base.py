@@ -225,7 +225,8 @@ class StreamDataSource(AbstractDataSource):
 class MapDataSource(StreamDataSource):
     """The batches of another data source, each given to a function: `source.stream(...) | map(fn, rng)`.
 
-    `fn(*batch)` returns the new batch; with `rng`, a seed, `fn(*batch, rng=generator)`, see `ops.map`. (The batches of `samples_by_indices` have no place in a stream; theirs is keyed by their indices.)
+    `fn(*batch)` returns the new batch; with `rng`, a seed, `fn(*batch, rng=generator)`, see `ops.map`.
+    (The batches of `samples_by_indices` have no place in a stream; theirs is keyed by their indices.)
     Raises TypeError for a function that can't be called.
 
     >>> from batchup.data_source import ArrayDataSource

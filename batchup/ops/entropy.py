@@ -76,7 +76,7 @@ def with_seeds(plan: Plan) -> Plan:
     return seeded
 
 
-class Groups:
+class Mixing:
     """The parts of a pass that lie together, of which `number` at a time are mixed: chunks in windows, or windows."""
 
     def __init__(self, plan: Plan, number: float, in_all: int, windows: int):
@@ -99,7 +99,7 @@ class Groups:
         return shares, between * (self.in_all - self.number) / max(1, self.in_all - 1)
 
 
-def groups_in(plan: Plan) -> Groups | None:
+def mixing_in(plan: Plan) -> Mixing | None:
     """What is mixed in the windows of a plan; None where a pass is shuffled as a whole, or not at all."""
     for inner in trunk(plan):
         if not isinstance(inner, Shuffle | Permute):
@@ -109,32 +109,32 @@ def groups_in(plan: Plan) -> Groups | None:
             return None
         if isinstance(up, Merge) and isinstance(chunks := up.up.length, int):
             below = up.up.up if isinstance(up.up, Reorder) else up.up
-            return Groups(below, chunks / up.world / windows, chunks, windows)
-        return Groups(up, 1, windows, windows)
+            return Mixing(below, chunks / up.world / windows, chunks, windows)
+        return Mixing(up, 1, windows, windows)
     return None
 
 
 _WORSE = 0.2  # bits that a batch may have less than in a full shuffle before it is said
 _LABELS = 10_000  # classes; of more, they are no labels
-_LOOKED_AT = 200  # groups
+_LOOKED_AT = 200  # parts
 
 
 def warn_of_runs(plan: Plan, arrays: Sequence[Any], where: Callable[[], str]) -> bool:
     """Warn where labels lie in runs, and the windows that are shuffled are too small to mix them; whether so."""
-    if groups_in(plan) is None:  # as mostly: the labels need not be looked at
+    if mixing_in(plan) is None:  # as mostly: the labels need not be looked at
         return False
     labels = [array for array in arrays if _are_labels(array)]
     if not labels:
         return False
-    groups = groups_in(with_seeds(plan))
-    assert groups is not None
+    mixing = mixing_in(with_seeds(plan))
+    assert mixing is not None
     for y in labels:
         counts = np.bincount(y)
         p = counts[counts > 0] / len(y)
         whole = float(-(p * np.log2(p)).sum())
         if not 1 < len(p) <= len(y) / 20:
             continue
-        shares, spread = groups.spread(y, len(counts), _LOOKED_AT)
+        shares, spread = mixing.spread(y, len(counts), _LOOKED_AT)
         some = shares > 0
         ideal = counts / len(y)
         windows = expected_entropy(ideal[some], np.minimum(spread, ideal * (1 - ideal))[some], 64)

@@ -138,7 +138,7 @@ class Gather(Step):
                 f"window: expected an array with chunks, of h5py, zarr or Arrow say; got {arrays}. For others write "
                 "ops.indices(n) | ops.mix(seed, chunks, window) | ops.gather(...) | ops.rebatch(batch_size)"
             )
-        first, *others = [_chunk_ends(column) for column in chunked.values()]
+        first, *others = [_where_chunks_end(column) for column in chunked.values()]
         if not (self.cache or all(np.array_equal(first, other) for other in others)):
             each = ", ".join(f"those of array {name} have {c.chunks}" for name, c in chunked.items())
             raise ValueError(
@@ -181,7 +181,7 @@ def with_indices(block: Block, batch: Any) -> Any:
     return (indices, *(batch if isinstance(batch, tuple) else (batch,)))
 
 
-def _chunk_ends(column: Any) -> NDArray[np.intp]:
+def _where_chunks_end(column: Any) -> NDArray[np.intp]:
     """Where the chunks end."""
     chunks, n = column.chunks, len(column)
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from batchup.ops.merge import merge
 from batchup.ops.orders import Shuffle
 from batchup.ops.reorder import Reorder
 from batchup.ops.shards import ShardLike, as_shard
+from batchup.ops.storage import chunk_numbers
 
 
 def mix(
@@ -82,13 +84,14 @@ def _by_chunk(stream: Stream, plan: Blocks, sizes: int | NDArray[np.intp], text:
             case (range() as block,) if block.start % sizes == 0:
                 return chunk(sizes)(stream)
     indices = np.sort(np.concatenate([np.empty(0, np.intp), *map(block_array, plan.given)]))
-    ends = None if isinstance(sizes, int) else sizes.cumsum()
-    if ends is not None and len(indices) and indices[-1] >= (total := ends[-1] if len(ends) else 0):
+    ends = sizes if isinstance(sizes, int) else sizes.cumsum()
+    total = math.inf if isinstance(ends, int) else int(ends[-1:].sum())
+    if len(indices) and indices[-1] >= total:
         raise ValueError(
             f"{text}: expected chunks for all samples, up to {indices[-1]}; they have {total}"
         )
-    chunk_of = indices // sizes if ends is None else ends.searchsorted(indices, side="right")
-    starts: list[int] = np.flatnonzero(np.diff(chunk_of, prepend=-1)).tolist()
+    numbers = chunk_numbers(indices, ends)
+    starts: list[int] = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
     whole = [indices[a:b] for a, b in zip(starts, [*starts[1:], len(indices)], strict=True)]
     return replace(stream, plan=Blocks(tuple(map(_run, whole))))
 

@@ -78,9 +78,8 @@ def _pick_aligned(column: Any) -> Read:
             out[...] = column[block.start : block.stop]
             return out
         places = block_array(block)
-        if len(places) and places.max() >= len(
-            column
-        ):  # which "clip" does not tell, and "raise" copies
+        # Which mode="clip" does not tell; "raise" would, and copies.
+        if len(places) and places.max() >= len(column):
             raise IndexError(f"expected indices below {len(column)}; got {places.max()}")
         column.take(places, axis=0, out=out, mode="clip")
         return out

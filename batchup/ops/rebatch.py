@@ -139,7 +139,8 @@ class Rebatch(OverMade):
     ) -> Iterator[Made]:
         """The batches, from sample `i` of the first window on, which is number `at`.
 
-        `sizes` are how many samples the windows must have, each None where nobody knows. For cursors: the first batch is number `k`, and `below` are the cursors before the window that is cut.
+        `sizes` are how many samples the windows must have, each None where nobody knows. For cursors: the first batch
+        is number `k`, and `below` are the cursors before the window that is cut.
         """
         cursor = self.cursor
         pieces: list[_Cut] = []

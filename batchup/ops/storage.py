@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from batchup.core.checks import block_array, describe
 from batchup.ops.columns import with_samples
 
-__all__ = ["GAP", "RUN", "ChunkCache", "Samples", "Stored", "by_slices", "in_chunks"]
+__all__ = ["GAP", "RUN", "ChunkCache", "Samples", "Stored", "by_slices", "chunk_numbers", "in_chunks"]
 
 GAP = 128 * 1024  # bytes that are rather read than skipped
 RUN = 16 * 2**20  # bytes of chunks that are read at once, at most
@@ -190,9 +190,7 @@ class Stored:
 
     def chunk_of(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """The number of the chunk that each sample lies in."""
-        if isinstance(self._ends, int):
-            return indices // self._ends
-        return self._ends.searchsorted(indices, side="right")
+        return chunk_numbers(indices, self._ends)
 
     def _bounds(self, chunk: int) -> tuple[int, int]:
         if isinstance(self._ends, int):
@@ -201,6 +199,11 @@ class Stored:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.array,)
+
+
+def chunk_numbers(indices: NDArray[np.intp], ends: int | NDArray[np.intp]) -> NDArray[np.intp]:
+    """The number of the chunk that each sample lies in: of chunks of one size, or that end there."""
+    return indices // ends if isinstance(ends, int) else ends.searchsorted(indices, side="right")
 
 
 def _chunk_ends(chunks: Any, n: int) -> int | NDArray[np.intp]:

@@ -16,7 +16,7 @@ from batchup.core.plan import Plan, rng_of, trunk
 from batchup.core.randomness import DIRECT
 from batchup.core.stream import Stream
 from batchup.core.work import Work, planned_in
-from batchup.ops.entropy import entropy, expected_entropy, groups_in, with_seeds
+from batchup.ops.entropy import entropy, expected_entropy, mixing_in, with_seeds
 from batchup.ops.items import Gather
 from batchup.ops.storage import Stored
 
@@ -130,22 +130,22 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     held = 1 + max(*ahead, int(cut))  # one is cut, while others are made
     found: dict[str, Any] = {}
     if y is not None and blocks:
-        found = _entropies(y, blocks, batch_size, groups_in(unit))
+        found = _entropies(y, blocks, batch_size, mixing_in(unit))
     mixed = _mixed(unit, sum(map(len, windows)), batch_size)
     return Survey(
         batch_size, stream.plan.length, mixed, largest * a_sample * held, counts, in_all, **found
     )
 
 
-def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, groups: Any) -> dict[str, Any]:
+def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, mixing: Any) -> dict[str, Any]:
     entropies = np.array([entropy(y[block_array(block)]) for block in blocks if len(block) == size])
     every = np.concatenate([block_array(block) for block in blocks])
     classes = int(y.max()) + 1
     shares = np.bincount(y[every], minlength=classes) / len(every)
     full = expected_entropy(shares, 0.0, size)
     predicted = full
-    if groups is not None:
-        shares, spread = groups.spread(y, classes, groups.in_all)
+    if mixing is not None:
+        shares, spread = mixing.spread(y, classes, mixing.in_all)
         predicted = expected_entropy(shares, spread, size)
     return {
         "full": full,
@@ -168,9 +168,9 @@ def _unit(plan: Plan, work: Work) -> tuple[Plan, list[Work]]:
 
 def _mixed(unit: Plan, samples: int, batch_size: int) -> int:
     """How many samples are mixed at a time."""
-    groups = groups_in(unit)
-    if groups is not None:
-        return -(-samples // groups.windows)
+    mixing = mixing_in(unit)
+    if mixing is not None:
+        return -(-samples // mixing.windows)
     return samples if any(rng_of(inner) is not None for inner in trunk(unit)) else batch_size
 
 

@@ -17,7 +17,6 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from batchup.ops.workers import Run
 from batchup.work_pool.base import CLOSED
 from batchup.work_pool.pending import Pending
 from batchup.work_pool.remote import RemoteCrew, RemoteItem, RemoteRun
@@ -31,7 +30,7 @@ _LOOK = 0.5
 class RayCrew(RemoteCrew):
     """Whose `send` gives items to Ray, at once, and returns a reference."""
 
-    def start(self, buffer: int) -> Run:
+    def start(self, buffer: int) -> RemoteRun:
         self.pool.check()
         return _RayRun(self, buffer, _Line(self.send))
 

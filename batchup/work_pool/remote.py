@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from batchup.core.work import Work
-from batchup.ops.workers import Run
 from batchup.work_pool.base import WorkerPool
 from batchup.work_pool.pending import Pending, failed
 from batchup.work_pool.pickling import (
@@ -134,7 +133,7 @@ class RemoteCrew:
         self.send = send
         self.seconds: float | None = None  # an item, as far as is known
 
-    def start(self, buffer: int) -> Run:
+    def start(self, buffer: int) -> RemoteRun:
         self.pool.check()
         return RemoteRun(self, buffer, self.send)
 
@@ -193,7 +192,8 @@ class _Task:
         return self._sent is not None and bool(self._sent.done())
 
     def cancel(self) -> None:
-        if self._sent is not None and not self._cancelled:  # once for all items
+        # Once for all items, and not what is done.
+        if self._sent is not None and not (self._cancelled or self.done()):
             self._cancelled = True
             with suppress(Exception):  # a cluster that is gone has nothing to cancel
                 self._sent.cancel()

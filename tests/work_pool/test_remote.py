@@ -19,7 +19,7 @@ class Counted:
         self.cancelled += 1
 
 
-def test_a_task_is_cancelled_once_for_all_its_items():
+def test_a_task_is_cancelled_once_for_all_its_items_and_not_when_it_is_done():
     stream = ops.indices(9) | ops.chunk(1) | ops.map(lambda block: int(block[0]))
     package = package_of(stream.work, "here")
     go_on, tasks = threading.Event(), []
@@ -46,3 +46,8 @@ def test_a_task_is_cancelled_once_for_all_its_items():
             go_on.set()
         assert [task.cancelled for task in tasks] == [1, 1]
         assert [item.result() for item in pending] == [0, 1, 2, 3]
+        again = [run.submit(range(n, n + 1)) for n in range(2)]
+        assert [item.result() for item in again] == [0, 1]
+        for item in again:
+            item.cancel()
+        assert [task.cancelled for task in tasks] == [1, 1, 0]

@@ -110,6 +110,16 @@ def describe(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
+def shortened(text: str, most: int = 240) -> str:
+    """The text, for an error or a repr: with the middle left out if it has more than `most` characters.
+
+    >>> shortened("indices(100) | chunk(4) | gather(<100 int64>)", most=30)
+    'indices(100)  ... <100 int64>)'
+    """
+    half = (most - 5) // 2
+    return text if len(text) <= most else f"{text[: half + 1]} ... {text[-half:]}"
+
+
 def describe_callable(fn: Any, qualified: bool = False) -> str:
     """The name under which a user knows a function, or the class of what is called: `augment`, `Crop`."""
     inner = getattr(fn, "func", None)  # functools.partial

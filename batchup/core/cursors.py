@@ -56,6 +56,10 @@ class FromPlaces:
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
         return self.draws.begin(plan, pass_, number)
 
+    @property
+    def stamp(self) -> str | None:
+        return self.draws.stamp
+
     def cursor(self, plan: Plan) -> Place:
         return self.places[sum(map(cursors_in, plan.children()))]
 

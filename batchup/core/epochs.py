@@ -1,4 +1,4 @@
-"""Epochs: each pass of a stream by itself."""
+"""Epochs: one pass of a stream by itself."""
 
 from __future__ import annotations
 
@@ -6,30 +6,34 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from batchup.core.grid import Grid, Later
-from batchup.core.plan import Again, Draws, Plan, SameSamples
+from batchup.core.grid import Grid, OfPass
+from batchup.core.plan import Again, Draws, Plan, SameSamples, rng_of
 from batchup.core.record import record
 
 
 @record
 class Epoch(SameSamples):
-    """Pass `number` of a plan by itself; where it is repeated, those after it."""
+    """Pass `number` of a plan: each pass of this plan is that one."""
 
     number: int
 
     @property
+    def is_view(self) -> bool:
+        return self.up.is_view
+
+    @property
     def grid(self) -> Grid | None:
         of = self.up.grid
-        return None if of is None else Later(of, self.up.length, self.number)
+        return None if of is None else OfPass(of, self.up.length, self.number)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return self.up.start(self.number + pass_, k, draws)
+        return self.up.start(self.number, k, draws)
 
 
 def why_no_epochs(plan: Plan) -> str:
     """Why the passes of a plan can't be had each by itself, and what to do; nothing where they can."""
     drawn = "draws from a generator, whose passes come one after another: give a seed, or use a loader"
-    return why_no_loader(plan) or drawn * (plan.again is Again.DRAWN)
+    return why_no_loader(plan) or drawn * (plan.again in (Again.DRAWN, Again.UNKEPT))
 
 
 def why_no_loader(plan: Plan) -> str:
@@ -37,7 +41,7 @@ def why_no_loader(plan: Plan) -> str:
     if plan.length == math.inf:
         return "is endless: behind take(n) its epochs have n items each"
     if plan.again is Again.SINGLE_PASS:
-        return "goes through somebody's iterator, which has one epoch: make it a list"
+        return "goes through a user's iterator, which has one epoch: make it a list"
     return _alike(plan)
 
 
@@ -46,8 +50,13 @@ def _alike(plan: Plan) -> str:
 
 
 def pass_of(plan: Plan, pass_: int) -> Any:
-    """The number of a pass, counted from before the epochs in a plan; of joins, where they differ, each."""
+    """The number of a pass, as random maps count it: that of the epoch where the plan is over one.
+
+    A tuple where there are several: of the members of a join, and of a plan that draws anew in each pass of an epoch.
+    """
     if isinstance(plan, Epoch):
-        return pass_of(plan.up, plan.number + pass_)
-    numbers = tuple(pass_of(child, pass_) for child in plan.children())
-    return numbers if len(set(numbers)) > 1 else next(iter(numbers), pass_)
+        return pass_of(plan.up, plan.number)
+    numbers = [pass_of(child, pass_) for child in plan.children()]
+    if not numbers or rng_of(plan) is not None or hasattr(plan, "seed"):
+        numbers.append(pass_)
+    return tuple(numbers) if len(set(numbers)) > 1 else numbers[0]

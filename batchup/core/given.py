@@ -14,6 +14,7 @@ from batchup.core.loader import Loader
 from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, walk
 from batchup.core.randomness import DIRECT
 from batchup.core.record import Count, record
+from batchup.core.work import as_batch
 
 
 @record
@@ -23,6 +24,8 @@ class Blocks(Plan):
     given: tuple[PlainBlock, ...]
     kind = Kind.BLOCKS
     again = Again.KEYED
+    starts_anywhere = True
+    is_view = True
 
     @property
     def length(self) -> int:
@@ -43,13 +46,14 @@ class Sequenced(Plan):
 
     source: Any
     again = Again.KEYED
+    data = ("source",)
 
     @property
     def length(self) -> int:
         return len(self.source)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return (self.source[n] for n in range(k, len(self.source)))
+        return (as_batch(self.source[n]) for n in range(k, len(self.source)))
 
 
 @record
@@ -72,7 +76,12 @@ class Iterated(Plan):
         return math.inf if self.samples == math.inf else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return walk(iter(self.make(pass_) if self.numbered else self.make()), k)
+        return _once(walk(iter(self.make(pass_) if self.numbered else self.make()), k))
+
+
+def _once(items: Iterator[Any]) -> Iterator[Any]:
+    """The items of a user's iterator, which is not asked again after its end, as some would go on."""
+    yield from map(as_batch, items)
 
 
 @record

@@ -154,8 +154,8 @@ class Sliced(_SomeOf):
 
 
 @record
-class Later(_SomeOf):
-    """The blocks of pass `number`, and of those after it."""
+class OfPass(_SomeOf):
+    """The blocks of pass `number`, in each pass."""
 
     number: int
 
@@ -164,10 +164,10 @@ class Later(_SomeOf):
         return self.of.size
 
     def before(self, pass_: int, k: int) -> int:
-        return self.of.before(self.number + pass_, k)
+        return self.of.before(self.number, k)
 
     def seek(self, pass_: int, offset: int) -> tuple[int, int]:
-        return self.of.seek(self.number + pass_, offset)
+        return self.of.seek(self.number, offset)
 
 
 @record

@@ -5,6 +5,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import numpy as np
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed, OverMade
 from batchup.core.plan import Plan, PlanOver
+from batchup.core.ragged import Ragged
 from batchup.core.randomness import Seed, Stateful
 from batchup.core.work import Own, Work
 
@@ -66,12 +70,23 @@ def _step(step: Any) -> str:
 
 
 def _values(thing: Any, contents: bool) -> list[str]:
-    """The fields of a record; those that have a default by name, and only where they are another."""
+    """The fields of a record; those that have a default by name, and only where they are another.
+
+    TypeError for a field whose value has no text of its own: two streams that differ in it would be taken for one.
+    """
     texts = []
     for f in fields(thing):
         if not f.init or f.name in getattr(thing, "unnamed", ()):
             continue
-        text = _value(getattr(thing, f.name), contents)
+        token = _data if f.name in getattr(thing, "data", ()) else _value
+        try:
+            text = token(getattr(thing, f.name), contents)
+        except _NoTokenError as error:
+            raise TypeError(
+                f"a checkpoint can't name {f.name!r} of the stage {thing}, which has {error} in it: expected numbers, "
+                "strings, arrays, functions, and tuples, lists and dicts of these. A map can be given a name, "
+                "map(fn, name='...')"
+            ) from None
         if f.default is MISSING:
             texts.append(text)
         elif text != _value(f.default, contents):
@@ -79,22 +94,61 @@ def _values(thing: Any, contents: bool) -> list[str]:
     return [text for text in texts if text is not None]
 
 
+class _NoTokenError(Exception):
+    """A value for which there is no text that tells it from others of its type."""
+
+
+_ATOMS = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    range,
+    slice,
+    np.generic,
+    np.dtype,
+    PurePath,
+)
+
+
 def _value(value: Any, contents: bool) -> str | None:
-    """A value as text; None where it is a plan, or work, or makes no difference."""
+    """A value as text; None if it is a plan, or work, or makes no difference."""
     if isinstance(value, Plan | Work | Stateful):
         return "drawn" if isinstance(value, Stateful) else None
-    if isinstance(value, np.ndarray):
-        inside = f" {zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}" if contents else ""
-        return describe(value) + inside
-    if isinstance(value, tuple):
-        parts = [_value(part, contents) for part in value]
-        return None if value and None in parts else f"({', '.join(map(str, parts))})"
-    if isinstance(value, list):  # of data
-        return f"{describe(value)}: {', '.join(map(describe, value[:1000]))}"
-    if isinstance(value, Seed):
+    if isinstance(value, Seed | Enum):
         return str(value)
-    if isinstance(value, str | range):
+    if isinstance(value, _ATOMS):
         return repr(value)
+    if isinstance(value, np.ndarray | Ragged):
+        return _data(value, contents)
+    if isinstance(value, tuple | list):
+        parts = [_value(part, contents) for part in value]
+        if isinstance(value, list):
+            return f"[{', '.join(map(str, parts))}]"
+        return None if value and None in parts else f"({', '.join(map(str, parts))})"
+    if isinstance(value, dict):
+        items = [f"{_value(key, contents)}: {_value(part, contents)}" for key, part in value.items()]
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(str(_value(part, contents)) for part in value))}}}"
+    if isinstance(value, partial):
+        named = [f"{name}={_value(part, contents)}" for name, part in sorted(value.keywords.items())]
+        args = [_value(value.func, contents), *[_value(arg, contents) for arg in value.args], *named]
+        return f"partial({', '.join(map(str, args))})"
     if callable(value):
         return describe_callable(value, qualified=True)
+    raise _NoTokenError(describe(value))
+
+
+def _data(value: Any, contents: bool) -> str:
+    """Data as text: by shape and dtype, or by type and length; arrays of a plan by what is in them, too."""
+    if isinstance(value, np.ndarray) and contents:
+        return f"{describe(value)} {zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}"
+    if isinstance(value, list):
+        return f"{describe(value)}: {', '.join(map(describe, value[:1000]))}"
+    if isinstance(value, tuple):
+        return f"({', '.join(_data(part, contents) for part in value)})"
     return describe(value)

@@ -11,18 +11,18 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import describe, shortened, whole_number
 from batchup.core.cursors import BEHIND, Places, Track, cursors_in, resumed
 from batchup.core.identity import identity
-from batchup.core.journal import Journal
+from batchup.core.journal import Journal, drawing_plans
 from batchup.core.notes import no_stop_iteration, note, was_noted, where
-from batchup.core.plan import Again, Draws, Plan
-from batchup.core.randomness import DIRECT
+from batchup.core.plan import Again, Draws, Plan, rng_of
+from batchup.core.randomness import DIRECT, Direct
 from batchup.core.record import Count
 from batchup.core.work import Work, mapped
 
 _LONG = 500  # characters; of a longer name the checkpoint keeps the beginning and a hash
-_VERSION = 2
+_VERSION = 3
 
 
 class StreamIterator(Iterator[Any]):
@@ -48,7 +48,7 @@ class StreamIterator(Iterator[Any]):
     def __init__(self, plan: Plan, work: Work, text: str, k: int = 0, start: bool = True):
         self._plan = plan
         self._work = work
-        self._text = text
+        self._text = shortened(text)
         alone = len(work.steps) == 1 and not work.random
         self._single = work.steps[0] if alone else None
         # Of one step alone, as mostly, its own method: a call less for every batch.
@@ -65,7 +65,11 @@ class StreamIterator(Iterator[Any]):
 
     def start(self) -> None:
         """Begin, now and not at the first `next`: a parallel plan fills its buffer meanwhile."""
-        draws: Draws = DIRECT if self._journal is None else self._journal
+        draws: Draws = DIRECT
+        if self._journal is not None:
+            draws = self._journal
+        elif self._plan.again is not Again.KEYED:
+            draws = Direct([rng_of(plan).source() for plan in drawing_plans(self._plan)])
         self._items = self._plan.start(0, self._position, resumed(draws, self._places(self._position)))
         if self._track is not None:
             self._items = self._track.through(self._items, self._position)
@@ -91,6 +95,8 @@ class StreamIterator(Iterator[Any]):
         except BaseException as error:
             self._position = position  # a Ctrl-C may come at any moment
             if item is _NOT_PLANNED and (type(error) is StopIteration or self._next == self._over):
+                if type(error) is StopIteration:
+                    self.close()  # an iterator that has ended is not asked again
                 raise
             self._failed(error, item)
 
@@ -132,7 +138,7 @@ class StreamIterator(Iterator[Any]):
         generators also their states, and what of their draws is not used up; behind a `filter`, or another
         stage whose number of items depends on the data, the position of what is below. Who reads ahead says how
         many of the items received are `unused`, of such streams at most 32: it is as of the last before these. Raises
-        ValueError for more than were received, TypeError for a stream over somebody's iterator.
+        ValueError for more than were received, TypeError for a stream over a user's iterator.
         """
         self._check_it_can_go_on()
         unused = whole_number(unused, "state_dict: unused")
@@ -154,7 +160,7 @@ class StreamIterator(Iterator[Any]):
         """Go on from a checkpoint: the next item is the one after the last received then.
 
         Reads no data. Generators are put back as they were. Raises ValueError for the checkpoint of
-        another stream, TypeError for what is no checkpoint and for a stream over somebody's iterator.
+        another stream, TypeError for what is no checkpoint and for a stream over a user's iterator.
         """
         self.load_unstarted(state)
         self.close()
@@ -163,13 +169,12 @@ class StreamIterator(Iterator[Any]):
     def load_unstarted(self, state: Any) -> None:
         """The same, before it is started."""
         self._check_it_can_go_on()
-        if not isinstance(state, dict) or state.get("version") != _VERSION:
-            wanted = "load_state_dict: expected a dict that state_dict() gave"
-            raise TypeError(f"{wanted}; got {describe(state)}")
+        check_version(state, "version", _VERSION, "state_dict()")
         if state.get("stream") != self._identity:
+            own, other = _where_they_differ(self._identity, str(state.get("stream")))
             raise ValueError(
                 f"load_state_dict of {self._text}: expected a checkpoint of this stream, made of\n"
-                f"  {self._identity}\ngot one of a stream made of\n  {state.get('stream')}"
+                f"  {own}\ngot one of a stream made of\n  {other}"
             )
         position = whole_number(state.get("position"), "load_state_dict: position")
         drawn = ("generators", "draws") if self._journal is not None else ()
@@ -178,7 +183,8 @@ class StreamIterator(Iterator[Any]):
                 raise TypeError(f"load_state_dict: expected a list under {key!r}; there is none")
         if self._journal is not None:
             journal = self._new_journal()
-            journal.load(mapped(state["generators"], _decoded), mapped(state["draws"], _decoded))
+            drawn = (mapped(state[key], _decoded) for key in ("generators", "draws"))
+            journal.load(*drawn, state.get("stamp"))
             self._journal = journal
         if self._track is not None:
             places = tuple([tuple(map(int, place)) for place in state["cursor"]])
@@ -203,22 +209,49 @@ class StreamIterator(Iterator[Any]):
         return True
 
     def __repr__(self) -> str:
-        return self.shown_as("StreamIterator")
+        return self.shown_as("StreamIterator", self._text)
 
-    def shown_as(self, name: str) -> str:
+    def shown_as(self, name: str, stream: Any) -> str:
         left = "" if self.left is None else f", {self.left} left"
-        return f"<{name} of {self._text}: at item {self._position}{left}>"
+        return f"<{name} of {stream}: at item {self._position}{left}>"
 
     def _check_it_can_go_on(self) -> None:
+        if self._plan.again is Again.UNKEPT:
+            source = f"{self._text} draws from a generator that is none of NumPy's, whose state can't be read"
+            raise TypeError(f"{source}: give a seed, a RandomState or a Generator to have checkpoints")
         if self._plan.again > Again.DRAWN:
-            source = f"{self._text} comes from somebody's iterator, which can't start just anywhere"
-            raise TypeError(f"{source}, so there are no checkpoints of it")
+            source = f"{self._text} comes from an iterator of yours, which can't start at any position"
+            raise TypeError(
+                f"{source}, so it has no checkpoints. A list, or anything with len() and [i], has"
+            )
 
     @cached_property
     def _identity(self) -> str:
         name = identity(self._plan, self._work)
         digest = hashlib.sha256(name.encode()).hexdigest()
         return name if len(name) <= _LONG else f"{name[:_LONG]}... (SHA-256 {digest})"
+
+
+def check_version(state: Any, key: str, version: int, method: str) -> None:
+    """TypeError for what is no checkpoint, ValueError for one of another version of BatchUp."""
+    if not isinstance(state, dict) or not isinstance(state.get(key), int):
+        wanted = f"load_state_dict: expected a dict that {method} gave"
+        raise TypeError(f"{wanted}; got {describe(state)}")
+    if state[key] != version:
+        raise ValueError(
+            f"load_state_dict: expected a checkpoint of version {version}; got one of version {state[key]}, which "
+            "another version of BatchUp wrote. Go on with that version, or begin the epoch anew: loader.set_epoch(e)"
+        )
+
+
+def _where_they_differ(one: str, other: str) -> tuple[str, str]:
+    """Two long texts, from a little before the first character in which they differ."""
+    from more_itertools import ilen, longest_common_prefix
+
+    same = ilen(longest_common_prefix([one, other]))
+    start = max(0, same - 20) if max(len(one), len(other)) > 120 else 0
+    before = "... " if start else ""
+    return before + shortened(one[start:], 116), before + shortened(other[start:], 116)
 
 
 def length_of(count: Count, text: str) -> int:

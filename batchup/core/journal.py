@@ -19,7 +19,15 @@ from typing import Any
 from batchup.core.computed import bare
 from batchup.core.cursors import BEHIND, Place, Places, resumed
 from batchup.core.plan import Again, Draw, Plan, rng_of
-from batchup.core.randomness import DIRECT, Drawn, bits_of, copy_with_state, get_state, set_state
+from batchup.core.randomness import (
+    DIRECT,
+    Drawn,
+    bits_of,
+    copy_with_state,
+    get_state,
+    set_state,
+    stamp_of,
+)
 
 _LARGE = 256  # numbers; by value they are as large as the state of a generator
 _MANY = 32  # draws kept before it is looked which of them are used up
@@ -75,11 +83,12 @@ class Journal:
         self._position = position
         self._places = places
         self.asking = False
-        drawing = list(_drawing(plan))
+        self._stamp: str | None = None
+        drawing = list(drawing_plans(plan))
         self._sites = [_Site(rng_of(plan).source(), self) for plan in drawing]
         self._of_plan = {
             id(plan): site
-            for plans in (drawing, _drawing(self._bare))
+            for plans in (drawing, drawing_plans(self._bare))
             for plan, site in zip(plans, self._sites, strict=True)
         }
         if len({id(plan) for plan in drawing}) < len(drawing):
@@ -101,6 +110,12 @@ class Journal:
 
     def cursor(self, plan: Plan) -> Place:
         return ()
+
+    @property
+    def stamp(self) -> str | None:
+        if self._stamp is None and not self.asking:
+            self._stamp = stamp_of([site.generator for site in self._sites])
+        return self._stamp
 
     def _needed(self, position: int) -> list[dict[Key, Any]]:
         """Of each site, the draws that going on from a position would ask for."""
@@ -128,26 +143,28 @@ class Journal:
         """The states of the generators, and for each plan that draws the draws that are not used up."""
         self.forget()
         return {
+            "stamp": self._stamp,
             "generators": list(map(get_state, self._generators)),
             "draws": [
                 [[*key, value] for key, value in kept.items()] for kept in self._needed(position)
             ],
         }
 
-    def load(self, generators: list[Any], draws: list[Any]) -> None:
+    def load(self, generators: list[Any], draws: list[Any], stamp: str | None) -> None:
         """Put the generators and the draws back to a state, all of them or none."""
         kept = [{(pass_, number): value for pass_, number, value in each} for each in draws]
         for own, state in zip(self._generators, generators, strict=True):
             copy_with_state(own, state)  # refuses those of another kind
+        self._stamp = stamp
         for site, own_kept in zip(self._sites, kept, strict=True):
             site.kept = own_kept
         for own, state in zip(self._generators, generators, strict=True):
             set_state(own, state)
 
 
-def _drawing(plan: Plan) -> Iterator[Plan]:
+def drawing_plans(plan: Plan) -> Iterator[Plan]:
     """The plans that draw from generators."""
-    if getattr(rng_of(plan), "again", None) is Again.DRAWN:
+    if getattr(rng_of(plan), "again", Again.KEYED) is not Again.KEYED:
         yield plan
     for child in plan.children():
-        yield from _drawing(child)
+        yield from drawing_plans(child)

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Protocol, Self
 
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import whole_number
 from batchup.core.epochs import why_no_loader
-from batchup.core.iteration import StreamIterator, length_of
+from batchup.core.iteration import StreamIterator, check_version, length_of
 from batchup.core.plan import Again, Plan
 from batchup.core.work import Work
 
@@ -37,7 +37,7 @@ class Loader:
     one over a generator, each epoch draws from that. A new `iter()` ends the iterator before: its `next`
     raises RuntimeError. After a `break` the next epoch comes, after an exception too; where nothing was received
     yet it is still the same. Its methods may be called by several threads, and by a signal handler. Raises
-    TypeError for an endless stream, and for one over somebody's iterator.
+    TypeError for an endless stream, and for one over a user's iterator.
 
     >>> from batchup import ops
     >>> loader = (ops.indices(4) | ops.shuffle(7) | ops.chunk(2)).loader()
@@ -88,7 +88,7 @@ class Loader:
 
         Behind the last batch of an epoch that is the beginning of the next. Who reads ahead of the training
         says how many of the batches received are `unused`; see `StreamIterator.state_dict`. Raises ValueError
-        for more than were received of this epoch, TypeError for a stream over somebody's iterator.
+        for more than were received of this epoch, TypeError for a stream over a user's iterator.
         """
         with self._lock:
             epoch = self._under_way
@@ -106,9 +106,7 @@ class Loader:
         Reads no data. Generators are put back as they were. Raises ValueError for the state of another
         stream, TypeError for what is no state of a loader.
         """
-        if not isinstance(state, dict) or state.get("loader") != _VERSION:
-            wanted = "load_state_dict: expected a dict that the state_dict() of a loader gave"
-            raise TypeError(f"{wanted}; got {describe(state)}")
+        check_version(state, "loader", _VERSION, "the state_dict() of a loader")
         number = whole_number(state.get("epoch"), "load_state_dict: epoch")
         with self._lock:
             coming = _Epoch(self.stream, number)
@@ -150,7 +148,8 @@ class _Epoch(StreamIterator):
     """An epoch of a loader, to be begun."""
 
     def __init__(self, stream: Epochs, number: int):
-        own = stream if stream.plan.again is Again.DRAWN else stream.epoch(number)
+        drawn = stream.plan.again in (Again.DRAWN, Again.UNKEPT)
+        own = stream if drawn else stream.epoch(number)
         super().__init__(own.plan, own.work, own.text, start=False)
         self.number = number
         self.ended = False  # its end was reached
@@ -189,7 +188,7 @@ class LoaderIterator(Iterator[Any]):
         return True
 
     def __repr__(self) -> str:
-        return self._epoch.shown_as(f"LoaderIterator, epoch {self._epoch.number},")
+        return self._epoch.shown_as(f"LoaderIterator, epoch {self._epoch.number},", self._loader.stream)
 
     def __del__(self) -> None:
         # As if there were no loader, which keeps the epoch for its state: nobody wants the rest.

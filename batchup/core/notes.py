@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.checks import LazyBlock, describe
+from batchup.core.checks import LazyBlock, describe, shortened
 from batchup.core.plan import Again
 
 
@@ -37,7 +37,7 @@ def was_noted(error: BaseException) -> bool:
 
 def where(stream: str, again: Again, position: int, item: Any) -> str:
     """The note that says at which item of a stream something happened, and how to have it again."""
-    text = f"at item {position} of {stream}, made of {glance(item)}"
+    text = f"at item {position} of {shortened(stream)}, made of {shortened(glance(item))}"
     if again is Again.KEYED:
         return f"{text}; stream[{position}] makes it again"
     if again is Again.DRAWN:

@@ -25,8 +25,9 @@ class Again(IntEnum):
 
     KEYED = 0  # every time the same, from any position: a function of seeds and positions
     DRAWN = 1  # drawn from a generator: anew each time, but a checkpoint goes on with them
-    NOT_RESUMABLE = 2  # what somebody's iterator gives, from the start each time
-    SINGLE_PASS = 3  # of an iterator that is there only once
+    UNKEPT = 2  # drawn from a generator whose state can't be read: no checkpoints
+    NOT_RESUMABLE = 3  # what a user's iterator gives, from the start each time
+    SINGLE_PASS = 4  # of an iterator that is there only once
 
 
 class Kind(Enum):
@@ -55,6 +56,10 @@ class Draws(Protocol):
 
     def cursor(self, plan: Plan) -> tuple[int, ...]:
         """Where a plan with a `cursor` goes on; () where nobody knows."""
+
+    @property
+    def stamp(self) -> str | None:
+        """A digest of the generators' states when the iteration began; None if it draws from seeds alone."""
 
 
 class Plan(ABC):
@@ -95,6 +100,16 @@ class Plan(ABC):
         if rng := rng_of(self):
             each.append(rng.again)
         return max(each, default=Again.NOT_RESUMABLE)
+
+    @property
+    def starts_anywhere(self) -> bool:
+        """Whether `items` from position k on does no more work for item k than that item takes."""
+        return False
+
+    @property
+    def is_view(self) -> bool:
+        """Whether its items take no work: ranges, views of an array, or blocks computed when they are sliced."""
+        return False
 
     @property
     def cursor(self) -> bool:
@@ -161,6 +176,10 @@ class Itemwise(PlanOver):
     @property
     def length(self) -> Count:
         return self.up.length
+
+    @property
+    def starts_anywhere(self) -> bool:
+        return self.up.starts_anywhere
 
 
 @record

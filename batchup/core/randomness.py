@@ -6,10 +6,12 @@ A **seed** keys every draw by its place, so that any place is reached without th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from functools import cached_property
 from itertools import count, repeat
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Protocol, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +23,16 @@ from batchup.core.record import record
 if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this library may take
     from numpy.random import Generator, RandomState
 
+
+class Permuting(Protocol):
+    """A generator of any library: the module `np.random`, or an object with this method."""
+
+    def permutation(self, x: Any, /) -> Any: ...
+
+
 # What users may write for `shuffle=`; `as_rng` turns it into a `Rng` or None.
 SeedLike = int | Sequence[int] | NDArray[Any]
-ShuffleLike = Union[bool, SeedLike, "RandomState", "Generator", None]
+ShuffleLike = Union[bool, SeedLike, "RandomState", "Generator", Permuting, None]
 
 
 @record
@@ -47,10 +56,18 @@ class Seed:
 
 @record
 class Stateful:
-    """Draws from a generator that somebody else may draw from too; None is NumPy's global one."""
+    """Draws from a generator that the user may draw from too; None is NumPy's global one.
 
-    generator: RandomState | Generator | None
+    Anything with a method `permutation` is a generator. If it is none of NumPy's its state can't be read, so
+    there are no checkpoints.
+    """
+
+    generator: Any
     again = Again.DRAWN
+
+    def __post_init__(self) -> None:
+        if not _is_numpys(self.generator):
+            object.__setattr__(self, "again", Again.UNKEPT)
 
     def source(self) -> Any:
         """The generator itself."""
@@ -63,7 +80,13 @@ class Stateful:
         return self  # all draw from one
 
     def __str__(self) -> str:
-        return "True" if self.generator is None else str(self.generator)
+        if self.generator is None:
+            return "True"
+        return str(self.generator) if _is_numpys(self.generator) else describe(self.generator)
+
+
+def _is_numpys(generator: Any) -> bool:
+    return generator is None or isinstance(generator, np.random.RandomState | np.random.Generator)
 
 
 @record
@@ -98,8 +121,14 @@ class Drawn:
 Rng = Seed | Stateful
 
 
-class _Direct:
-    """Draws that nobody keeps: of seeds, which need no keeping, or where there are no checkpoints."""
+class Direct:
+    """Draws that are not kept: of seeds, which need no keeping, or where there are no checkpoints.
+
+    `generators` are those that the plan draws from, for the stamp of the iteration.
+    """
+
+    def __init__(self, generators: Sequence[Any] = ()):
+        self._generators = generators
 
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
         draw: Draw = rng_of(plan).draw(pass_)
@@ -108,8 +137,12 @@ class _Direct:
     def cursor(self, plan: Plan) -> tuple[int, ...]:
         return ()
 
+    @cached_property
+    def stamp(self) -> str | None:
+        return stamp_of(self._generators) if self._generators else None
 
-DIRECT = _Direct()
+
+DIRECT = Direct()
 
 
 def as_rng(value: Any, where: str) -> Rng | None:
@@ -119,11 +152,14 @@ def as_rng(value: Any, where: str) -> Rng | None:
     """
     if value is None or isinstance(value, bool | np.bool_):
         return Stateful(None) if value else None
-    if isinstance(value, np.random.RandomState | np.random.Generator):
+    if value is np.random:
+        return Stateful(None)
+    if callable(getattr(value, "permutation", None)):
         return Stateful(value)
     wanted = (
         f"{where}: expected a seed (an int >= 0, or a sequence of them), NumPy's RandomState or Generator, "
-        "True for NumPy's global generator, or None for in order"
+        "True or np.random for NumPy's global generator, another object with a method `permutation`, or None "
+        "for in order"
     )
     several = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim == 1)
     numbers = list(value) if several and not isinstance(value, str | bytes) else [value]
@@ -198,6 +234,30 @@ def set_state(generator: Any, state: dict[str, Any]) -> None:
         generator.set_state(state)
     else:
         generator.bit_generator.state = state
+
+
+# Generators whose state can't be read are told apart by the number of the iteration in this process.
+_iterations = count()
+
+
+def stamp_of(generators: Sequence[Any]) -> str:
+    """A digest of the states of generators, which differs for each iteration that draws from them."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for generator in generators:
+        if _is_numpys(generator):
+            _feed(digest, get_state(generator))
+        else:
+            digest.update(str(next(_iterations)).encode())
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, state: Any) -> None:
+    if isinstance(state, dict):
+        for key in sorted(state):
+            digest.update(key.encode())
+            _feed(digest, state[key])
+    else:
+        digest.update(state.tobytes() if isinstance(state, np.ndarray) else repr(state).encode())
 
 
 def copy_with_state(generator: RandomState | Generator, state: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.checks import describe, describe_callable, whole_number
+from batchup.core.checks import describe, describe_callable, shortened, whole_number
 from batchup.core.computed import Computed, ahead_of_others, here, of_member, under
 from batchup.core.cursors import why_not_behind
 from batchup.core.epochs import Epoch, why_no_epochs
@@ -91,20 +91,21 @@ class Stream:
     def epoch(self, e: int) -> Stream:
         """Pass `e` of this stream, from 0 on, by itself: with the order and the noise that `repeat` gives it.
 
-        The passes of a `zip` or `choose` are made of pass `e` of each of its members, and endless ones
-        begin anew there. Repeated, pass `e` is followed by those after it. Raises TypeError for an endless
-        stream, and for one whose passes come one after another: over a generator, or somebody's iterator.
+        It is frozen: it can be repeated, or held by a loader, and is the same epoch each time, unless a stage behind
+        it draws anew in each pass. The passes of a `zip` or `choose` are made of pass `e` of each of its members, and
+        endless ones begin anew there. Raises TypeError for an endless stream, and for one whose passes come one
+        after another: over a generator, or a user's iterator.
 
         >>> from batchup import ops
         >>> batches = ops.indices(4) | ops.shuffle(7) | ops.chunk(4)
         >>> list(batches.epoch(1)), list(batches | ops.repeat(2))[1:]
         ([array([2, 1, 3, 0])], [array([2, 1, 3, 0])])
+        >>> list(batches.epoch(1) | ops.repeat(2))
+        [array([2, 1, 3, 0]), array([2, 1, 3, 0])]
         """
         number = whole_number(e, "epoch(e)")
         if why := why_no_epochs(self.plan):
             raise TypeError(f"epoch({number}): {self!r} {why}")
-        if number == 0:
-            return self
         text = f"({self.text}).epoch({number})"
         return replace(self.with_plan(lambda plan: Epoch(plan, number)), text=text)
 
@@ -116,7 +117,7 @@ class Stream:
         return StreamIterator(self.plan, self.work, self.text)
 
     def __len__(self) -> int:
-        return length_of(self.plan.length, self.text)
+        return length_of(self.plan.length, repr(self))
 
     def __bool__(self) -> bool:
         return True
@@ -148,7 +149,7 @@ class Stream:
         raise TypeError(f"{self!r} | ...: expected a stage; got {_no_stage(stage)}")
 
     def __repr__(self) -> str:
-        return self.text
+        return shortened(self.text)
 
 
 class Stage:
@@ -201,12 +202,13 @@ class Stage:
         raise TypeError(f"{self!r} | ...: expected a stage; got {_no_stage(after)}")
 
     def __repr__(self) -> str:
-        return self.text
+        return shortened(self.text)
 
 
 _ANEW = {
     Again.DRAWN: "draws from a generator: give a seed",
-    Again.SINGLE_PASS: "goes through somebody's iterator: make it a list",
+    Again.UNKEPT: "draws from a generator: give a seed",
+    Again.SINGLE_PASS: "goes through an iterator, which can be gone through only once: make it a list",
 }
 
 

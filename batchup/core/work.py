@@ -228,6 +228,11 @@ class _Finish(Step):
         return str(self.step)
 
 
+def as_batch(value: Any) -> Any:
+    """What a user's function or source gave for a batch: a list of its parts is a tuple of them."""
+    return tuple(value) if type(value) is list else value
+
+
 def mapped(item: Any, f: Callable[[Any], Any], kinds: tuple[type, ...] = (tuple, list, dict)) -> Any:
     """`f` of each part of an item, also inside of nested tuples, lists and dicts: the one walk over them."""
     if isinstance(item, dict) and dict in kinds:

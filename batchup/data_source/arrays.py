@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import Block, block_array, describe, whole_number
+from batchup.core.checks import Block, block_array, describe, shortened, whole_number
 from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count, record
+from batchup.core.work import as_batch
 from batchup.data_source.base import AbstractDataSource, StreamDataSource
 from batchup.data_source.indices import as_asked, listed, several
 from batchup.data_source.request import Request, ShardLike
@@ -200,7 +201,7 @@ class RandomAccessDataSource(StreamDataSource):
 
     def _batch(self, block: Block) -> tuple[Any, ...]:
         indices = block_array(block)
-        samples = self._samples(indices)
+        samples = as_batch(self._samples(indices))
         if not self.include_indices:
             return samples
         return (np.array(indices), *(samples if isinstance(samples, tuple) else (samples,)))
@@ -286,4 +287,4 @@ class ArrayDataSource(RandomAccessDataSource):
         return batch
 
     def __repr__(self) -> str:
-        return f"ArrayDataSource([{', '.join(map(describe, self.data))}]{self._options()})"
+        return shortened(f"ArrayDataSource([{', '.join(map(describe, self.data))}]{self._options()})")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from batchup import ops
-from batchup.core.checks import describe, describe_callable
+from batchup.core.checks import describe, describe_callable, shortened
 from batchup.core.loader import Loader
 from batchup.core.randomness import SeedLike, ShuffleLike
 from batchup.core.record import Count
@@ -291,7 +291,7 @@ class MapDataSource(StreamDataSource):
         return Map(fn).run(batch)
 
     def __repr__(self) -> str:
-        return f"{self.source!r}.map({describe_callable(self.fn)})"
+        return shortened(f"{self.source!r}.map({describe_callable(self.fn)})")
 
 
 def check_sources(sources: Sequence[Any], where: str) -> None:

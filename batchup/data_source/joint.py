@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from batchup import ops
-from batchup.core.checks import describe
+from batchup.core.checks import describe, shortened
 from batchup.core.given import Iterated
 from batchup.core.plan import Again, Plan
 from batchup.core.randomness import Seed, as_rng
@@ -69,7 +69,7 @@ class _JointDataSource(StreamDataSource):
         return [count for count in counts if count is not None]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}([{', '.join(map(repr, self.datasets))}])"
+        return shortened(f"{type(self).__name__}([{', '.join(map(repr, self.datasets))}])")
 
 
 def _of_member(request: Request, member: int, others: dict[str, Any]) -> Request:

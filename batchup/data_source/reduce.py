@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, describe_callable
+from batchup.core.iteration import StreamIterator
+from batchup.core.loader import Loader, LoaderIterator
 from batchup.core.notes import note
+from batchup.core.stream import Stream
+from batchup.core.work import as_batch
 
 __all__ = ["concat", "mean"]
 
@@ -40,7 +44,7 @@ def concat(
                 "batch_map_concat: expected arrays of one shape but for the samples; got "
                 f"{[part.shape for part in rows[0]]}, then {[part.shape for part in row]}"
             )
-        rows.append(row)
+        rows.append([part.copy() for part in row])  # the function may write into the same arrays again
     return None if nothing else tuple([np.concatenate(parts) for parts in zip(*rows, strict=True)])
 
 
@@ -138,11 +142,14 @@ def _rows(
     """Each batch with the results of `func` for it, as arrays; None where that is what it returned."""
     if not callable(func):
         raise TypeError(f"{method}: expected a function; got {describe(func)}")
+    ours = isinstance(batches, Stream | StreamIterator | Loader | LoaderIterator)
     if progress_iter_func is not None:
         batches = progress_iter_func(batches, total=total, leave=False)
     before = tuple(prepend_args or ())
     number: int | None = None
     for n, batch in enumerate(batches):
+        if not ours:
+            batch = as_batch(batch)
         try:
             result = func(*before, *(batch if isinstance(batch, tuple) else (batch,)))
         except Exception as error:

@@ -47,12 +47,12 @@ class Batches(IterableDataset[Any]):
         if not isinstance(stream, Stream):
             wanted = "Batches: expected a stream or a loader, such as ds.stream(64) or ds.loader(64)"
             raise TypeError(f"{wanted}; got {describe(source)}")
-        if stream.plan.again is Again.DRAWN:
+        if stream.plan.again in (Again.DRAWN, Again.UNKEPT):
             raise TypeError(
                 f"Batches: {stream!r} draws from a generator, of which each worker would have a copy: give a seed"
             )
         if stream.plan.again is Again.SINGLE_PASS:
-            raise TypeError(f"Batches: {stream!r} goes through somebody's iterator: make it a list")
+            raise TypeError(f"Batches: {stream!r} goes through a user's iterator: make it a list")
         self._stream = stream
         self._start = whole_number(start, "Batches: start")
         first = None if loader is None else loader.epoch

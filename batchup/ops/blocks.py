@@ -71,6 +71,14 @@ class Chunk(PlanOver):
         return in_whole_parts(samples, self.size) if self.drop_last else samples
 
     @property
+    def starts_anywhere(self) -> bool:  # else each item would take the work of all of a block before it
+        return self.up.starts_anywhere and self.up.is_view
+
+    @property
+    def is_view(self) -> bool:
+        return self.up.is_view
+
+    @property
     def grid(self) -> Grid | None:
         samples, up = self.samples, self.up.grid
         return None if samples is None or up is None else Even(samples, self.size, up.bound)
@@ -190,6 +198,14 @@ class Between(PlanOver):
     @property
     def kind(self) -> Kind:
         return self.up.kind
+
+    @property
+    def starts_anywhere(self) -> bool:
+        return self.up.starts_anywhere
+
+    @property
+    def is_view(self) -> bool:
+        return self.up.is_view
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         start = self.first + k

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.checks import as_block, describe
 from batchup.core.grid import Even, Grid
-from batchup.core.plan import Draws, EndlessSource, Kind, Plan
+from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import record
 from batchup.core.stream import Stream
@@ -46,6 +46,9 @@ def sample(
     draws = as_rng(rng, "sample")
     if draws is None:
         raise ValueError("sample: weighted draws have no order; expected rng=, a seed or a generator")
+    if draws.again is Again.UNKEPT:
+        wanted = "sample: expected a seed or one of NumPy's generators, for weighted draws"
+        raise TypeError(f"{wanted}; got {draws}, which can only permute")
     text = f"sample({describe(np.asarray(weights))}, {draws}"
     subset = None
     if indices is not None:
@@ -94,6 +97,7 @@ class Sample(EndlessSource):
     cumulative: NDArray[np.float64]
     rng: Rng
     subset: NDArray[np.intp] | None
+    starts_anywhere = True
 
     @cached_property
     def grid(self) -> Grid:

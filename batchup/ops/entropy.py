@@ -70,7 +70,7 @@ def with_seeds(plan: Plan) -> Plan:
     """The plan with seeds in place of generators, which nobody must draw from only to look."""
     plan = plan.over(with_seeds)
     rng = rng_of(plan)
-    if getattr(rng, "again", None) is not Again.DRAWN:
+    if getattr(rng, "again", Again.KEYED) is Again.KEYED:
         return plan
     seeded: Plan = replace(plan, rng=Seed((0,)))  # type: ignore[type-var]
     return seeded

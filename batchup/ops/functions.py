@@ -18,7 +18,7 @@ from batchup.core.plan import Draws, Kind, Plan, SameSamples, trunk
 from batchup.core.randomness import Seed, SeedLike, as_seed, seed_sequence
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import Placed, Step
+from batchup.core.work import Placed, Step, as_batch
 
 
 def map(
@@ -29,6 +29,9 @@ def map(
     resizes: bool = False,
 ) -> Stage:
     """Call `fn(*batch)` for each tuple, `fn(item)` for anything else; its result is the item.
+
+    A list that `fn` returns is a list of the parts of the batch, and becomes a tuple; for one part that is a list
+    of samples return `(samples,)`.
 
     With `rng`, a seed (an int >= 0 or a sequence of them), `fn(*batch, rng=generator)` is called with a
     `np.random.Generator` keyed by the seed, the place of the batch in the stream, and the samples that
@@ -88,7 +91,10 @@ class PlacedPlan(SameSamples):
     indexed: bool
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Placed]:
-        places = builtins.zip(repeat(pass_of(self, pass_)), count(k), strict=False)
+        number = pass_of(self, pass_)
+        if draws.stamp is not None:  # passes over a generator have no number that others don't have too
+            number = (number, draws.stamp)
+        places = builtins.zip(repeat(number), count(k), strict=False)
         return builtins.map(Placed, places, self.up.start(pass_, k, draws), repeat(self.indexed))
 
 
@@ -124,11 +130,15 @@ class Map(Step):
     resizes: bool = False
 
     @property
+    def unnamed(self) -> tuple[str, ...]:
+        return () if self.name is None else ("fn",)
+
+    @property
     def random(self) -> bool:  # type: ignore[override]
         return self.seed is not None
 
     def run(self, item: Any) -> Any:
-        return self.fn(*item) if isinstance(item, tuple) else self.fn(item)
+        return as_batch(self.fn(*item) if isinstance(item, tuple) else self.fn(item))
 
     def run_placed(self, item: Any, placed: Placed) -> Any:
         if self.seed is None:
@@ -137,7 +147,7 @@ class Map(Step):
         # upper half of the counter that of the batch.
         counter = np.frombuffer(bytes(16) + placed.key(), "<u8")
         rng = np.random.Generator(np.random.Philox(self._key, counter=counter))
-        return self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng)
+        return as_batch(self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng))
 
     @cached_property
     def _key(self) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import Block, block_array, describe, whole_number
+from batchup.core.checks import Block, block_array, describe, shortened, whole_number
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Step
@@ -96,6 +96,7 @@ class Gather(Step):
     _read: Read = field(init=False)
     only_reads = True
     unnamed = ("where", "aligned", "cache")
+    data = ("arrays",)
 
     def __post_init__(self) -> None:
         if not self.arrays:
@@ -170,7 +171,7 @@ class Gather(Step):
             arrays.append("include_indices=True")
         if self.cache:
             arrays.append(f"cache={self.cache}")
-        return f"gather({', '.join(arrays)})"
+        return shortened(f"gather({', '.join(arrays)})")
 
 
 def with_indices(block: Block, batch: Any) -> Any:

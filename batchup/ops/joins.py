@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from itertools import chain, count, islice
 from typing import Any
@@ -13,11 +14,12 @@ import numpy as np
 from batchup.core.computed import clamped
 from batchup.core.grid import Even, Grid
 from batchup.core.joint import Choice, JointStep, Pick
-from batchup.core.plan import Again, Draw, Draws, JointPlan
+from batchup.core.notes import users_frame
+from batchup.core.plan import Again, Draw, Draws, JointPlan, Plan
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream, as_stream, members_of
-from batchup.core.work import Results, Split, mapped
+from batchup.core.work import Results, Split, Work, mapped
 from batchup.ops.batches import has_samples, parts_of
 
 
@@ -25,10 +27,12 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
     """One item of each stream, as a tuple; ends with the shortest.
 
     With `flatten` the members' tuples are joined into one, so that `(X, y)` and `(U,)` give
-    `(X, y, U)`. With `trim` all arrays of a joint batch, also inside nested tuples, are cut to the
-    shortest among them, and lists likewise; numbers and strings stay. A source of its own: work that the
-    members owe is owed by the joint items.
-    Raises TypeError for what is neither a stream nor re-iterable, ValueError for no streams.
+    `(X, y, U)`. With `trim` the batches are cut to the shortest of them: all arrays, also inside nested tuples, and
+    lists likewise; numbers and strings stay. That is for the last batch of an epoch: for members whose regular
+    batches differ in size there is a UserWarning. A source of its own: work that the members owe is owed by the
+    joint items.
+    Raises TypeError for what is neither a stream nor re-iterable, ValueError for no streams; while iterating, with
+    `trim`, ValueError for a batch of a member whose arrays differ in length.
 
     >>> from batchup import ops
     >>> labelled = ops.indices(3) | ops.chunk(2) | ops.gather(np.arange(3), np.arange(3) % 2)
@@ -38,8 +42,21 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
     """
     plans, works, text = members_of(streams, "zip")
     step = Join(works, bool(flatten), bool(trim))
+    if step.trim:
+        _warn_of_sizes(plans, works)
     text += "".join(f", {name}=False" for name in ("flatten", "trim") if not getattr(step, name))
     return Stream(Zip(plans, step.trim), (step,), f"zip({text})")
+
+
+def _warn_of_sizes(plans: tuple[Plan, ...], works: tuple[Work, ...]) -> None:
+    grids = [work.grid(plan) for plan, work in builtins.zip(plans, works, strict=True)]
+    sizes = [grid.size for grid in grids if grid is not None and grid.size is not None]
+    if len(set(sizes)) > 1:
+        warnings.warn(
+            f"zip: the members have batches of {', '.join(map(str, sizes))} samples, and each is cut to {min(sizes)}: the "
+            "other samples are lost. With trim=False they are not cut",
+            stacklevel=users_frame(),
+        )
 
 
 @record
@@ -66,7 +83,12 @@ class Zip(JointPlan):
         return Even(min(counts), even[0].size, None)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return builtins.zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False)
+        return _once(builtins.zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False))
+
+
+def _once(items: Iterator[Any]) -> Iterator[Any]:
+    """The items of an iterator that must not be asked again after its end: zip would draw from its first members."""
+    yield from items
 
 
 @record
@@ -98,7 +120,14 @@ class Join(JointStep):
 def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ...]:
     """The joint batch of one batch of each member."""
     if trim:
-        lengths = {len(part) for part in parts_of(batches) if has_samples(part)}
+        lengths = set()
+        for member, batch in enumerate(batches):
+            own = [len(part) for part in parts_of(batch) if has_samples(part)]
+            if len(set(own)) > 1:
+                wanted = f"trim: expected arrays of one length in a batch of member {member}, to cut them alike"
+                got = f"they have {', '.join(map(str, own))}"
+                raise ValueError(f"{wanted}; {got}. With trim=False nothing is cut")
+            lengths.update(own)
         if len(lengths) > 1:
             n = min(lengths)
             batches = mapped(batches, lambda p: p[:n] if has_samples(p) else p, (tuple, dict))
@@ -166,9 +195,10 @@ class Choose(JointPlan):
 
     @property
     def samples(self) -> Count:
-        """The sum of the members', where all of them come to their ends, or none ever does."""
+        """The sum of the members', if all of them come to their ends, or none ever does; None if that is unknown."""
         counts = [plan.samples for plan in self.plans]
-        ends = self.stratified or len({plan.length for plan in self.plans}) == 1
+        lengths = {plan.length for plan in self.plans}
+        ends = self.stratified or (len(lengths) == 1 and None not in lengths)
         return sum(n for n in counts if n is not None) if ends and None not in counts else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:

@@ -74,6 +74,10 @@ class Merge(PlanOver):
         return samples // self.world if isinstance(samples, int) else samples
 
     @property
+    def starts_anywhere(self) -> bool:
+        return self.up.starts_anywhere
+
+    @property
     def grid(self) -> Grid | None:
         return None if self.up.grid is None else Merged(self.up.grid, self)
 
@@ -111,8 +115,11 @@ class Merge(PlanOver):
                 return
             if pieces and self.world > 1:
                 pieces = stretch.cut(pieces, n)
+            last = length is None and len(pieces) < self.count
             yield joined(pieces) if pieces else range(0)
             del pieces
+            if last:
+                return
 
 
 class Stretch:

@@ -90,6 +90,8 @@ def _by_chunk(stream: Stream, plan: Blocks, sizes: int | NDArray[np.intp], text:
         raise ValueError(
             f"{text}: expected chunks for all samples, up to {indices[-1]}; they have {total}"
         )
+    if not len(indices):
+        return replace(stream, plan=Blocks(()))
     numbers = chunk_numbers(indices, ends)
     starts: list[int] = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
     whole = [indices[a:b] for a, b in zip(starts, [*starts[1:], len(indices)], strict=True)]

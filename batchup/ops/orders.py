@@ -97,6 +97,10 @@ def _permute(stream: Stream, seed: Seed) -> Stream:
 class Permute(_Reordered):
     seed: Seed
 
+    @property
+    def is_view(self) -> bool:
+        return self.up.is_view
+
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PermutedBlock]:
         blocks = enumerate(self.up.start(pass_, k, draws), k)
         return (PermutedBlock(block, round_keys(self.seed, pass_, n)) for n, block in blocks)
@@ -150,6 +154,14 @@ class Repeat(PlanOver):
     @property
     def samples(self) -> Count:
         return self.up.samples and self.up.samples * self.times
+
+    @property
+    def starts_anywhere(self) -> bool:
+        return self.up.starts_anywhere
+
+    @property
+    def is_view(self) -> bool:
+        return self.up.is_view
 
     @property
     def kind(self) -> Kind:

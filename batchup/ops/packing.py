@@ -232,6 +232,8 @@ class Groups(Plan):
     ends: NDArray[np.int64]
     kind = Kind.BLOCKS
     again = Again.KEYED
+    starts_anywhere = True
+    is_view = True
 
     @property
     def length(self) -> int:

@@ -26,7 +26,7 @@ def reorder(rng: ShuffleLike) -> Stage:
     `rng` is as for `shuffle`: a seed, of which each pass has an order of its own, in constant memory; a generator, one
     `rng.permutation` a pass; or None for as they are. A position is reached without what comes before where the
     blocks are: of blocks that are not of one size, `chunk` and `rebatch` behind it find theirs by a table a pass. Over
-    a generator, and over lists whose sizes nobody knows, the blocks of a pass are kept.
+    a generator, over lists of unknown sizes and over blocks cut from a shuffled pass, the blocks of a pass are kept.
     Raises TypeError for a stream of anything but blocks, and where their number is not known or endless.
 
     >>> from batchup import ops
@@ -64,6 +64,10 @@ class Reorder(PlanOver):
     def samples(self) -> Count:
         return self.up.samples
 
+    @property
+    def starts_anywhere(self) -> bool:
+        return self.up.starts_anywhere and isinstance(self.rng, Seed)
+
     @cached_property
     def grid(self) -> Grid | None:  # which keeps what it has computed of a pass
         of, n = self.up.grid, self.length
@@ -75,7 +79,7 @@ class Reorder(PlanOver):
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         drawn = None if isinstance(self.rng, Seed) else draws.begin(self, pass_, 0)
-        if self.up.again is Again.KEYED and self.up.grid is not None:
+        if self.up.again is Again.KEYED and self.up.grid is not None and self.up.starts_anywhere:
             return (next(self.up.start(pass_, n, draws)) for n in self._order(pass_, k, drawn))
         return self._of_kept(self.up.start(pass_, 0, draws), pass_, k, drawn)
 

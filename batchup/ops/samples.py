@@ -62,6 +62,7 @@ class Samples(Step):
     only_reads = True
     splits = True
     unnamed = ("where",)
+    data = ("dataset",)
 
     def __post_init__(self) -> None:
         wanted = f"{self.where}: expected a dataset with __len__ and __getitem__, which takes an int"

@@ -21,7 +21,7 @@ from batchup.core.notes import users_frame
 from batchup.core.plan import Draws, Itemwise, Kind
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import OPENED, Made, Mark
+from batchup.core.work import OPENED, Made, Mark, Work, first_steps
 from batchup.ops.batches import chosen, planned_piece, samples_in
 
 
@@ -132,7 +132,8 @@ def _filter(stream: Stream, fn: Callable[..., Any], name: str | None) -> Stream:
             "numbers of steps: leave samples out by where(mask) before chunk, or divide the batches behind the "
             "filter, by rebatch(size, shard=(rank, world))"
         )
-    made = Computed(stream.plan, stream.work, stream.text)
+    work = Work(stream.steps or first_steps(stream.plan.kind))
+    made = Computed(stream.plan, work, stream.text)
     return replace(stream, plan=Filter(made, fn, name), steps=(OPENED,))
 
 
@@ -141,6 +142,10 @@ class Filter(OverMade):
     fn: Callable[..., Any]
     name: str | None = None
     cursor = True
+
+    @property
+    def unnamed(self) -> tuple[str, ...]:
+        return () if self.name is None else ("fn",)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Made]:
         return gone_on(self, k, draws, partial(self._from, pass_, draws))

@@ -121,6 +121,10 @@ class Shard(Itemwise):
     def shards(self) -> tuple[tuple[int, int], ...]:
         return (*self.up.shards, (self.index, self.count))
 
+    @property
+    def is_view(self) -> bool:
+        return self.up.is_view
+
     def part(self, block: Block) -> Block:
         return block[part_of(len(block), self.index, self.count)]
 

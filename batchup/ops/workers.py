@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import describe, shortened, whole_number
 from batchup.core.computed import Computed
 from batchup.core.notes import no_stop_iteration, note, where
 from batchup.core.plan import Draws
@@ -107,7 +107,7 @@ def parallel(
 def _parallel(
     stream: Stream, pool: Pool, buffer: int, timeout: float | None, split: bool, text: str
 ) -> Stream:
-    text = f"{stream!r} | {text}"
+    text = f"{stream.text} | {text}"
     work = stream.work
     crew = _employed(pool, work, text, split)
     plan = Parallel(stream.plan, work, text, pool, crew, buffer, timeout, split)
@@ -117,13 +117,15 @@ def _parallel(
 def _employed(pool: Pool, work: Work, text: str, split: bool) -> Crew:
     if split and not work.splits:
         wanted = "expected samples(dataset) before it, whose samples are read one by one"
-        raise TypeError(f"{text}: split: {wanted}; there is nothing to split")
-    crew = pool.employ(work, text)
+        raise TypeError(f"{shortened(text)}: split: {wanted}; there is nothing to split")
+    crew = pool.employ(work, shortened(text))
     if not split:
         return crew
     if not isinstance(crew, SplittingCrew):
         wanted = "expected a pool of threads, which read the samples of one batch together"
-        raise TypeError(f"{text}: split: {wanted}; got {pool!r}, whose workers make a batch each")
+        raise TypeError(
+            f"{shortened(text)}: split: {wanted}; got {pool!r}, whose workers make a batch each"
+        )
     return crew.splitting()
 
 
@@ -156,18 +158,20 @@ class Parallel(Computed):
         run = self.crew.start(self.buffer)
         waiting: deque[tuple[Any, Pending]] = deque()
         stuck: Pending | None = None
-        ended: Exception | None = None
+        ended: Exception | bool = False
         try:
             plan = self.up.start(pass_, k, draws)
 
-            def fill() -> Exception | None:
-                """The items of the plan, handed over until the buffer is full; why it ended, if so."""
+            def fill() -> Exception | bool:
+                """Hand over items of the plan until the buffer is full. Returns whether the plan has ended, or its
+                exception.
+                """
                 try:
                     for item in islice(plan, self.buffer - len(waiting)):
                         waiting.append((item, run.submit(item)))
                 except Exception as error:  # to be raised at its place, after the items before it
                     return error
-                return None
+                return len(waiting) < self.buffer
 
             ended = fill()
             yield None
@@ -185,12 +189,12 @@ class Parallel(Computed):
                 made = Made(item, batch)
                 waiting.popleft()
                 del item, pending, batch  # else they would be kept for as long as the caller trains
-                if ended is None:
+                if ended is False:  # a plan that has ended is not asked again
                     ended = fill()
                 yield made
                 del made
                 k += 1
-            if ended is not None:
+            if isinstance(ended, Exception):
                 raise ended
         finally:
             for _, pending in waiting:

@@ -11,6 +11,8 @@ from batchup import ops
 from batchup.core.checks import describe, describe_callable, whole_number
 from batchup.core.given import Iterated
 from batchup.core.plan import Again
+from batchup.core.record import record
+from batchup.core.work import Step
 from batchup.ops.workers import Pool
 
 __all__ = ["WorkStream"]
@@ -19,7 +21,7 @@ __all__ = ["WorkStream"]
 class WorkStream:
     """The results of tasks, in order; see `WorkerPool.work_stream`.
 
-    It is `tasks | map(call) | parallel(pool)`, of which `retrieve` takes one item at a time.
+    It is a stream of the tasks, with a step that calls each, `| parallel(pool)`; `retrieve` takes one item at a time.
     """
 
     def __init__(self, task_generator: Iterable[Any], pool: Pool, task_buffer_size: int = 20):
@@ -31,7 +33,7 @@ class WorkStream:
         buffer = whole_number(task_buffer_size, "work_stream: task_buffer_size", least=1)
         make = partial(_checked, iter(task_generator))
         tasks = ops.Stream(Iterated(make, again=Again.SINGLE_PASS), text="tasks")
-        self._results = iter(tasks | ops.map(_call) | ops.parallel(pool, buffer))
+        self._results = iter(tasks.with_step(_Call()) | ops.parallel(pool, buffer))
 
     def retrieve(self) -> Any:
         """The next result, waiting for it if need be; None at the end."""
@@ -68,5 +70,12 @@ class _Task:
         return describe_callable(self.fn)
 
 
-def _call(task: _Task) -> Any:
-    return task.fn(*task.args, **task.kwargs)
+@record
+class _Call(Step):
+    """The step that calls a task. Its result stays what it is, a list too."""
+
+    def run(self, task: _Task) -> Any:
+        return task.fn(*task.args, **task.kwargs)
+
+    def __str__(self) -> str:
+        return "work_stream"

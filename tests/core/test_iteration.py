@@ -4,15 +4,18 @@ import json
 import subprocess
 import sys
 import tracemalloc
+from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.random import RandomState
 
-from batchup import ops
+from batchup import ops, work_pool
 from batchup.core.plan import Itemwise
 from batchup.core.record import record
+from batchup.core.work import Step
 from batchup.data_source import (
     ArrayDataSource,
     ChoiceDataSource,
@@ -339,10 +342,124 @@ def test_what_reaches_further_back_than_the_last_draw(make, cut):
     assert some(resumed(lambda: make(RandomState(6)), items)) == some(items)
 
 
-@pytest.mark.parametrize("state", [None, {}, {"version": 1}, [1]])
+@pytest.mark.parametrize("state", [None, {}, {"version": "1"}, [1]])
 def test_what_is_no_checkpoint(state):
     with pytest.raises(TypeError, match="expected a dict that state_dict"):
         iter(ops.indices(3)).load_state_dict(state)
+
+
+def test_a_checkpoint_of_another_version_is_named_and_the_remedy_works():
+    loader = (ops.indices(9) | ops.shuffle(1) | ops.chunk(2)).loader()
+    state = {**loader.state_dict(), "epoch": 4}
+    old = {**state, "iterator": {**state["iterator"], "version": 2}}
+    for wrong, version in ((old, 2), ({**state, "loader": 7}, 7)):
+        with pytest.raises(
+            ValueError, match=rf"got one of version {version}, .* loader.set_epoch\(e\)"
+        ):
+            loader.load_state_dict(wrong)
+    loader.set_epoch(4)
+    assert some(loader) == some(loader.stream.epoch(4))
+
+
+class _Counted:
+    """An iterator that counts how often it is asked after its end, and goes on then."""
+
+    def __init__(self, n):
+        self.n, self.asked_again, self.over = n, 0, False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.asked_again += self.over
+        if self.n == 0 and not self.over:
+            self.over = True
+            raise StopIteration
+        self.n -= 1
+        return (np.arange(2),)
+
+
+@pytest.mark.parametrize("pool", [None, 1, 2, 7, 32])
+def test_nothing_is_asked_after_the_end(pool):
+    """Neither of a plan, by a pool or a `next`, nor of a user's iterator."""
+    source = _Counted(5)
+    stream = IteratorDataSource(source).stream(2)
+    rng = RandomState(0)
+    drawn = ops.indices(9) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(9)
+
+    class Two:
+        def __iter__(self):
+            return iter([1, 2])
+
+    both = ops.zip(drawn, Two())
+    with work_pool.WorkerThreadPool(2) as threads:
+        for one in (stream, both):
+            items = iter(one if pool is None else one | ops.parallel(threads, pool))
+            assert len(list(items)) == (5 if one is stream else 2)
+            state = rng.get_state()
+            assert [next(items, None) for _ in range(3)] == [None] * 3
+            assert all(np.array_equal(a, b) for a, b in zip(state, rng.get_state(), strict=True))
+    assert source.asked_again == 0
+    serial = RandomState(0)
+    for _ in range(3):  # zip asks its first member for one more, and no pool for others
+        serial.permutation(9)
+    assert rng.random_sample() == serial.random_sample()
+
+
+def test_a_generator_that_is_none_of_numpys_has_no_checkpoints():
+    class Reversing:
+        def permutation(self, x):
+            return (np.arange(x) if isinstance(x, int) else x)[::-1]
+
+    stream = ops.indices(4) | ops.shuffle(Reversing()) | ops.chunk(3)
+    assert some(stream) == [[3, 2, 1], [0]]
+    assert not stream.pure
+    for act in (lambda: iter(stream).state_dict(), stream.loader().state_dict, lambda: stream[0]):
+        with pytest.raises(TypeError, match="draws from a generator.*give a seed"):
+            act()
+    with pytest.raises(TypeError, match="sample: expected a seed or one of NumPy's generators"):
+        ops.sample([1, 2], Reversing())
+    loader = (stream | ops.map(lambda block, rng: rng.random(), rng=1)).loader()
+    assert len({value for _ in range(3) for value in loader}) == 6  # noise is new all the same
+
+
+def test_a_field_that_no_checkpoint_can_name_is_refused():
+    class Options:
+        pass
+
+    @record
+    class Scaled(Step):
+        options: Any
+
+        def run(self, item):
+            return item
+
+    def stream(options):
+        return ops.indices(3).with_step(Scaled(options))
+
+    state = iter(stream({"by": 2, "of": [1, (2, None)]})).state_dict()
+    for other in ({"by": 3, "of": [1, (2, None)]}, {"by": 2, "of": [1, (2, 0)]}, {"by": 2}):
+        with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
+            iter(stream(other)).load_state_dict(state)
+    assert len(list(stream(Options()))) == 1
+    with pytest.raises(
+        TypeError, match="can't name 'options' of the stage .* which has <Options> in it"
+    ):
+        iter(stream({"a": [Options()]})).state_dict()
+    mapped = ops.indices(3) | ops.map(partial(pow, Options()))
+    with pytest.raises(TypeError, match=r"A map can be given a name, map\(fn, name='...'\)"):
+        iter(mapped).state_dict()
+    assert iter(ops.indices(3) | ops.map(partial(pow, Options()), name="power")).state_dict()
+
+
+def test_a_partial_counts_with_its_arguments():
+    states = {
+        iter(ops.indices(3) | ops.map(fn)).state_dict()["stream"]
+        for fn in (pow, partial(pow, 2), partial(pow, 3), partial(pow, exp=2), partial(pow, exp=3))
+    }
+    assert len(states) == 5
+    named = iter(ops.indices(3) | ops.map(partial(pow, 2), name="f")).state_dict()
+    iter(ops.indices(3) | ops.map(partial(pow, 3), name="f")).load_state_dict(named)
 
 
 def test_generators_of_another_kind_are_refused():
@@ -363,10 +480,10 @@ def test_somebodys_iterator_has_no_checkpoints():
     once = IteratorDataSource(iter([(X,)]))
     for items in (once.batch_iterator(3), iter(Again() | ops.take(1)), iter(ops.zip(Again(), [1]))):
         with pytest.raises(
-            TypeError, match="comes from somebody's iterator, which can't start just anywhere"
+            TypeError, match="comes from an iterator of yours, which can't start at any position"
         ):
             items.state_dict()
-        with pytest.raises(TypeError, match="somebody's iterator"):
+        with pytest.raises(TypeError, match="an iterator of yours"):
             items.load_state_dict({})
 
 

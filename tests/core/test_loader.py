@@ -30,6 +30,10 @@ def noise(x, rng):
     return x + rng.integers(10**9, size=len(x))
 
 
+def beside_noise(x, rng):
+    return x, rng.integers(10**9, size=len(x))
+
+
 def saved(loader, unused=0):
     return json.loads(json.dumps(loader.state_dict(unused)))
 
@@ -75,14 +79,54 @@ def test_endless_members_begin_anew():
 def test_an_epoch_is_a_stream_of_its_own():
     stream = batches()
     assert repr(stream.epoch(2)) == f"({stream!r}).epoch(2)"
-    assert stream.epoch(0) is stream
-    assert some(stream.epoch(1).epoch(2)) == some(stream.epoch(3))
-    assert some(stream.epoch(2) | ops.repeat(2)) == some(stream.epoch(2)) + some(stream.epoch(3))
+    assert some(stream.epoch(1).epoch(2)) == some(stream.epoch(1))
+    assert some(stream.epoch(2) | ops.repeat(2)) == 2 * some(stream.epoch(2))
+    assert some(stream.epoch(0) | ops.take(1) | ops.repeat(3)) == 3 * some(stream, 1)
     assert plain(stream.epoch(2)[1]) == some(stream.epoch(2))[1]
     assert (len(stream.epoch(2)), stream.epoch(2).num_samples) == (4, 10)
     state = iter(stream.epoch(2)).state_dict()
     with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
         iter(stream.epoch(3)).load_state_dict(state)
+
+
+def test_an_epoch_is_frozen_order_and_noise():
+    stream = batches() | ops.map(noise, rng=7)
+    for frozen in (stream.epoch(0), stream.epoch(2), batches().epoch(2) | ops.map(noise, rng=7)):
+        loader = frozen.loader()
+        assert [some(loader), some(loader)] == 2 * [some(frozen)]
+    assert some(batches().epoch(2) | ops.map(noise, rng=7)) == some(stream.epoch(2))
+
+
+def test_a_stage_behind_a_frozen_epoch_draws_anew_and_so_does_its_noise():
+    behind = ops.indices(4).epoch(1) | ops.shuffle(3) | ops.chunk(1) | ops.map(beside_noise, rng=7)
+    assert len({str(some(behind.epoch(e))) for e in range(20)}) == 20
+    one = ops.indices(1).epoch(1) | ops.shuffle(3) | ops.chunk(1) | ops.map(beside_noise, rng=7)
+    assert (
+        len({str(some(one.epoch(e))) for e in range(20)}) == 20
+    )  # the only order there is, and other noise
+
+
+@pytest.mark.parametrize("rng", [RandomState, np.random.default_rng])
+def test_noise_is_new_in_each_epoch_over_a_generator_too(rng):
+    def stream(generator):
+        return ops.indices(3) | ops.shuffle(generator) | ops.chunk(1) | ops.map(beside_noise, rng=7)
+
+    loader = stream(rng(5)).loader()
+    seen = [str(batch[1:]) for _ in range(40) for batch in loader]
+    assert len(set(seen)) == len(seen)
+    again = stream(rng(5)).loader()
+    some(again)
+    items = iter(again)
+    first = some(items, 1)
+    state = saved(again)
+    rest = some(items)
+    resumed_loader = resumed(stream(rng(9)), state)
+    assert some(resumed_loader) == rest
+    assert str(first[0][1][0]) in seen[3]
+    plain_order = ops.indices(3) | ops.shuffle(rng(5)) | ops.chunk(1)
+    assert some(plain_order) == [
+        batch[0] for batch in some(stream(rng(5)))
+    ]  # the order is as without noise
 
 
 def test_epochs_in_pools():

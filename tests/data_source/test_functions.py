@@ -127,7 +127,7 @@ def test_an_iterator_is_given_whatever_the_batch_size():
             RuntimeError, match=r"IteratorDataSource\(<list_iterator>\): expected one epoch"
         ):
             next(again)
-    with pytest.raises(TypeError, match="goes through somebody's iterator, which has one epoch"):
+    with pytest.raises(TypeError, match="goes through a user's iterator, which has one epoch"):
         ds.loader(1)
     with pytest.raises(TypeError, match=r"drop_last: the batches of .* are what its iterator gives"):
         ds.stream(1, drop_last=True)

@@ -9,10 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batchup import ops
+from batchup import ops, work_pool
 from batchup.core.randomness import DIRECT
 from batchup.core.work import Work
-from batchup.data_source import ArrayDataSource, CompositeDataSource
+from batchup.data_source import (
+    ArrayDataSource,
+    CallableDataSource,
+    CompositeDataSource,
+    RandomAccessDataSource,
+    batch_map_concat,
+    batch_map_mean,
+)
 from batchup.ops.functions import Map
 from batchup.testing import plain
 
@@ -22,7 +29,7 @@ X = np.arange(20)
 
 def draw(*batch, rng):
     assert type(rng) is np.random.Generator
-    return (*batch, rng.integers(2**60, size=2))
+    return (*batch, rng.integers(2**60, size=len(batch[0])))
 
 
 def numbers(stream):
@@ -189,3 +196,71 @@ def test_work_can_be_taken_apart_and_put_together():
     doubled = join.over(lambda work: Work((*work.steps, Map(lambda x: x * 2))))
     assert [plain(part) for part in doubled.run(item)] == [[2, 4, 6, 8], [0, 20, 40, 60]]
     assert join.over(lambda work: work) is join
+
+
+class _Parts:
+    """A sequence, and a re-iterable, of batches that are lists."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __iter__(self):
+        return iter([[np.arange(3) + k, np.arange(3) * k] for k in range(self.n)])
+
+
+@pytest.mark.parametrize("source", ["map", "random map", "iterable", "list", "callable", "samples"])
+def test_a_list_is_a_list_of_the_parts_of_a_batch(source):
+    def parts(x):
+        return [x, x * 2]
+
+    def noisy(x, rng):
+        return [x, x * 2]
+
+    def batches(batch_size):
+        return iter(_Parts(4))
+
+    class Own(RandomAccessDataSource):
+        def samples_by_indices_nomapping(self, indices):
+            return [indices, indices * 2]
+
+    stream = {
+        "map": lambda: BASE | ops.map(parts),
+        "random map": lambda: BASE | ops.map(noisy, rng=1),
+        "iterable": lambda: _Parts(4) | ops.skip(0),
+        "list": lambda: list(_Parts(4)) | ops.skip(0),
+        "callable": lambda: CallableDataSource(batches).stream(3),
+        "samples": lambda: Own(12).stream(3),
+    }[source]()
+    assert all(isinstance(batch, tuple) and len(batch) == 2 for batch in stream)
+    assert plain(next(iter(stream | ops.map(lambda a, b: a + b)))) == plain(sum(next(iter(stream))))
+    [one, two, three] = next(iter(ops.zip(stream, [7] * 9)))
+    assert plain((one, two)) == plain(next(iter(stream)))
+    [mean, _] = batch_map_mean(lambda a, b: (a.sum(), b.sum()), stream)
+    assert mean > 0
+    with work_pool.WorkerThreadPool(1) as pool:
+        assert list(map(plain, stream | ops.parallel(pool))) == list(map(plain, stream))
+
+
+def test_results_of_lists_that_users_give():
+    assert batch_map_concat(lambda a, b: a, [[np.arange(2), 1], [np.arange(1), 2]])[0].tolist() == [
+        0,
+        1,
+        0,
+    ]
+    own = CompositeDataSource([ArrayDataSource([X, X]).map(lambda a, b: [a, b]), ArrayDataSource([X])])
+    assert [len(part) for part in next(own.batch_iterator(4))] == [4, 4, 4]
+
+
+def test_what_collate_makes_stays_one_part():
+    images = [np.zeros((n, 2)) for n in (1, 2, 3)]
+    stream = ops.indices(3) | ops.chunk(2) | ops.samples(images, collate=list)
+    assert [len(batch) for batch in stream] == [2, 1]
+    assert list(stream | ops.map(len)) == [2, 1]
+    assert [len(batch) for batch in stream | ops.rebatch(3)] == [3]
+    assert [len(a) for a, _ in ops.zip(stream, [7, 8], trim=False)] == [2, 1]
+
+
+def test_results_are_copied_as_the_function_may_write_into_them_again():
+    out = np.empty(5)
+    [got] = ArrayDataSource([X]).batch_map_concat(lambda x: np.multiply(x, 2, out=out[: len(x)]), 5)
+    assert got.tolist() == (2 * X).tolist()

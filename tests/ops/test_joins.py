@@ -8,6 +8,12 @@ import pytest
 from batchup import ops
 from batchup.core.joint import Choice
 from batchup.core.randomness import DIRECT
+from batchup.data_source import (
+    ArrayDataSource,
+    CallableDataSource,
+    ChoiceDataSource,
+    CompositeDataSource,
+)
 from batchup.testing import plain
 
 
@@ -40,12 +46,41 @@ def test_zip_trims_inside_nested_tuples_dicts_and_leaves_numbers_alone():
     inner = ops.zip(rows(9, 3), rows(9, 3, columns=2), flatten=False)
     named = ops.indices(9) | ops.chunk(3) | ops.gather(x=np.arange(9))
     labels = [7, 8]
-    short = [[1, 2], [3]]
+    short = [([1, 2],), ([3],)]
     *_, last = ops.zip(inner, named, labels, short, flatten=False)
     assert plain(last[0]) == (([3],), ([3], [103]))
     assert plain(last[1]) == {"x": [3]}
     assert last[2] == 8
-    assert last[3] == [3]
+    assert last[3] == ([3],)
+
+
+def test_zip_refuses_to_cut_a_batch_whose_arrays_differ_in_length():
+    def mixup(x, rng):
+        return x, rng.beta(1, 1, size=1)
+
+    member = rows(8, 4) | ops.map(mixup, rng=1)
+    with pytest.raises(
+        ValueError, match="arrays of one length in a batch of member 1, .* have 4, 1. With trim=False"
+    ):
+        next(iter(ops.zip(rows(8, 4), member)))
+    assert [len(part) for part in next(iter(ops.zip(rows(8, 4), member, trim=False)))] == [4, 4, 1]
+    sources = [ArrayDataSource([np.arange(8)]), ArrayDataSource([np.arange(8)]).map(mixup, rng=1)]
+    with pytest.raises(ValueError, match="member 1"):
+        next(CompositeDataSource(sources).batch_iterator(4))
+    assert len(next(CompositeDataSource(sources, trim=False).batch_iterator(4))) == 3
+
+
+@pytest.mark.parametrize("sizes", [(10, 5, 1), (16, 112)])
+def test_zip_warns_of_batches_of_different_sizes(sizes):
+    members = [rows(200, size) for size in sizes]
+    told = rf"batches of {', '.join(map(str, sizes))} samples, .* cut to {min(sizes)}.* trim=False"
+    with pytest.warns(UserWarning, match=told) as caught:
+        ops.zip(*members)
+    assert caught[0].filename == __file__
+    assert [len(part) for part in next(iter(ops.zip(*members, trim=False)))] == list(sizes)
+    ops.zip(rows(3, 4), rows(200, 4))  # short batches at an end are what trim is for
+    packed = ops.indices(6) | ops.chunk(2) | ops.gather(ops.Ragged.of([[1]] * 6)) | ops.fill(4)
+    ops.zip(packed, rows(6, 1))  # rows of one, whatever the blocks below them are
 
 
 def test_flatten_joins_one_level_only():
@@ -202,3 +237,20 @@ def test_work_is_owed_by_the_joint_items_nested_to_any_depth():
     planned = list(stream.plan.start(0, 0, DIRECT))
     assert calls == []
     assert [plain(stream.work.run(item)) for item in planned] == [plain(item) for item in stream]
+
+
+def test_a_choice_in_turns_does_not_know_its_samples():
+    class Declared:
+        """Batches whose number of samples is declared, and their length not known."""
+
+        def __init__(self, n):
+            self.n = n
+
+        def __call__(self, batch_size):
+            return iter([(np.arange(batch_size),)] * (self.n // batch_size))
+
+    sources = [CallableDataSource(Declared(n), num_samples_fn=n) for n in (2, 9)]
+    stream = ChoiceDataSource(sources).stream(1)
+    assert (stream.num_samples, sum(len(batch) for (batch,) in stream)) == (None, 4)
+    stratified = ChoiceDataSource(sources, stratified=True).stream(1)
+    assert (stratified.num_samples, sum(len(batch) for (batch,) in stratified)) == (11, 11)

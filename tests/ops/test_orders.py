@@ -134,7 +134,7 @@ def test_in_order(rng):
         ((3, -1), ValueError, r"got \(3, -1\)"),
         ((), ValueError, "got an empty sequence"),
         (np.zeros((2, 2), int), TypeError, "got <2x2 int64>"),
-        (np.random, TypeError, "got <module>"),
+        (np.linalg, TypeError, "got <module>"),
     ],
 )
 def test_what_is_none_of_the_kinds(rng, error, text):
@@ -185,3 +185,10 @@ def test_repeat_after_the_work():
     stream = ops.indices(3) | ops.shuffle(1) | ops.chunk(2) | ops.gather(np.arange(3)) | ops.repeat(2)
     before = ops.indices(3) | ops.shuffle(1) | ops.chunk(2) | ops.repeat(2) | ops.gather(np.arange(3))
     assert [b[0].tolist() for b in stream] == [b[0].tolist() for b in before]
+
+
+def test_the_module_np_random_is_numpys_global_generator():
+    np.random.seed(3)
+    drawn = list(ops.indices(9) | ops.shuffle(np.random))
+    np.random.seed(3)
+    assert [block.tolist() for block in drawn] == [np.random.permutation(9).tolist()]

@@ -357,3 +357,45 @@ def test_an_endless_stream_of_nothing_is_no_endless_loop():
     )
     with pytest.raises(ValueError, match="1001 items in a row have no samples, and there is no end"):
         next(iter(nothing | ops.rebatch(2)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda: ops.indices(0) | ops.mix(1, 4, 2),
+        lambda: ops.indices(np.array([], int)) | ops.mix(1, 4, 2),
+        lambda: ops.indices(0) | ops.mix(1, np.array([], int), 2),
+        lambda: ops.indices(9) | ops.where(np.zeros(9, bool)) | ops.mix(1, 4, 2),
+    ],
+)
+def test_windows_of_nothing(source):
+    assert list(source()) == []
+    assert list(source() | ops.gather(np.arange(9)) | ops.rebatch(3)) == []
+
+
+def test_a_pass_draws_its_permutation_once():
+    """Blocks that are cut from a shuffled pass are kept, and those that are not are made one by one."""
+    drawn = []
+
+    class Spy(RandomState):
+        def permutation(self, x):
+            drawn.append(x)
+            return super().permutation(x)
+
+    def counting(seed, *place, advance=0):
+        return Spy(5)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("batchup.core.randomness.frozen_generator", counting)
+        blocks = ops.indices(100) | ops.shuffle(7) | ops.chunk(10) | ops.reorder(8)
+        assert sorted(i for block in blocks for i in block) == list(range(100))
+        assert len(drawn) == 1
+        lazy = ops.indices(100) | ops.chunk(10) | ops.shuffle(7) | ops.reorder(8)
+        next(iter(lazy))
+        assert len(drawn) == 2
+
+
+def test_filter_gives_the_function_an_integer_array():
+    blocks = ops.indices(6) | ops.chunk(4) | ops.filter(lambda block: block > 2)
+    assert [block.tolist() for block in blocks] == [[3], [4, 5]]
+    assert all(isinstance(block, np.ndarray) for block in blocks)

@@ -41,9 +41,9 @@ class WorkerProcessPool(WorkerPool):
 
     >>> from batchup import ops
     >>> with WorkerProcessPool(processes=2) as pool:
-    ...     squares = ops.indices(5) | ops.chunk(2) | ops.map(lambda block: (block**2).tolist())
-    ...     list(squares | ops.parallel(pool))
-    [[0, 1], [4, 9], [16]]
+    ...     sums = ops.indices(5) | ops.chunk(2) | ops.map(lambda block: int((block**2).sum()))
+    ...     list(sums | ops.parallel(pool))
+    [1, 13, 16]
     """
 
     def __init__(

@@ -183,8 +183,8 @@ class StreamIterator(Iterator[Any]):
                 raise TypeError(f"load_state_dict: expected a list under {key!r}; there is none")
         if self._journal is not None:
             journal = self._new_journal()
-            drawn = (mapped(state[key], _decoded) for key in ("generators", "draws"))
-            journal.load(*drawn, state.get("stamp"))
+            generators, draws = mapped(state["generators"], _decoded), mapped(state["draws"], _decoded)
+            journal.load(generators, draws, state.get("stamp"))
             self._journal = journal
         if self._track is not None:
             places = tuple([tuple(map(int, place)) for place in state["cursor"]])

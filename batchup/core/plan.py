@@ -121,6 +121,11 @@ class Plan(ABC):
         """Which parts of blocks there are in it, as (index, count)."""
         return tuple(part for plan in self.children() for part in plan.shards)
 
+    @property
+    def divided(self) -> bool:
+        """Whether its items are one rank's parts of blocks, and may have fewer samples on other ranks."""
+        return any(plan.divided for plan in self.children())
+
     @abstractmethod
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         """The items of pass `pass_` from position `k` on.

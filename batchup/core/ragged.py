@@ -189,6 +189,9 @@ class Ragged:
 
     def _gathered(self, which: NDArray[Any]) -> Ragged:
         if which.dtype.kind == "b":
+            if which.shape != (len(self),):
+                wanted = f"Ragged[mask]: expected a mask with one value for each of {len(self)} samples"
+                raise IndexError(f"{wanted}; got {describe(which)}")
             which = np.flatnonzero(which)
         starts, stops = self._starts.take(which), self._stops.take(which)
         ends = _ends(stops - starts)

@@ -49,6 +49,8 @@ class Step:
     splits = False
     # It may make another number of samples of those of an item: nobody knows how many.
     resizes = False
+    # How to write the stage if its function gives other numbers of samples, and it doesn't say so yet.
+    remedy = ""
     # How many samples each of its items has, whatever it is made of; None where it is as many as before.
     rows: int | None = None
 

@@ -201,7 +201,7 @@ class RandomAccessDataSource(StreamDataSource):
 
     def _batch(self, block: Block) -> tuple[Any, ...]:
         indices = block_array(block)
-        samples = as_batch(self._samples(indices))
+        samples: tuple[Any, ...] = as_batch(self._samples(indices))
         if not self.include_indices:
             return samples
         return (np.array(indices), *(samples if isinstance(samples, tuple) else (samples,)))

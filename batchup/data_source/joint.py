@@ -179,7 +179,9 @@ class ChoiceDataSource(_JointDataSource):
 
     def _check_batches(self, streams: list[ops.Stream], batch_size: int) -> None:
         for n, (ds, stream) in enumerate(zip(self.datasets, streams, strict=True)):
-            if 0 in (stream.plan.length, stream.num_samples):
+            # The length is the same for all ranks; a part of a batch may have no samples.
+            length = stream.plan.length
+            if (stream.num_samples if length is None else length) == 0:
                 wanted = f"expected members of a batch of {batch_size} at least, with drop_last"
                 raise ValueError(
                     f"ChoiceDataSource: {wanted}; number {n}, {ds!r}, has {ds.num_samples()} samples"

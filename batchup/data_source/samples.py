@@ -22,7 +22,7 @@ class SampleDataSource(RandomAccessDataSource):
     `dataset` is anything with `__len__` and `__getitem__` that takes an int: a PyTorch `Dataset`, a list of
     records, a Hugging Face dataset. `collate(list of samples)` makes a batch; what it does by default is said of
     `ops.samples`. `indices`, `repeats`, `sampler` and `include_indices` are as for
-    `RandomAccessDataSource`. Raises TypeError for what is no dataset, ValueError for indices outside.
+    `RandomAccessDataSource`, `resizes` as for `ops.samples`. Raises TypeError for what is no dataset, ValueError for indices outside.
 
     >>> records = [{"text": word, "length": len(word)} for word in ("one", "three", "seven")]
     >>> ds = SampleDataSource(records)
@@ -38,8 +38,12 @@ class SampleDataSource(RandomAccessDataSource):
         repeats: int = 1,
         sampler: AbstractSampler | None = None,
         include_indices: bool = False,
+        *,
+        resizes: bool = False,
     ):
-        self._step = Samples(dataset, collate or collated, bool(include_indices), "SampleDataSource")
+        self._step = Samples(
+            dataset, collate or collated, bool(include_indices), "SampleDataSource", bool(resizes)
+        )
         super().__init__(self._step.length, indices, repeats, sampler, include_indices)
         self.dataset = dataset
 

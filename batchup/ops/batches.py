@@ -68,16 +68,24 @@ def put_together(pieces: Sequence[Piece], where: str) -> Any:
         if isinstance(first, dict):
             return dict(zip(first, parts, strict=True))
         return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
-    return joined([of[start:stop] for of, start, stop in pieces])
+    return _joined([of[start:stop] for of, start, stop in pieces], where)
 
 
 def _keys(batch: Any) -> str:
     return ", ".join(map(repr, batch)) if isinstance(batch, dict) else f"{len(batch)} parts"
 
 
-def joined(parts: Sequence[Any]) -> Any:
-    """Arrays, tensors or lists one after another, as a new one."""
+def _joined(parts: Sequence[Any], where: str) -> Any:
+    """Arrays, tensors or lists one after another, as a new one. ValueError where they are of different kinds."""
     first = parts[0]
+    if (
+        len(parts) > 1
+        and (other := next((part for part in parts if not _fits(first, part)), None)) is not None
+    ):
+        raise ValueError(
+            f"{where}: expected windows of one dtype and shape, to put their samples together; got {describe(first)}, "
+            f"then {describe(other)}. Make them alike in a map: array.astype(dtype)"
+        )
     if isinstance(first, list):
         return list(chain.from_iterable(parts))
     if isinstance(first, Ragged):
@@ -91,6 +99,21 @@ def joined(parts: Sequence[Any]) -> Any:
 
         return jax.numpy.concatenate(list(parts))
     return np.concatenate(parts) if len(parts) > 1 else np.array(first)
+
+
+def _fits(one: Any, other: Any) -> bool:
+    """Whether the samples of both can be put together as they are; strings may have different widths."""
+    if type(one) is not type(other) and not (
+        isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+    ):
+        return False
+    if isinstance(one, list):
+        return True
+    if one.dtype != other.dtype and not (
+        isinstance(one, np.ndarray) and one.dtype.kind == other.dtype.kind in "US"
+    ):
+        return False
+    return bool(one.shape[1:] == other.shape[1:])
 
 
 def chosen(batch: Any, mask: NDArray[np.bool_]) -> Any:
@@ -115,10 +138,17 @@ def planned_piece(planned: Any, n: int, some: slice | NDArray[np.bool_]) -> Any:
     return inside, np.flatnonzero(some)
 
 
+def _is_block(piece: Any) -> bool:
+    """Whether it is an index block, and not data of a user's list."""
+    return isinstance(piece, range) or (
+        isinstance(piece, np.ndarray) and piece.ndim == 1 and piece.dtype == np.intp
+    )
+
+
 def planned_together(pieces: Sequence[Any]) -> Any:
     """What the plan gave for a batch that is put together of pieces."""
     if len(pieces) == 1:
         return pieces[0]
-    if all(isinstance(piece, range | np.ndarray) for piece in pieces):
+    if all(map(_is_block, pieces)):
         return np.concatenate([block_array(piece) for piece in pieces])
     return tuple(pieces)

@@ -17,14 +17,15 @@ from batchup.core.grid import Even, Grid, Sliced
 from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan, PlanOver, walk
 from batchup.core.record import Count, in_whole_parts, parts_of_size, record
 from batchup.core.stream import Stage, Stream
-from batchup.ops.shards import whole_in
+from batchup.ops.shards import of_outer_ranks, whole_in
 
 
 def chunk(size: int, drop_last: bool = False) -> Stage:
     """Cut the concatenation of the index blocks anew into blocks of `size` samples.
 
     Blocks go across the seams of the ones before; the last may be short, and `drop_last` leaves it
-    out then. Raises ValueError for a size below 1, TypeError for a stream of anything but blocks.
+    out then. Raises ValueError for a size below 1, TypeError for a stream of anything but blocks, and for one rank's
+    part of a stream where the ranks would get different numbers of blocks.
 
     >>> list([np.arange(7)] | chunk(3))
     [array([0, 1, 2]), array([3, 4, 5]), array([6])]
@@ -44,10 +45,19 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
         raise TypeError(f"chunk({size}): {stream!r} {why}")
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
-    grid = plan.grid
+    # Whatever is refused of one rank's part is refused of all.
+    first, last = of_outer_ranks(plan) if plan.divided else (plan, plan)
+    grid = last.grid
     if plan.length == math.inf and grid and 0 == grid.before(0, 1) == grid.before(0, _EMPTY):
         empty = f"the first {_EMPTY} blocks of {stream!r} have no samples"
         raise ValueError(f"chunk: {empty}, and there is no end")
+    if plan.divided:
+        lengths = {Chunk(of_rank, size, drop_last).length for of_rank in (first, last)}
+        if None in lengths or len(lengths) > 1:
+            raise TypeError(
+                f"chunk({size}): {stream!r} is one rank's part, and ranks would take different numbers of steps: put "
+                f"chunk({size}) before shard"
+            )
     return replace(stream, plan=Chunk(plan, size, drop_last))
 
 

@@ -134,6 +134,10 @@ class Map(Step):
         return () if self.name is None else ("fn",)
 
     @property
+    def remedy(self) -> str:  # type: ignore[override]
+        return "" if self.resizes else "map(fn, resizes=True)"
+
+    @property
     def random(self) -> bool:  # type: ignore[override]
         return self.seed is not None
 

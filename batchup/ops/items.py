@@ -174,10 +174,24 @@ class Gather(Step):
         return shortened(f"gather({', '.join(arrays)})")
 
 
+def columns_known(stream: Stream) -> dict[str, Any]:
+    """What the named parts of a stream's batches are read from, right behind `gather`; elsewhere nothing is known."""
+    last = stream.steps[-1] if stream.steps else None
+    if not isinstance(last, Gather) or not last.names:
+        return {}
+    own = dict(zip(last.names, last.columns, strict=True))
+    return {"indices": None, **own} if last.include_indices else own
+
+
 def with_indices(block: Block, batch: Any) -> Any:
     """The batch with the index block as its first array; in a dict, under "indices"."""
     indices = np.array(block_array(block))
     if isinstance(batch, dict):
+        if "indices" in batch:
+            raise ValueError(
+                'include_indices: the batch has a part of the name "indices" already. Leave include_indices out, or give '
+                "that part another name"
+            )
         return {"indices": indices, **batch}
     return (indices, *(batch if isinstance(batch, tuple) else (batch,)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Step
 from batchup.ops.batches import parts_of
+from batchup.ops.items import columns_known
 
 
 def pad(
@@ -20,7 +22,7 @@ def pad(
 ) -> Stage:
     """Make arrays of the `Ragged` parts of a batch: each becomes the array, its samples' lengths and, on request, a mask.
 
-    The array is (n, longest, ...), filled up with `value`; with `multiple` up to a multiple of that; with `to` up to so
+    The array is (n, longest, ...), filled up with `value`, a number or a dict of numbers by the names of the parts; with `multiple` up to a multiple of that; with `to` up to so
     many tokens in each batch. The lengths are (n,) int64, the mask (n, longest) bool, True for tokens. In a tuple they
     come right behind the array; in a dict as `name_lengths` and `name_mask`. Raises TypeError for a batch without a
     `Ragged`, ValueError for a sample of more than `to` tokens.
@@ -38,8 +40,48 @@ def pad(
         raise TypeError("pad: expected to= or multiple=; got both")
     to = None if to is None else whole_number(to, "pad: to", least=1)
     multiple = 1 if multiple is None else whole_number(multiple, "pad: multiple", least=1)
-    step = Pad(to, multiple, value, bool(mask))
-    return Stage(Stream.with_step, step, text=str(step))
+    step = Pad(to, multiple, _checked_value(value, "pad"), bool(mask))
+    return Stage(_padded, step, text=str(step))
+
+
+def _padded(stream: Stream, step: Pad) -> Stream:
+    columns = columns_known(stream)
+    ragged = {name: column for name, column in columns.items() if isinstance(column, Ragged)}
+    step.check_names(tuple(columns), ragged)
+    for name, column in ragged.items():
+        _filling(step.value, name, column, str(step))
+    return stream.with_step(step)
+
+
+def _checked_value(value: Any, where: str) -> Any:
+    """`value` for the places without a token: a number, or a dict of them by the names of the parts."""
+    for one in value.values() if isinstance(value, Mapping) else (value,):
+        if not isinstance(one, bool | int | float | complex | str | bytes | np.generic):
+            wanted = (
+                f"{where}: value: expected a number, or a dict of numbers by the names of the parts"
+            )
+            raise TypeError(f"{wanted}; got {describe(one)}")
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _filling(value: Any, name: str, part: Ragged, where: str) -> Any:
+    """The value that a part is filled up with, as its dtype has it."""
+    if isinstance(value, dict):
+        if name not in value:
+            wanted = f"{where}: value: expected a value for each part"
+            raise ValueError(f"{wanted}; got {', '.join(map(repr, value))}, and none for {name!r}")
+        value = value[name]
+    try:
+        with np.errstate(invalid="ignore"):
+            one = np.array(value).astype(part.dtype)
+        fits = part.dtype.kind not in "iubUS" or bool(one == value)
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{where}: value: expected one that {part.dtype} has, for {name!r}; got {value!r}"
+        )
+    return value
 
 
 @record
@@ -52,35 +94,55 @@ class Pad(Step):
     mask: bool
 
     def run(self, item: Any) -> Any:
-        if isinstance(item, dict):
-            parts: dict[str, Any] = {}
-            for name, part in item.items():
-                names = (name, f"{name}_lengths", f"{name}_mask")
-                given = self._parts(part)
-                if len(given) > 1 and (
-                    taken := [other for other in names[1 : len(given)] if other in item]
-                ):
-                    raise ValueError(
-                        f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one"
-                    )
-                parts |= zip(names, given, strict=False)
-            self._check(item, len(parts) > len(item))
-            return parts
-        flat = [
-            one for part in (item if isinstance(item, tuple) else (item,)) for one in self._parts(part)
-        ]
-        self._check(item, len(flat) > (len(item) if isinstance(item, tuple) else 1))
-        return tuple(flat)
-
-    def _check(self, item: Any, found: bool) -> None:
+        if isinstance(item, Ragged):
+            return self._parts(item, "tokens")
+        padded, found = self._padded(item)
         if not found:
             given = ", ".join(map(describe, parts_of(item)))
             wanted = f"{self}: expected a Ragged among the parts of the batch"
             raise TypeError(f"{wanted}; got {given}. gather(ragged) gives one")
+        return padded
 
-    def _parts(self, part: Any) -> tuple[Any, ...]:
-        if not isinstance(part, Ragged):
-            return (part,)
+    def _padded(self, item: Any) -> tuple[Any, bool]:
+        """A tuple or dict with arrays in place of each `Ragged`, also inside nested ones; and whether there was any."""
+        if isinstance(item, dict):
+            ragged = {name: part for name, part in item.items() if isinstance(part, Ragged)}
+            self.check_names(tuple(item), ragged)
+            found = bool(ragged)
+            parts: dict[str, Any] = {}
+            for name, part in item.items():
+                if name in ragged:
+                    parts |= zip(self._names(name), self._parts(part, name), strict=True)
+                else:
+                    parts[name], inside = self._padded(part)
+                    found |= inside
+            return parts, found
+        if not isinstance(item, tuple):
+            return item, False
+        flat: list[Any] = []
+        found = False
+        for n, part in enumerate(item):
+            if isinstance(part, Ragged):
+                flat += self._parts(part, str(n))
+                found = True
+            else:
+                inner, inside = self._padded(part)
+                flat.append(inner)
+                found |= inside
+        return tuple(flat), found
+
+    def _names(self, name: str) -> tuple[str, ...]:
+        return (name, f"{name}_lengths") + (f"{name}_mask",) * self.mask
+
+    def check_names(self, names: tuple[str, ...], ragged: dict[str, Any]) -> None:
+        """ValueError for a part that has the name of one that this stage makes."""
+        taken = [new for name in ragged for new in self._names(name)[1:] if new in names]
+        if taken:
+            raise ValueError(
+                f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one"
+            )
+
+    def _parts(self, part: Ragged, name: str) -> tuple[Any, ...]:
         lengths = part.lengths.astype(np.int64)
         longest = int(lengths.max(initial=0))
         width = self.to or -(-longest // self.multiple) * self.multiple
@@ -89,7 +151,8 @@ class Pad(Step):
                 f"{self}: expected samples of at most {width} tokens; sample {lengths.argmax()} of the batch has "
                 f"{longest}. Cut them before: gather(ragged.truncate({width}))"
             )
-        padded = np.full((len(part), width, *part.values.shape[1:]), self.value, part.dtype)
+        value = _filling(self.value, name, part, str(self))
+        padded = np.full((len(part), width, *part.values.shape[1:]), value, part.dtype)
         for row, sample in zip(padded, part, strict=True):
             row[: len(sample)] = sample
         if not self.mask:
@@ -97,16 +160,25 @@ class Pad(Step):
         return padded, lengths, np.arange(width) < lengths[:, None]
 
     def __str__(self) -> str:
-        options = "" if self.to is None else f"to={self.to}"
-        options += f"multiple={self.multiple}" if self.multiple > 1 else ""
-        return f"pad({options})"
+        options = [
+            f"to={self.to}" * (self.to is not None),
+            f"multiple={self.multiple}" * (self.multiple > 1),
+            _value_option(self.value),
+            "mask=True" * self.mask,
+        ]
+        return f"pad({', '.join(filter(None, options))})"
+
+
+def _value_option(value: Any) -> str:
+    return "" if type(value) is int and value == 0 else f"value={value!r}"
 
 
 def fill(capacity: int, *, value: Any = 0, cu_seqlens: bool = False) -> Stage:
     """Make a row of `capacity` tokens of the samples of a batch, which `pack` has chosen for it: a dict.
 
     Of the `Ragged` of a batch, its samples one after another, come `tokens`, (1, capacity, ...), filled up with `value`;
-    of a batch that is a dict of some, each by its name. With them come `segment_ids`, (1, capacity) int32, which are 1
+    of a batch that is a dict of some, each by its name, for which `value` may be a dict, such as
+    `{"input_ids": 0, "labels": -100}`. With them come `segment_ids`, (1, capacity) int32, which are 1
     for the tokens of the first sample, 2 for those of the next, and 0 where there are none, and `positions`,
     (1, capacity) int32, of each token in its sample. `rebatch(8)` behind it makes batches of eight rows.
 
@@ -121,8 +193,18 @@ def fill(capacity: int, *, value: Any = 0, cu_seqlens: bool = False) -> Stage:
     >>> {name: array.tolist() for name, array in row.items()}
     {'tokens': [[4, 5, 6, 1, 2, 0]], 'segment_ids': [[1, 1, 1, 2, 2, 0]], 'positions': [[0, 1, 2, 0, 1, 0]]}
     """
+    value = _checked_value(value, "fill")
     step = Fill(whole_number(capacity, "fill(capacity)", least=1), value, bool(cu_seqlens))
-    return Stage(Stream.with_step, step, text=str(step))
+    return Stage(_filled, step, text=str(step))
+
+
+def _filled(stream: Stream, step: Fill) -> Stream:
+    columns = columns_known(stream)
+    step.check_names(tuple(columns))
+    for name, column in columns.items():
+        if isinstance(column, Ragged):
+            _filling(step.value, name, column, str(step))
+    return stream.with_step(step)
 
 
 _OWN = ("segment_ids", "positions", "cu_seqlens", "max_seqlen")
@@ -151,7 +233,7 @@ class Fill(Step):
                 f"{self}: expected at most {self.capacity} tokens in a row; these {len(lengths)} samples have {total}. "
                 "pack(lengths, capacity, seed) chooses samples that fit"
             )
-        row: dict[str, Any] = {name: self._row(part, total) for name, part in parts.items()}
+        row: dict[str, Any] = {name: self._row(name, part, total) for name, part in parts.items()}
         ends = lengths.cumsum()
         row["segment_ids"] = self._ints(np.repeat(np.arange(1, len(lengths) + 1), lengths))
         row["positions"] = self._ints(np.arange(total) - np.repeat(ends - lengths, lengths))
@@ -171,14 +253,19 @@ class Fill(Step):
                 f"{self}: expected one Ragged, as of gather(ragged), or a dict of some, as of gather(tokens=ragged, "
                 f"labels=other); got {given}"
             )
-        if taken := [name for name in parts if name in _OWN]:
+        self.check_names(tuple(parts))
+        return parts
+
+    def check_names(self, names: tuple[str, ...]) -> None:
+        """ValueError for a part that has the name of one that this stage makes."""
+        if taken := [name for name in names if name in _OWN]:
             raise ValueError(
                 f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one"
             )
-        return parts
 
-    def _row(self, part: Ragged, total: int) -> NDArray[Any]:
-        row = np.full((1, self.capacity, *part.values.shape[1:]), self.value, part.dtype)
+    def _row(self, name: str, part: Ragged, total: int) -> NDArray[Any]:
+        value = _filling(self.value, name, part, str(self))
+        row = np.full((1, self.capacity, *part.values.shape[1:]), value, part.dtype)
         row[0, :total] = part.flat
         return row
 
@@ -188,4 +275,5 @@ class Fill(Step):
         return row
 
     def __str__(self) -> str:
-        return f"fill({self.capacity}{', cu_seqlens=True' * self.cu_seqlens})"
+        options = [str(self.capacity), _value_option(self.value), "cu_seqlens=True" * self.cu_seqlens]
+        return f"fill({', '.join(filter(None, options))})"

@@ -21,6 +21,7 @@ from batchup.core.randomness import Rng, Seed, SeedLike, ShuffleLike, as_rng, as
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.feistel import PermutedBlock, round_keys
+from batchup.ops.shards import of_outer_ranks
 
 
 def shuffle(rng: ShuffleLike) -> Stage:
@@ -130,7 +131,10 @@ def _repeat(stream: Stream, times: int) -> Stream:
         raise TypeError(f"repeat({times}): {stream!r} is an iterator, gone through only once")
     if why := why_not_behind(plan):
         raise TypeError(f"repeat({times}): {stream!r} {why}")
-    if times == -1 and (plan.length == 0 or plan.samples == 0):
+    first = (
+        of_outer_ranks(plan)[0] if plan.divided else plan
+    )  # what is refused of one rank is refused of all
+    if times == -1 and 0 in (first.length, first.samples):
         raise ValueError(f"repeat(-1): {stream!r} has no samples, so it would never give one")
     return stream.with_plan(lambda plan: Repeat(plan, math.inf if times == -1 else times))
 

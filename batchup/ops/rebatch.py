@@ -39,7 +39,8 @@ def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> S
     Behind `map(fn, resizes=True)`, `filter` and lists the sizes are unknown. Then there is no length, a checkpoint is
     where the windows are, `skip` and `stream[k]` make what comes before, and `repeat`, `zip` and `choose` can't follow.
 
-    Raises TypeError for index blocks and for batches without samples, ValueError for a size below 1.
+    Raises TypeError for index blocks, for one rank's part of a stream, and for batches without samples; ValueError for a
+    size below 1 and, while iterating, for windows of different dtypes or kinds.
 
     >>> from batchup import ops
     >>> windows = ops.indices(7) | ops.chunk(5) | ops.shuffle(3) | ops.gather(np.arange(7) * 10)
@@ -61,6 +62,12 @@ def _rebatch(stream: Stream, size: int, drop_last: bool, index: int, count: int)
         wanted = f"rebatch({size}): expected batches, behind gather or samples"
         raise TypeError(f"{wanted}; {stream!r} has index blocks, which chunk({size}) cuts")
     made = Computed(stream.plan, stream.work, stream.text)
+    rows = any(step.rows is not None for step in stream.steps)  # one rank has as many as another then
+    if stream.plan.shards and (made.grid is None or (stream.plan.divided and not rows)):
+        raise TypeError(
+            f"rebatch({size}): {stream!r} is one rank's part, and ranks would take different numbers of steps: leave the "
+            f"shard out, and divide the batches by rebatch({size}, shard=(rank, world))"
+        )
     return replace(stream, plan=Rebatch(made, size, drop_last, index, count), steps=(OPENED,))
 
 
@@ -112,6 +119,10 @@ class Rebatch(OverMade):
     def shards(self) -> tuple[tuple[int, int], ...]:
         own = ((self.index, self.count),) if self.count > 1 else ()
         return (*self.up.shards, *own)
+
+    @property
+    def divided(self) -> bool:
+        return self.count > 1
 
     def _part(self, n: int) -> int:
         return len(range(n)[part_of(n, self.index, self.count)])
@@ -182,9 +193,13 @@ class Rebatch(OverMade):
             return expected
         n = samples_in(window.batch, str(self))
         if expected is not None and n != expected:
+            steps = [step for _, step in self.up.work.leaves()] if isinstance(self.up, Computed) else []
+            remedies = [step.remedy for step in steps if step.remedy] or [
+                "map(fn, resizes=True) before it"
+            ]
             raise ValueError(
                 f"{self}: expected as many samples in item {number} before it as were read for it, {expected}; it has "
-                f"{n}. For a function that gives others than it is given write map(fn, resizes=True)"
+                f"{n}. For a function that gives others than it is given write {' or '.join(remedies)}"
             )
         return n
 

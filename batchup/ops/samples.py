@@ -21,7 +21,13 @@ from batchup.ops.items import reading, with_indices
 Collate = Callable[[list[Any]], Any]
 
 
-def samples(dataset: Any, collate: Collate | None = None, *, include_indices: bool = False) -> Stage:
+def samples(
+    dataset: Any,
+    collate: Collate | None = None,
+    *,
+    include_indices: bool = False,
+    resizes: bool = False,
+) -> Stage:
     """Read the samples of each index block one by one, `dataset[i]` for an int i, and put them together.
 
     `dataset` is anything with `__len__` and `__getitem__`: a PyTorch `Dataset`, a list of records, a Hugging
@@ -30,7 +36,8 @@ def samples(dataset: Any, collate: Collate | None = None, *, include_indices: bo
     are, lists as tuples, and in their place come arrays of shape (samples, ...) of arrays, images and
     numbers, PyTorch tensors of tensors, lists of strings. With `include_indices` the index block comes first, as an
     intp array; in a dict, under "indices". In a pool of threads `parallel(pool, split=True)` has them read
-    the samples of one batch at once.
+    the samples of one batch at once. A `collate` that leaves samples out, broken ones say, needs `resizes=True` where a
+    `rebatch` follows.
 
     Raises TypeError for what is no such dataset, ValueError for a stream that reaches beyond it; while
     iterating, by default, for samples of different shapes or dtypes.
@@ -41,7 +48,7 @@ def samples(dataset: Any, collate: Collate | None = None, *, include_indices: bo
     [{'x': array([[2.5, 3.5],
            [0.5, 1.5]]), 'name': ['b', 'a']}]
     """
-    step = Samples(dataset, collate or collated, bool(include_indices))
+    step = Samples(dataset, collate or collated, bool(include_indices), resizes=bool(resizes))
     return sampling(step)
 
 
@@ -58,6 +65,7 @@ class Samples(Step):
     collate: Collate
     include_indices: bool = False
     where: str = "samples"
+    resizes: bool = False
     length: int = field(init=False)
     only_reads = True
     splits = True
@@ -83,6 +91,11 @@ class Samples(Step):
             wanted = f"{self.where}: collate: expected a function of a list of samples"
             raise TypeError(f"{wanted}; got {describe(self.collate)}")
         object.__setattr__(self, "length", length)
+
+    @property
+    def remedy(self) -> str:  # type: ignore[override]
+        given = self.collate is not collated and not self.resizes
+        return f"{self.where}(dataset, collate, resizes=True)" * given
 
     def run(self, item: Block) -> Any:
         block = block_array(item)
@@ -120,6 +133,7 @@ class Samples(Step):
     def __str__(self) -> str:
         options = "" if self.collate is collated else f", collate={describe_callable(self.collate)}"
         options += ", include_indices=True" if self.include_indices else ""
+        options += ", resizes=True" if self.resizes else ""
         return f"samples({describe(self.dataset)}{options})"
 
 

@@ -104,11 +104,22 @@ def whole_in(plan: Plan) -> str:
     return plan.whole or next(filter(None, map(whole_in, plan.children())), "")
 
 
+def of_outer_ranks(plan: Plan) -> tuple[Plan, Plan]:
+    """The plan as the first rank has it, which has the most samples, and as the last has it."""
+    return _of_rank(plan, 0), _of_rank(plan, -1)
+
+
+def _of_rank(plan: Plan, index: int) -> Plan:
+    plan = plan.over(lambda up: _of_rank(up, index))
+    return replace(plan, index=index % plan.count) if isinstance(plan, Shard) else plan
+
+
 @record
 class Shard(Itemwise):
     index: int
     count: int
     kind = Kind.BLOCKS
+    divided = True
     # A position means the same for all parts, so checkpoints are those of all of them.
     unnamed = ("index", "count")
 

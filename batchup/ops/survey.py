@@ -138,6 +138,10 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
 
 
 def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, mixing: Any) -> dict[str, Any]:
+    last = max((int(block_array(block).max()) for block in blocks if len(block)), default=-1)
+    if last >= len(y):
+        wanted = f"survey: labels: expected one for each sample of the arrays, at least {last + 1}"
+        raise ValueError(f"{wanted}; got {len(y)}")
     entropies = np.array([entropy(y[block_array(block)]) for block in blocks if len(block) == size])
     every = np.concatenate([block_array(block) for block in blocks])
     classes = int(y.max()) + 1

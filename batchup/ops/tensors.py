@@ -14,7 +14,7 @@ from batchup.core.checks import describe, whole_number
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Step, mapped
-from batchup.ops.items import Gather
+from batchup.ops.items import Gather, columns_known
 
 # From the names of NumPy's dtypes to those of others.
 Dtypes = tuple[tuple[str, str], ...]
@@ -76,7 +76,10 @@ def to_jax(dtypes: Mapping[Any, Any] | None = None, pad_to: int | None = None) -
 
 
 def _to_jax(stream: Stream, step: ToJax) -> Stream:
-    size = None if stream.plan.grid is None else stream.plan.grid.size
+    if step.pad_to is not None and "mask" in columns_known(stream):
+        raise ValueError(_has_a_mask(step))
+    grid = stream.work.grid(stream.plan)
+    size = None if grid is None else grid.size
     samples = stream.num_samples
     if step.pad_to is not None and size is not None and samples is not None:
         largest = min(size, samples)
@@ -86,6 +89,10 @@ def _to_jax(stream: Stream, step: ToJax) -> Stream:
     if len(stream.steps) == 1 and isinstance(stream.steps[0], Gather):
         stream = replace(stream, steps=(replace(stream.steps[0], aligned=True),))
     return stream.with_step(step)
+
+
+def _has_a_mask(step: ToJax) -> str:
+    return f'{step}: expected no part of the name "mask", which pad_to adds; there is one. Give it another name'
 
 
 def _dtypes(dtypes: Mapping[Any, Any] | None, where: str, known: Any) -> Dtypes:
@@ -177,6 +184,8 @@ class ToJax(Step):
             raise ValueError(f"to_jax: pad_to: expected arrays of one number of samples; got {sizes}")
         mask = self._array(np.arange(self.pad_to) < sizes[0])
         if isinstance(batch, dict):
+            if "mask" in batch:
+                raise ValueError(_has_a_mask(self))
             return {**batch, "mask": mask}
         return (*batch, mask) if isinstance(batch, tuple) else (batch, mask)
 

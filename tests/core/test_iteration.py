@@ -415,7 +415,7 @@ def test_a_generator_that_is_none_of_numpys_has_no_checkpoints():
     assert some(stream) == [[3, 2, 1], [0]]
     assert not stream.pure
     for act in (lambda: iter(stream).state_dict(), stream.loader().state_dict, lambda: stream[0]):
-        with pytest.raises(TypeError, match="draws from a generator.*give a seed"):
+        with pytest.raises(TypeError, match=r"draws from a generator.*give a seed"):
             act()
     with pytest.raises(TypeError, match="sample: expected a seed or one of NumPy's generators"):
         ops.sample([1, 2], Reversing())
@@ -443,7 +443,7 @@ def test_a_field_that_no_checkpoint_can_name_is_refused():
             iter(stream(other)).load_state_dict(state)
     assert len(list(stream(Options()))) == 1
     with pytest.raises(
-        TypeError, match="can't name 'options' of the stage .* which has <Options> in it"
+        TypeError, match=r"can't name 'options' of the stage .* which has <Options> in it"
     ):
         iter(stream({"a": [Options()]})).state_dict()
     mapped = ops.indices(3) | ops.map(partial(pow, Options()))

@@ -209,3 +209,22 @@ def test_what_does_not_fit_is_refused():
 def test_the_laws(stage):
     with work_pool.WorkerThreadPool(2) as pool:
         check_laws(lambda stream, rng: stream | ops.gather(X, Y) | stage, members=1, pools=[pool])
+
+
+def test_pad_to_looks_at_the_batches_and_not_at_the_blocks_below_them():
+    words = ops.Ragged.of([[1], [2, 3], [4]])
+    rows = ops.pack(words.lengths, 4, 1) | ops.gather(words) | ops.fill(4) | ops.to_jax(pad_to=1)
+    assert all(batch["mask"].tolist() == [True] for batch in rows)
+    with pytest.raises(ValueError, match=r"expected batches of at most 2 samples; those of .* have 4"):
+        ops.indices(8) | ops.chunk(2) | ops.gather(np.arange(8)) | ops.rebatch(4) | ops.to_jax(pad_to=2)
+
+
+def test_a_part_named_mask_is_not_overwritten():
+    named = ops.indices(4) | ops.gather(mask=np.arange(4))
+    for act in (
+        lambda: named | ops.to_jax(pad_to=4),
+        lambda: next(iter(named | ops.map(lambda batch: batch) | ops.to_jax(pad_to=4))),
+    ):
+        with pytest.raises(ValueError, match='no part of the name "mask", which pad_to adds'):
+            act()
+    assert list(next(iter(named | ops.to_jax()))) == ["mask"]

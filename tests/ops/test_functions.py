@@ -233,7 +233,7 @@ def test_a_list_is_a_list_of_the_parts_of_a_batch(source):
     }[source]()
     assert all(isinstance(batch, tuple) and len(batch) == 2 for batch in stream)
     assert plain(next(iter(stream | ops.map(lambda a, b: a + b)))) == plain(sum(next(iter(stream))))
-    [one, two, three] = next(iter(ops.zip(stream, [7] * 9)))
+    [one, two, _three] = next(iter(ops.zip(stream, [7] * 9)))
     assert plain((one, two)) == plain(next(iter(stream)))
     [mean, _] = batch_map_mean(lambda a, b: (a.sum(), b.sum()), stream)
     assert mean > 0

@@ -60,7 +60,7 @@ def test_zip_refuses_to_cut_a_batch_whose_arrays_differ_in_length():
 
     member = rows(8, 4) | ops.map(mixup, rng=1)
     with pytest.raises(
-        ValueError, match="arrays of one length in a batch of member 1, .* have 4, 1. With trim=False"
+        ValueError, match=r"arrays of one length in a batch of member 1, .* have 4, 1. With trim=False"
     ):
         next(iter(ops.zip(rows(8, 4), member)))
     assert [len(part) for part in next(iter(ops.zip(rows(8, 4), member, trim=False)))] == [4, 4, 1]

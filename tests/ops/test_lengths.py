@@ -315,3 +315,90 @@ def test_golden_packs():
 
 GOLDEN_PACKS = [[6, 2], [28, 13, 23], [18, 8, 17, 19]]
 GOLDEN_BUCKETS = [[15, 1, 22, 3], [5, 19, 7, 10], [20, 21, 6, 2]]
+
+
+def test_values_by_name():
+    ids, labels = ops.Ragged.of([[1, 2, 3], [4, 5]]), ops.Ragged.of([[7, 8, 9], [7, 8]])
+    value = {"input_ids": 0, "labels": -100}
+    rows = ops.indices(2) | ops.gather(input_ids=ids, labels=labels)
+    row = (rows | ops.fill(6, value=value))[0]
+    assert row["input_ids"].tolist() == [[1, 2, 3, 4, 5, 0]]
+    assert row["labels"].tolist() == [[7, 8, 9, 7, 8, -100]]
+    padded = (rows | ops.pad(value=value))[0]
+    assert padded["input_ids"].tolist() == [[1, 2, 3], [4, 5, 0]]
+    assert padded["labels"].tolist() == [[7, 8, 9], [7, 8, -100]]
+    later = rows | ops.map(lambda batch: batch) | ops.fill(6, value={"input_ids": 0})
+    with pytest.raises(
+        ValueError, match="expected a value for each part; got 'input_ids', and none for 'labels'"
+    ):
+        next(iter(later))
+
+
+@pytest.mark.parametrize(
+    "stage", [lambda value: ops.fill(8, value=value), lambda value: ops.pad(value=value)]
+)
+def test_a_value_is_checked_when_the_stage_is_built(stage):
+    for wrong in (None, [0], {"a": None}):
+        with pytest.raises(TypeError, match="value: expected a number, or a dict of numbers"):
+            stage(wrong)
+    rows = ops.indices(2) | ops.gather(a=ops.Ragged.of([np.array([1, 2], np.uint8)] * 2))
+    for wrong in (-1, 300, 0.5, float("nan"), "x", {"b": 0}):
+        with pytest.raises(ValueError, match="value: expected"):
+            rows | stage(wrong)
+    for right in (7, 7.0, np.uint8(7), {"a": 7, "b": 8}):
+        assert 7 in next(iter(rows | stage(right)))["a"] or "pad" in str(stage(right))
+    floats = ops.indices(2) | ops.gather(a=ops.Ragged.of([[0.5], [1.5, 2.5]]))
+    assert np.isnan(next(iter(floats | stage(float("nan"))))["a"]).any()
+
+
+def test_names_that_a_stage_makes_are_refused_when_they_are_known():
+    words = ops.Ragged.of([[1], [2]])
+    rows = ops.indices(2) | ops.gather(words=words, words_mask=words, positions=words)
+    for stage in (ops.pad(mask=True), ops.fill(4)):
+        with pytest.raises(
+            ValueError, match=r"expected no part of the name '(words_mask|positions)', which it makes"
+        ):
+            rows | stage
+        with pytest.raises(ValueError, match="expected no part of the name"):
+            next(iter(rows | ops.map(lambda batch: batch) | stage))
+    assert "words_lengths" in next(iter(rows | ops.pad()))
+
+
+def test_pad_inside_of_nested_batches():
+    words = ops.Ragged.of([[1], [2, 3]])
+    source = ops.indices(2) | ops.gather(words, np.arange(2))
+    [(padded, lengths, y), other] = next(
+        iter(ops.zip(source, [np.arange(2)], flatten=False) | ops.pad())
+    )
+    assert (padded.tolist(), lengths.tolist(), y.tolist()) == ([[1, 0], [2, 3]], [1, 2], [0, 1])
+    assert other.tolist() == [0, 1]
+    nested = next(iter(source | ops.map(lambda a, b: {"in": (a, {"deep": a}), "y": b}) | ops.pad()))
+    assert [part.tolist() for part in nested["in"][:2]] == [[[1, 0], [2, 3]], [1, 2]]
+    assert nested["in"][2]["deep_lengths"].tolist() == [1, 2]
+    with pytest.raises(
+        TypeError, match="expected a Ragged among the parts of the batch; got <2 int64>"
+    ):
+        next(iter(ops.indices(2) | ops.gather(np.arange(2)) | ops.pad()))
+
+
+@pytest.mark.parametrize(
+    ("stage", "text"),
+    [
+        (ops.pad(to=8, value=-1, mask=True), "pad(to=8, value=-1, mask=True)"),
+        (ops.pad(multiple=4), "pad(multiple=4)"),
+        (ops.pad(), "pad()"),
+        (ops.pad(value=0.0), "pad(value=0.0)"),
+        (ops.fill(8, value={"a": 1}, cu_seqlens=True), "fill(8, value={'a': 1}, cu_seqlens=True)"),
+        (ops.fill(8), "fill(8)"),
+    ],
+)
+def test_reprs_have_all_options(stage, text):
+    assert repr(stage) == text
+
+
+def test_a_mask_of_samples_has_one_value_for_each():
+    words = ops.Ragged.of([[1], [2, 3], [4]])
+    assert words[np.array([True, False, True])].tolist() == [[1], [4]]
+    for wrong in (np.array([True]), np.ones(4, bool), np.ones((3, 1), bool)):
+        with pytest.raises(IndexError, match="one value for each of 3 samples; got <"):
+            words[wrong]

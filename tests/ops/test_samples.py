@@ -401,3 +401,51 @@ def test_an_executor_that_is_shut_down_ends_its_batches():
     with pytest.raises(CancelledError, match="the executor was shut down"):
         next(items)
     executor.shutdown()
+
+
+class _Broken:
+    """A dataset some of whose files can't be read."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, i):
+        return None if i % 3 == 0 else i
+
+
+def _readable(samples):
+    return np.array([sample for sample in samples if sample is not None], np.intp)
+
+
+def test_collate_may_leave_samples_out_and_says_so():
+    blocks = ops.indices(10) | ops.chunk(3)
+    for stream, remedy in (
+        (blocks | ops.samples(_Broken(), _readable), r"samples\(dataset, collate, resizes=True\)"),
+        (
+            SampleDataSource(_Broken(), collate=_readable).stream(3),
+            r"SampleDataSource\(dataset, collate, resizes=True\)",
+        ),
+    ):
+        with pytest.raises(ValueError, match=rf"it has 2. .* write {remedy}\n"):
+            next(iter(stream | ops.rebatch(3)))
+    for stream in (
+        blocks | ops.samples(_Broken(), _readable, resizes=True),
+        SampleDataSource(_Broken(), collate=_readable, resizes=True).stream(3),
+    ):
+        assert [batch.tolist() for batch in stream | ops.rebatch(3)] == [[1, 2, 4], [5, 7, 8]]
+        assert stream.num_samples is None
+    both = blocks | ops.samples(range(10), list) | ops.map(lambda batch: (batch[:1],))
+    with pytest.raises(
+        ValueError, match=r"samples\(dataset, collate, resizes=True\) or map\(fn, resizes=True\)"
+    ):
+        next(iter(both | ops.rebatch(3)))
+
+
+def test_a_part_named_indices_is_not_overwritten():
+    records = [{"indices": 7, "x": 1}, {"indices": 8, "x": 2}]
+    stream = ops.indices(2) | ops.samples(records, include_indices=True)
+    with pytest.raises(
+        ValueError, match=r'a part of the name "indices" already. Leave include_indices out'
+    ):
+        next(iter(stream))
+    assert next(iter(ops.indices(2) | ops.samples(records)))["indices"].tolist() == [7, 8]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from batchup.data_source import ArrayDataSource, ChoiceDataSource
 
 
 @pytest.mark.parametrize("count", range(1, 41))
@@ -115,3 +116,25 @@ def test_what_is_no_part(args, error, text):
 def test_only_index_blocks_have_parts():
     with pytest.raises(TypeError, match="shard: expected a stream of index blocks, before any gather"):
         ops.indices(3) | ops.gather(np.arange(3)) | ops.shard(0, 2)
+
+
+def test_ranks_that_would_take_different_numbers_of_steps_are_refused_all_alike():
+    def part(rank, world):
+        return ops.indices(100) | ops.chunk(5) | ops.shard(rank, world)
+
+    for rank in range(2):
+        with pytest.raises(TypeError, match=r"different numbers of steps: put chunk\(6\) before shard"):
+            part(rank, 2) | ops.chunk(6)
+        assert len(ops.indices(100) | ops.chunk(6) | ops.shard(rank, 2)) == 17  # the remedy
+        assert len(part(rank, 5) | ops.chunk(6)) == 4  # all have 20
+        assert len(ops.indices(100) | ops.shard(rank, 3) | ops.chunk(40)) == 1
+    for rank in range(3):  # of which the last has no samples
+        assert len(list(ops.indices(2) | ops.shard(rank, 3) | ops.repeat(-1) | ops.take(2))) == 2
+
+
+def test_members_of_a_choice_are_the_same_for_all_ranks():
+    def stream(rank):
+        sources = [ArrayDataSource([np.arange(4)]), ArrayDataSource([np.arange(6)])]
+        return ChoiceDataSource(sources).stream(2, shard=(rank, 3), drop_last=True)
+
+    assert [len(stream(rank)) for rank in range(3)] == [4, 4, 4]

@@ -352,9 +352,7 @@ GOLDEN_MIX = [[1, 3, 8, 9, 0, 2], [7, 5, 10, 4, 11, 6]]
 
 
 def test_an_endless_stream_of_nothing_is_no_endless_loop():
-    nothing = (
-        ops.indices(3) | ops.repeat(-1) | ops.chunk(1) | ops.shard(1, 2) | ops.gather(np.arange(3))
-    )
+    nothing = ops.indices(3) | ops.repeat(-1) | ops.map(lambda block: block[:0], resizes=True)
     with pytest.raises(ValueError, match="1001 items in a row have no samples, and there is no end"):
         next(iter(nothing | ops.rebatch(2)))
 
@@ -399,3 +397,90 @@ def test_filter_gives_the_function_an_integer_array():
     blocks = ops.indices(6) | ops.chunk(4) | ops.filter(lambda block: block > 2)
     assert [block.tolist() for block in blocks] == [[3], [4, 5]]
     assert all(isinstance(block, np.ndarray) for block in blocks)
+
+
+def test_rebatch_puts_no_windows_of_different_kinds_together():
+    big = 2**53 + 1
+
+    def windows(*batches):
+        return list(batches) | ops.map(lambda batch: batch, resizes=True) | ops.rebatch(3)
+
+    ints = np.arange(4) + big
+    others = [ints.astype(np.uint64), ints.astype(np.float32), np.zeros((4, 2), int), ints > 0]
+    others += [ops.Ragged.of([[1], [2]]), ints.astype(object)]
+    for other in others:
+        for batches in ((ints, other), (other, ints), ({"a": ints}, {"a": other})):
+            with pytest.raises(
+                ValueError, match=r"one dtype and shape, .*; got <.*array.astype\(dtype\)"
+            ):
+                list(windows(*batches))
+    lists = [(["a", "b"],), (np.array(["a", "b"]),)]
+    with pytest.raises(ValueError, match="got <list of 2>, then <1 <U1>"):
+        list(lists | ops.map(lambda part: (part,), resizes=True) | ops.rebatch(3))
+    # The remedy, and what stays as it is: windows without samples, and strings of other widths.
+    cast = [ints, ints.astype(np.uint64)] | ops.map(lambda x: x.astype(np.int64), resizes=True)
+    assert np.concatenate(list(cast | ops.rebatch(3))).tolist() == 2 * ints.tolist()
+    assert [x.tolist() for x in windows(ints, np.zeros(0), ints)] == [
+        (2 * ints.tolist())[k : k + 3] for k in range(0, 8, 3)
+    ]
+    words = windows(np.array(["a", "bc"]), np.array(["def"]))
+    assert [x.tolist() for x in words] == [["a", "bc", "def"]]
+
+
+S = np.arange(64)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda rank, world: ops.indices(64) | ops.chunk(8) | ops.shard(rank, world) | ops.gather(S),
+        lambda rank, world: (
+            ops.indices(64) | ops.chunk(8) | ops.gather(S) | ops.rebatch(6, shard=(rank, world))
+        ),
+        lambda rank, world: (
+            ops.indices(64)
+            | ops.mix(1, 8, 2, shard=(rank, world))
+            | ops.gather(S)
+            | ops.map(lambda x: x[::2], resizes=True)
+        ),
+        lambda rank, world: ops.zip(
+            ops.indices(64) | ops.chunk(8) | ops.shard(rank, world) | ops.gather(S)
+        ),
+    ],
+)
+def test_one_ranks_part_is_not_cut_anew(part):
+    for rank in range(2):
+        with pytest.raises(
+            TypeError, match=r"different numbers of steps: .*rebatch\(2, shard=\(rank, world\)\)"
+        ):
+            part(rank, 2) | ops.rebatch(2)
+
+
+def test_ranks_whose_windows_have_as_many_samples_are_cut_anew():
+    """The remedy, and windows of one rank: whole chunks, or rows."""
+    for make in (
+        lambda rank: ops.indices(64) | ops.chunk(8) | ops.gather(S) | ops.rebatch(6, shard=(rank, 3)),
+        lambda rank: (
+            ops.indices(64) | ops.mix(1, 8, 2, shard=(rank, 3)) | ops.gather(S) | ops.rebatch(2)
+        ),
+    ):
+        assert len({len(make(rank)) for rank in range(3)}) == 1
+        seen = [i for rank in range(3) for (batch,) in make(rank) for i in batch]
+        assert len(seen) == len(set(seen)) >= 63
+    words = ops.Ragged.of([[1, 2]] * 10)
+    rows = [
+        ops.pack(words.lengths, 4, 1, shard=(rank, 2))
+        | ops.gather(words)
+        | ops.fill(4)
+        | ops.rebatch(2)
+        for rank in range(2)
+    ]
+    assert [len(list(stream)) for stream in rows] == [2, 2]
+
+
+def test_survey_wants_a_label_for_each_sample():
+    windows = ops.indices(64) | ops.mix(1, 8, 2) | ops.gather(S)
+    with pytest.raises(
+        ValueError, match=r"labels: expected one for each sample .* at least 64; got 10"
+    ):
+        ops.survey(windows | ops.rebatch(8), labels=np.zeros(10, int))

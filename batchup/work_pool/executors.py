@@ -15,6 +15,8 @@ from batchup.work_pool.threads import Making, SharedCrew, make
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
+    from batchup.work_pool.remote import Package, Send
+
 __all__ = ["ExecutorPool"]
 
 
@@ -22,8 +24,8 @@ class ExecutorPool(WorkerPool):
     """The workers of any `concurrent.futures.Executor`, which stays yours: `close` leaves it running.
 
     A `ThreadPoolExecutor` shares memory with the caller. To any other executor the work is sent along
-    with each batch, or with several small ones, pickled by cloudpickle; for large arrays
-    `WorkerProcessPool` is better. Raises TypeError for what is no executor.
+    with each batch, or with several small ones, pickled by cloudpickle, as it is when an iteration begins; for large
+    arrays `WorkerProcessPool` is better. Raises TypeError for what is no executor.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> from batchup import ops
@@ -48,10 +50,15 @@ class ExecutorPool(WorkerPool):
 
         if isinstance(self.executor, ThreadPoolExecutor):
             return SharedCrew(self, work, self._submit)
-        from batchup.work_pool.remote import RemoteCrew, package_of, ship
+        from batchup.work_pool.remote import RemoteCrew
 
-        package = package_of(work, where)
-        return RemoteCrew(self, work, lambda items: self.executor.submit(ship, package, items))
+        return RemoteCrew(self, work, where, self._publish)
+
+    def _publish(self, package: Package) -> Send:
+        from batchup.work_pool.remote import ship
+
+        copied = package.copied()
+        return lambda items: self.executor.submit(ship, copied, items)
 
     def _submit(self, pending: Making, run: Callable[[Any], Any], item: Any) -> None:
         future = self.executor.submit(make, pending, run, item)

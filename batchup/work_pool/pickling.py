@@ -21,6 +21,7 @@ import numpy as np
 
 from batchup.core.checks import describe
 from batchup.work_pool.errors import RemoteTraceback, WorkError
+from batchup.work_pool.forks import called
 from batchup.work_pool.tracebacks import as_here, code_with_source
 
 __all__ = [
@@ -155,7 +156,7 @@ def outcome_of(run: Callable[[Any], Any], packed_item: bytes) -> Outcome:
     """What comes of the work for an item. Never raises, other than for the end of the process."""
     buffers: list[Any] = []
     try:
-        batch = run(pickle.loads(packed_item))
+        batch = called(run, pickle.loads(packed_item))
     except BaseException as error:  # a SystemExit too is the caller's, as it would be without a pool
         return False, packed_error(error), []
     try:
@@ -179,7 +180,8 @@ def _unsendable(batch: Any, error: Exception) -> TypeError:
 
 
 def packed_error(error: BaseException) -> bytes:
-    error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # without our own frame
+    for _ in range(2):  # without our own frames
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
     text = "".join(traceback.format_exception(error))
     try:
         packed = dumps((error, text))

@@ -31,7 +31,7 @@ class RayCrew(RemoteCrew):
     """Whose `send` gives items to Ray, at once, and returns a reference."""
 
     def start(self, buffer: int) -> RemoteRun:
-        self.pool.check()
+        self.refresh()
         return _RayRun(self, buffer, _Line(self.send))
 
 

@@ -6,6 +6,7 @@ theirs costs up to milliseconds, so small batches go several at a time.
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import threading
 import time
@@ -51,16 +52,23 @@ class Package:
         self.buffers = buffers
         self.name = uuid.uuid4().hex
 
+    def digest(self) -> bytes:
+        """A hash of the work and its arrays."""
+        digest = hashlib.sha256(self.packed, usedforsecurity=False)
+        for buffer in self.buffers:
+            digest.update(buffer)
+        return digest.digest()
 
-def package_of(work: Work, where: str, copy: bool = True) -> Package:
-    """TypeError that names the stage for what can't be pickled.
+    def copied(self) -> Package:
+        """The same with copies of the arrays, which stay as they are."""
+        return Package(self.packed, [array.copy() for array in self.buffers])
 
-    The arrays are copied, as they are to go as they are now; not so for whoever copies them at once.
-    """
+
+def package_of(work: Work, where: str) -> Package:
+    """The work, with views of its arrays. TypeError that names the stage for what can't be pickled."""
     buffers: list[pickle.PickleBuffer] = []
     packed = pack_work(work, where, lambda file: Pickler(file, buffer_callback=buffers.append))
-    arrays = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
-    return Package(packed, [array.copy() for array in arrays] if copy else arrays)
+    return Package(packed, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers])
 
 
 # --- in the worker
@@ -125,17 +133,33 @@ Send = Callable[[list[bytes]], Any]
 
 
 class RemoteCrew:
-    """Workers that know the work; `send` gives items to one of them, and returns what is like a Future."""
+    """Workers that know the work.
 
-    def __init__(self, pool: WorkerPool, work: Work, send: Send):
+    `publish` makes it known to them: it returns the function that gives items to one of them, and itself returns what is
+    like a Future. The work is published anew where it has changed when an iteration begins.
+    """
+
+    def __init__(self, pool: WorkerPool, work: Work, where: str, publish: Callable[[Package], Send]):
         self.pool = pool
         self.work = work
-        self.send = send
+        self.where = where
         self.seconds: float | None = None  # an item, as far as is known
+        self._publish = publish
+        package = package_of(work, where)
+        self._digest = package.digest()
+        self.send = publish(package)
 
     def start(self, buffer: int) -> RemoteRun:
-        self.pool.check()
+        self.refresh()
         return RemoteRun(self, buffer, self.send)
+
+    def refresh(self) -> None:
+        """Have the workers know the work as it is now."""
+        self.pool.check()
+        package = package_of(self.work, self.where)
+        digest = package.digest()
+        if digest != self._digest:
+            self.send, self._digest = self._publish(package), digest
 
 
 class RemoteRun:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import operator
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -14,6 +16,7 @@ from batchup.core.record import record
 from batchup.core.work import Work
 from batchup.ops.workers import Crew
 from batchup.work_pool.base import CLOSED, WorkerPool, number_of_workers
+from batchup.work_pool.forks import called
 from batchup.work_pool.pending import Pending
 
 __all__ = ["SharedCrew", "WorkerThreadPool"]
@@ -24,16 +27,20 @@ class WorkerThreadPool(WorkerPool):
 
     For work that lets go of the interpreter lock: decoding images, reading files, NumPy on large
     arrays. Threads start at once, share all memory, and nothing needs to be picklable. Python code
-    runs in one of them at a time; for that use `WorkerProcessPool`.
+    runs in one of them at a time; for that use `WorkerProcessPool`. Work that itself iterates a stream in the
+    same pool does that stream's work in its own thread.
     """
 
     def __init__(self, processes: int | None = None):
         super().__init__()
         self.processes = number_of_workers(processes, "WorkerThreadPool")
         self._queue = _Queue()
+        self._at_work: dict[threading.Thread, Making] = {}  # which item each is at
         # Daemons, as they wait for work for as long as there is a pool, which a program may not close.
         self._threads = [
-            threading.Thread(target=_serve, args=(self._queue,), name=f"batchup_{n}", daemon=True)
+            threading.Thread(
+                target=_serve, args=(self._queue, self._at_work), name=f"batchup_{n}", daemon=True
+            )
             for n in range(self.processes)
         ]
         for thread in self._threads:
@@ -50,12 +57,24 @@ class WorkerThreadPool(WorkerPool):
             pending.fail(RuntimeError(CLOSED))
 
     def close(self) -> None:
-        """End the threads, once they have done what they are at."""
+        """End the threads, once they have done what they are at.
+
+        One that is still at a batch of an iteration that has timed out is not waited for: no thread can be ended by
+        force.
+        """
         self.closed = True
         self._end()
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join()
+                self._join(thread)
+
+    def _join(self, thread: threading.Thread) -> None:
+        while thread.is_alive():
+            making = self._at_work.get(thread)
+            seconds = None if making is None else making.run.seconds_left()
+            if seconds is not None and seconds <= 0:
+                return
+            thread.join(seconds)
 
     def __repr__(self) -> str:
         return f"WorkerThreadPool(processes={self.processes})"
@@ -72,18 +91,24 @@ class _Queue(SimpleQueue[Any]):
             self.put(None)
 
 
-def _serve(queue: _Queue) -> None:
+def _serve(queue: _Queue, at_work: dict[threading.Thread, Making]) -> None:
     """What each thread does. It keeps nothing of an item while it waits for the next."""
+    thread = threading.current_thread()
     while (task := queue.get()) is not None:
         if queue.closed:
             task[0].fail(RuntimeError(CLOSED))
         else:
+            at_work[thread] = task[0]
             make(*task)
+            del at_work[thread]
         del task
 
 
 class Making(Protocol):
     """What a worker sees of an item, or of a part of one."""
+
+    @property
+    def run(self) -> SharedRun: ...
 
     def begin(self) -> bool: ...
 
@@ -95,7 +120,7 @@ class Making(Protocol):
 def make(pending: Making, run: Callable[[Any], Any], item: Any) -> None:
     if pending.begin():
         try:
-            pending.finish(run(item))
+            pending.finish(called(run, item))
         except (
             BaseException
         ) as error:  # a SystemExit too is the caller's, as it would be without a pool
@@ -105,7 +130,7 @@ def make(pending: Making, run: Callable[[Any], Any], item: Any) -> None:
 
 @record
 class SharedCrew:
-    """Workers that see the caller's memory; a crew and a run in one."""
+    """Workers that see the caller's memory."""
 
     pool: WorkerPool
     work: Work
@@ -115,44 +140,106 @@ class SharedCrew:
     def splitting(self) -> SharedCrew:
         return replace(self, split=True)
 
-    def start(self, buffer: int) -> SharedCrew:
+    def start(self, buffer: int) -> SharedRun | _RunHere:
         self.pool.check()
-        return self
+        # A worker that waited for the workers of its own pool could wait for ever.
+        return _RunHere(self.work) if self.pool in _at_work_for.pools else SharedRun(self)
+
+    def at_work(self, run: Callable[[Any], Any], item: Any) -> Any:
+        """`run(item)`, in a worker."""
+        pools = _at_work_for.pools
+        _at_work_for.pools = (*pools, self.pool)
+        try:
+            return run(item)
+        finally:
+            _at_work_for.pools = pools
+
+
+class _AtWorkFor(threading.local):
+    """The pools for which this thread makes a batch right now."""
+
+    pools: tuple[WorkerPool, ...] = ()
+
+
+_at_work_for = _AtWorkFor()
+
+
+class _RunHere:
+    """An iteration within the work of a worker of the same pool, which does the work itself."""
+
+    def __init__(self, work: Work):
+        self._work = work
+
+    def submit(self, item: Any) -> _MadeHere:
+        return _MadeHere(self._work, item)
+
+    def close(self, stuck: Any, timeout: float | None) -> None:
+        """Nothing is under way."""
+
+
+class _MadeHere:
+    def __init__(self, work: Work, item: Any):
+        self._work, self._item = work, item
+
+    def result(self, timeout: float | None = None) -> Any:
+        return self._work.run(self._item)
+
+    def done(self) -> bool:
+        return True
+
+    def cancel(self) -> bool:
+        return True
+
+
+class SharedRun:
+    """One iteration."""
+
+    def __init__(self, crew: SharedCrew):
+        self.crew = crew
+        self._deadline: float | None = None
 
     def submit(self, item: Any) -> Pending:
-        self.pool.check()
-        pending = _Item(self.pool)
-        if not self.split:
-            self.put(pending, self.work.run, item)
+        crew = self.crew
+        crew.pool.check()
+        pending = _Item(self)
+        if not crew.split:
+            crew.put(pending, partial(crew.at_work, crew.work.run), item)
             return pending
-        calls, finish = self.work.split(item)
+        calls, finish = crew.work.split(item)
+        finish = partial(crew.at_work, finish)
         parts = _Parts(pending, [Pending() for _ in calls], finish)
         for n, call in enumerate(calls):
-            self.put(_Part(parts, n), operator.call, call)
+            crew.put(_Part(parts, n), partial(crew.at_work, operator.call), call)
         if not calls:
-            self.put(pending, finish, ())
+            crew.put(pending, finish, ())
         return pending
 
     def close(self, stuck: Any, timeout: float | None) -> None:
-        """A thread can't be ended by force: it goes on with what it is at."""
+        """A thread can't be ended by force: it goes on with what it is at, but nobody waits for it any more."""
+        if stuck is not None or timeout is not None:
+            self._deadline = time.monotonic() + (0 if stuck is not None else timeout or 0)
+
+    def seconds_left(self) -> float | None:
+        """For how long its items are waited for, once it has ended; None for as long as they take."""
+        return None if self._deadline is None else self._deadline - time.monotonic()
 
 
 class _Item(Pending):
-    __slots__ = ("_pool",)
+    __slots__ = ("run",)
 
-    def __init__(self, pool: WorkerPool):
+    def __init__(self, run: SharedRun):
         super().__init__()
-        self._pool = pool
+        self.run = run
 
     def result(self, timeout: float | None = None) -> Any:
-        self._pool.check_process()
+        self.run.crew.pool.check_process()
         return super().result(timeout)
 
 
 class _Parts:
     """The parts of an item; whoever has the last of them makes the item of the results."""
 
-    def __init__(self, item: Pending, results: list[Pending], finish: Callable[[Any], Any]):
+    def __init__(self, item: _Item, results: list[Pending], finish: Callable[[Any], Any]):
         self.item = item
         self.results = results
         self.finish = finish
@@ -168,6 +255,10 @@ class _Parts:
 class _Part:
     parts: _Parts
     number: int
+
+    @property
+    def run(self) -> SharedRun:
+        return self.parts.item.run
 
     def begin(self) -> bool:
         return not self.parts.item.done()  # it may have been cancelled

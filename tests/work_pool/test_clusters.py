@@ -19,6 +19,7 @@ from tests.work_pool.scripts import ROOT, start
 from tests.work_pool.test_faults import ERRORS, UNREBUILDABLE, UNSENDABLE, at, blocks, check, received
 from tests.work_pool.test_law_4 import some
 from tests.work_pool.test_tracebacks import check_the_source_line
+from tests.work_pool.test_work import check_changes_are_seen
 
 X = np.arange(120_000, dtype=np.float32).reshape(300, 400)
 
@@ -97,12 +98,24 @@ def test_batches_are_writable_and_ones_own(pool):
     assert X.min() == 0
 
 
-def test_the_work_goes_as_it_is_when_the_pool_is_given_it(pool):
+@pytest.mark.parametrize("n", [6, 200_000])
+def test_what_was_changed_before_an_iteration_begins_is_seen_by_it(pool, n):
+    check_changes_are_seen(pool, n)
+
+
+def test_the_work_goes_again_only_where_it_has_changed(pool):
     array = X.copy()
     stream = ops.indices(300) | ops.chunk(64) | ops.gather(array) | ops.parallel(pool, 3)
-    array[:] = -1
-    for (a,), (b,) in zip(ops.indices(300) | ops.chunk(64) | ops.gather(X), stream, strict=True):
-        np.testing.assert_array_equal(a, b)
+    sends = []
+    for changed in (False, False, True, False):
+        array[0] += changed
+        for (a,), (b,) in zip(
+            ops.indices(300) | ops.chunk(64) | ops.gather(array), stream, strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+        sends.append(stream.plan.crew.send)
+    assert [send is sends[0] for send in sends] == [True, True, False, False]
+    assert sends[2] is sends[3]
 
 
 def test_parallel_data_source(pool):

@@ -1,12 +1,13 @@
 """The pool never waits for a worker, tells the right one of a death, and does without what is refused."""
 
+import contextlib
 import logging
 import multiprocessing
 import os
 import signal
 import socket
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from batchup.work_pool import WorkerDied
 from batchup.work_pool.processes import launch
 from tests.conftest import eventually
 from tests.work_pool import scripts
+from tests.work_pool.test_work import check_changes_are_seen
 
 X = np.arange(600_000, dtype=np.float32).reshape(1500, 400)
 
@@ -435,10 +437,140 @@ def test_workers_of_executors_give_works_up(executor):
     assert eventually(lambda: executor.submit(works_kept).result() == 0, 30)
 
 
-def test_the_work_goes_as_it_is_when_an_executor_is_given_it(executor):
+@pytest.mark.parametrize("n", [6, 200_000])
+def test_what_was_changed_before_an_iteration_begins_is_seen_by_it(executor, n):
+    check_changes_are_seen(work_pool.ExecutorPool(executor), n)
+
+
+def test_changes_during_an_iteration_over_an_executor_do_not_reach_its_workers(executor):
     array = X.copy()
     stream = ops.indices(len(X)) | ops.chunk(500) | ops.gather(array)
-    stream = stream | ops.parallel(work_pool.ExecutorPool(executor), 2)
+    items = iter(stream | ops.parallel(work_pool.ExecutorPool(executor), 2))
     array[:] = -1
-    for k, (batch,) in enumerate(stream):
+    for k, (batch,) in enumerate(items):
         np.testing.assert_array_equal(batch, X[500 * k : 500 * (k + 1)])
+
+
+# --- work that forks, that uses its own pool, and that is stuck
+
+FORKING = """
+import os, sys
+from batchup import ops, work_pool
+
+def work(n):
+    child = os.fork()
+    if child == 0:
+        if n % 4 == 0:
+            sys.exit(n)
+        if n % 4 == 1:
+            os.execvp("there-is-no-such-program", ["x"])
+        if n % 4 == 2:
+            raise SystemExit("a text")
+        return n
+    _, status = os.waitpid(child, 0)
+    return n, os.waitstatus_to_exitcode(status)
+
+if __name__ == "__main__":
+    with {pool} as pool:
+        for _ in range(2):
+            print(list(range(8) | ops.map(work) | ops.parallel(pool)))
+    {end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("pool", "end"),
+    [
+        ("work_pool.WorkerProcessPool(2)", ""),
+        ("work_pool.WorkerThreadPool(2)", ""),
+        (
+            "work_pool.ExecutorPool(__import__('concurrent.futures').futures.ProcessPoolExecutor(1))",
+            "pool.executor.shutdown()",
+        ),
+    ],
+)
+def test_a_fork_in_a_worker_never_runs_the_loop_of_the_worker(pool, end):
+    """Whether it leaves the function by an exception or a result, the batch is the parent's."""
+    with scripts.start(FORKING.format(pool=pool, end=end), warnings="ignore") as process:
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    statuses = [(n, {0: n, 1: 1, 2: 1, 3: 0}[n % 4]) for n in range(8)]
+    assert out.splitlines() == [str(statuses)] * 2
+    assert err.count("FileNotFoundError") == err.count("a text") == 4
+
+
+@pytest.mark.parametrize("kind", ["threads", "executor", "split"])
+def test_work_that_uses_its_own_pool_is_done_where_it_is(kind):
+    """By two threads, that would both wait for a third."""
+    executor = ThreadPoolExecutor(2)
+    pool = work_pool.ExecutorPool(executor) if kind == "executor" else work_pool.WorkerThreadPool(2)
+
+    def inner(n):
+        blocks = ops.indices(4) | ops.chunk(2) | ops.map(lambda block: int(block.sum()) * n)
+        with contextlib.suppress(StopIteration):
+            return sum(blocks | ops.parallel(pool)), list(
+                pool.work_stream([(pow, (n, 2))]).retrieve_iter()
+            )
+
+    class Dataset:
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, n):
+            return inner(n)[0]
+
+    with pool, executor:
+        if kind == "split":
+            stream = ops.indices(4) | ops.samples(Dataset()) | ops.parallel(pool, split=True)
+            assert [batch.tolist() for batch in stream] == [[0, 6, 12, 18]]
+        else:
+            assert list(range(4) | ops.map(inner) | ops.parallel(pool, timeout=60)) == [
+                (6 * n, [n * n]) for n in range(4)
+            ]
+        with pytest.raises(ZeroDivisionError):
+            list(
+                [0]
+                | ops.map(lambda _: list([0] | ops.map(lambda n: 1 / n) | ops.parallel(pool)))
+                | ops.parallel(pool)
+            )
+
+
+STUCK = """
+import threading
+from batchup import ops, work_pool
+
+for split in (False, True):
+    with work_pool.WorkerThreadPool(2) as pool:
+        dataset = list(range(4)) if not split else type("Dataset", (), {
+            "__len__": lambda self: 4, "__getitem__": lambda self, i: threading.Event().wait()})()
+        blocks = ops.indices(4) | ops.chunk(2)
+        work = ops.samples(dataset) if split else ops.map(lambda block: threading.Event().wait())
+        try:
+            list(blocks | work | ops.parallel(pool, timeout=0.1, split=split))
+        except TimeoutError as error:
+            print(error, flush=True)
+    print("closed", flush=True)
+"""
+
+
+def test_a_thread_pool_with_threads_that_are_stuck_after_a_timeout_closes():
+    out = scripts.run(STUCK)
+    assert out.splitlines() == ["no batch after 0.1 s, its timeout", "closed"] * 2
+
+
+def test_a_thread_pool_waits_for_work_that_has_not_timed_out(tmp_path):
+    done = []
+
+    def work(n):
+        until(tmp_path / "go")()
+        done.append(n)
+
+    pool = work_pool.WorkerThreadPool(1)
+    items = iter(range(2) | ops.map(work) | ops.parallel(pool, timeout=100))
+    items.close()
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    (tmp_path / "go").touch()
+    closing.join()
+    assert len(done) <= 1
+    assert not pool._threads[0].is_alive()

@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from batchup import ops, work_pool
-from batchup.work_pool.remote import RemoteCrew, package_of, ship
+from batchup.work_pool.remote import RemoteCrew, ship
 
 
 class Counted:
@@ -21,20 +21,22 @@ class Counted:
 
 def test_a_task_is_cancelled_once_for_all_its_items_and_not_when_it_is_done():
     stream = ops.indices(9) | ops.chunk(1) | ops.map(lambda block: int(block[0]))
-    package = package_of(stream.work, "here")
     go_on, tasks = threading.Event(), []
 
-    def waits(items):
+    def waits(package, items):
         go_on.wait()
         return ship(package, items)
 
     with ThreadPoolExecutor(1) as executor, work_pool.ExecutorPool(executor) as pool:
 
-        def send(items):
-            tasks.append(Counted(executor.submit(waits, items)))
-            return tasks[-1]
+        def publish(package):
+            def send(items):
+                tasks.append(Counted(executor.submit(waits, package, items)))
+                return tasks[-1]
 
-        crew = RemoteCrew(pool, stream.work, send)
+            return send
+
+        crew = RemoteCrew(pool, stream.work, "here", publish)
         crew.seconds = 1e-9  # so short are they that a quarter of the buffer goes together
         run = crew.start(8)
         pending = [run.submit(range(n, n + 1)) for n in range(4)]

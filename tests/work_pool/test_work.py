@@ -3,18 +3,19 @@
 import logging
 import os
 import warnings
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from batchup import ops, work_pool
+from batchup import data_source, ops, work_pool
 from tests.work_pool import scripts
 
 X = np.arange(600_000, dtype=np.float32).reshape(1500, 400)
 
 
-def test_what_can_not_have_changed_is_copied_once(monkeypatch):
-    from batchup import data_source
+def test_an_array_is_copied_again_only_where_it_differs_from_its_copy(monkeypatch):
     from batchup.work_pool.processes import arrays
 
     copies = []
@@ -26,31 +27,117 @@ def test_what_can_not_have_changed_is_copied_once(monkeypatch):
 
     monkeypatch.setattr(arrays, "Segment", counted)
 
-    def epochs(pool, array):
-        copies.clear()
-        for _ in range(3):
-            stream = ops.indices(len(array)) | ops.chunk(500) | ops.gather(array) | ops.parallel(pool)
-            for (a,), b in zip(stream, (array[:500], array[500:1000], array[1000:]), strict=True):
-                np.testing.assert_array_equal(a, b)
-            ds = pool.parallel_data_source(data_source.ArrayDataSource([array]))
-            assert sum(len(a) for (a,) in ds.batch_iterator(700)) == len(array)
-        return len(copies)
-
     with work_pool.WorkerProcessPool(2) as pool:
-        mine = X.copy()
-        assert epochs(pool, mine) == 6
-        frozen = X.copy()
-        frozen.flags.writeable = False
-        assert epochs(pool, frozen) == 1
-        assert epochs(pool, frozen) == 0
-        view = mine[:]  # read-only, but of what can be written to
-        view.flags.writeable = False
-        assert epochs(pool, view) == 6
-        assert epochs(pool, np.frombuffer(X.tobytes(), X.dtype).reshape(X.shape)) == 1
-        frozen.flags.writeable = True
-        frozen[:] = -1
-        assert epochs(pool, frozen) == 6
-        assert epochs(pool, work_pool.share(X)) == 0
+        for array in (X.copy(), np.asfortranarray(X), X.copy()[::2, ::-1]):
+            copies.clear()
+            source = data_source.ArrayDataSource([array])
+            streams = [
+                ops.indices(len(array)) | ops.chunk(500) | ops.gather(array) | ops.parallel(pool),
+                source.loader(500, pool=pool),
+                pool.parallel_data_source(source).loader(500),
+            ]
+
+            def check(array=array, streams=streams):
+                for stream in streams:
+                    for n, (batch,) in enumerate(stream):
+                        np.testing.assert_array_equal(batch, array[500 * n : 500 * (n + 1)])
+
+            check()
+            check()
+            assert len(copies) == 1
+            array[-1, -1] = -1
+            check()
+            check()
+            assert len(copies) == 2
+            array.flags.writeable = False
+            check()
+            array.flags.writeable = True
+            array[0, 0] = float("nan")
+            array.flags.writeable = False
+            check()
+            check()
+            assert len(copies) == 3
+        copies.clear()
+        shared = work_pool.share(X)
+        for _ in range(2):
+            list(ops.indices(len(X)) | ops.chunk(500) | ops.gather(shared) | ops.parallel(pool))
+        assert not copies
+
+
+def test_a_copy_lives_as_long_as_a_stream_has_it():
+    array = X.copy()
+    with work_pool.WorkerProcessPool(1) as pool:
+        stream = ops.indices(len(array)) | ops.chunk(500) | ops.gather(array) | ops.parallel(pool)
+        list(stream)
+        job = stream.plan.crew.job
+        [gone] = [weakref.ref(segment) for segment in job.segments]
+        array += 1
+        list(stream)
+        del job
+        assert gone() is None
+        [gone] = [weakref.ref(segment) for segment in stream.plan.crew.job.segments]
+        del stream
+        assert gone() is None
+
+
+class _Changing:
+    """A data set whose state, and one of whose arrays, is changed between epochs."""
+
+    def __init__(self, n):
+        self.stage, self.array = 0, np.zeros(n, np.int32)
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        return np.array([self.stage, self.array[i], len(self.array)])
+
+
+POOLS = {
+    "none": lambda: None,
+    "threads": lambda: work_pool.WorkerThreadPool(2),
+    "processes": lambda: work_pool.WorkerProcessPool(2),
+    "executor of threads": lambda: work_pool.ExecutorPool(ThreadPoolExecutor(1)),
+}
+
+
+@pytest.mark.parametrize("kind", POOLS)
+@pytest.mark.parametrize("n", [6, 200_000])
+def test_what_was_changed_before_an_iteration_begins_is_seen_by_it(kind, n):
+    pool = POOLS[kind]()
+    try:
+        check_changes_are_seen(pool, n)
+    finally:
+        if isinstance(pool, work_pool.ExecutorPool):
+            pool.executor.shutdown()
+        elif pool is not None:
+            pool.close()
+
+
+def check_changes_are_seen(pool, n):
+    dataset = _Changing(n)
+    loader = data_source.SampleDataSource(dataset).loader(3, pool=pool, buffer=pool and 2)
+    dataset.stage = 5  # between the building of the loader and its first iteration
+    for epoch in range(1, 5):
+        batches = np.concatenate(list(loader))
+        assert batches[:, 0].tolist() == [dataset.stage] * 6
+        assert batches[:, 1].tolist() == dataset.array[:6].tolist()
+        assert set(batches[:, 2]) == {n}
+        if epoch % 2:
+            dataset.stage += 1
+        dataset.array[:6] = np.arange(6) * epoch
+
+
+@pytest.mark.parametrize("n", [10, 20_000, 200_000])
+def test_shared_arrays_are_seen_live_whatever_their_size(n):
+    labels = work_pool.share(np.zeros(n, np.int32))
+    with work_pool.WorkerProcessPool(1) as pool:
+        stream = ops.indices(10) | ops.chunk(1) | ops.gather(labels) | ops.parallel(pool, 1)
+        items = iter(stream)
+        assert next(items)[0][0] == 0
+        next(items)  # the third is under way, or done
+        labels[:] = 1
+        assert [int(batch[0]) for (batch,) in items][1:] == [1] * 7
 
 
 def test_record_arrays_there_and_back():
@@ -169,7 +256,7 @@ def test_threads_of_blas_in_workers(monkeypatch):
             [found] = (
                 [0] | ops.map(lambda _: [os.environ.get(name) for name in names]) | ops.parallel(pool)
             )
-        return found
+        return list(found)
 
     from batchup.memory.limits import available_cpus
 

@@ -7,17 +7,17 @@ import io
 import mmap
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe
-from batchup.memory.shared import Segment, SharedMap, map_file, next_key, room_for, view_of
+from batchup.memory.shared import Segment, SharedMap, next_key, room_for, same_bytes, view_of
 from batchup.work_pool.pickling import Pickler
 
-__all__ = ["ArrayPickler", "Kept", "segments_here"]
+__all__ = ["ArrayPickler", "Copies", "Place", "segments_here"]
 
 # Smaller arrays are pickled with the rest.
 LARGE = 256 * 1024
@@ -27,75 +27,91 @@ segments_here: dict[int, Any] = {}
 
 
 class Place(NamedTuple):
-    """Where a copy of an array is in shared memory, in the order of C."""
+    """Where a copy of an array is in shared memory, in the order of C; its shape and dtype."""
 
     segment: Segment
     offset: int
+    layout: tuple[Any, ...]
 
 
-class Kept:
-    """Arrays that have been put in shared memory, so that it is done once for each."""
+class Copies:
+    """The copies of arrays in shared memory, each for as long as a stream has it.
+
+    An array is found by itself; one that is made anew each time, such as that of a tensor, by its number among those of
+    the work. Whether the copy is still as the array is, is compared byte by byte.
+    """
+
+    def __init__(self, compare: bool = True, places: Sequence[Place] = ()):
+        self._compare = compare
+        self._before = places
+
+    def find(self, array: NDArray[Any], number: int) -> Place | None:
+        """Where there is a copy of an array, the large one of this number in the work."""
+        candidates = [_copied.get(array)]
+        if number < len(self._before):
+            candidates.append(self._before[number])
+        for place in candidates:
+            if place is None or place.layout != (array.shape, array.dtype):
+                continue
+            if not self._compare or _same_bytes(array, place):
+                return place
+        return None
+
+
+class _Copied:
+    """The last copy of each array, for as long as somebody has both."""
 
     def __init__(self) -> None:
-        # With the array itself, so that its id stays its own.
-        self._places: dict[int, tuple[NDArray[Any], Place]] = {}
-
-    def __getitem__(self, array: NDArray[Any]) -> Place | None:
-        if id(array) in self._places:
-            return self._places[id(array)][1]
-        return _unchanging.get(array)
-
-    def __setitem__(self, array: NDArray[Any], place: Place) -> None:
-        self._places[id(array)] = array, place
-        _unchanging.add(array, place)
-
-
-class _Unchanging:
-    """Arrays of which there is a copy already, for as long as they live: those that nobody can have changed."""
-
-    def __init__(self) -> None:
-        self._places: dict[int, tuple[weakref.ref[NDArray[Any]], Any, Place]] = {}
+        self._places: dict[int, tuple[weakref.ref[Any], weakref.ref[Any], Any]] = {}
 
     def get(self, array: NDArray[Any]) -> Place | None:
         found = self._places.get(id(array))
-        if found is None or found[1] != _layout(array) or not _is_read_only(array):
+        if found is None or found[0]() is not array:
             return None
-        return found[2]
+        segment = found[1]()
+        return None if segment is None else Place(segment, *found[2])
 
     def add(self, array: NDArray[Any], place: Place) -> None:
-        if _is_read_only(array):
-            key, places = id(array), self._places
-            gone = weakref.ref(array, lambda _: places.pop(key, None))
-            places[key] = gone, _layout(array), place
+        key, places = id(array), self._places
+        gone = weakref.ref(
+            array, lambda ref: places.pop(key) if places.get(key, (0,))[0] is ref else None
+        )
+        places[key] = gone, weakref.ref(place.segment), (place.offset, place.layout)
 
 
-_unchanging = _Unchanging()
+_copied = _Copied()
+
+# So many bytes at a time of an array that is not in the order of C are put into that order, to compare them.
+_STEP = 16 * 2**20
 
 
-def _layout(array: NDArray[Any]) -> Any:
-    return array.shape, array.strides, array.dtype, array.ctypes.data
-
-
-def _is_read_only(array: NDArray[Any]) -> bool:
-    """Whether nobody can write into it, or into what it is a view of."""
-    owner: Any = array
-    while isinstance(owner, np.ndarray):
-        if owner.flags.writeable:
-            return False
-        owner = owner.base
-    return owner is None or isinstance(owner, bytes)
+def _same_bytes(array: NDArray[Any], place: Place) -> bool:
+    copy = view_of(place.segment.memory, array.shape, array.dtype, place.offset)
+    if array.flags.c_contiguous:
+        return same_bytes(array, copy)
+    rows = max(1, _STEP * len(array) // max(1, array.nbytes))
+    return all(
+        same_bytes(np.ascontiguousarray(array[k : k + rows]), copy[k : k + rows])
+        for k in range(0, len(array), rows)
+    )
 
 
 class ArrayPickler(Pickler):
-    """Pickles anything; of large arrays only where they are: in segments, which are put into `used`."""
+    """Pickles anything; of large arrays only where they are: in segments, which are put into `used`.
 
-    def __init__(self, file: io.BytesIO, kept: Kept, used: dict[int, Segment]):
+    `places` gets those of the copies, in the order of the arrays.
+    """
+
+    def __init__(
+        self, file: io.BytesIO, copies: Copies, used: dict[int, Segment], places: list[Place | None]
+    ):
         super().__init__(file, protocol=5)
-        self._kept = kept
+        self._copies = copies
         self._used = used
+        self._places = places
         # What is to be copied goes into one segment, with an open file for all of them.
         self._key = next_key()
-        self._new: list[tuple[NDArray[Any], int]] = []
+        self._new: list[tuple[NDArray[Any], int, int]] = []  # each with its number, and where it goes
         self._size = 0
 
     def dump(self, obj: Any) -> None:
@@ -104,8 +120,14 @@ class ArrayPickler(Pickler):
             self._copy()
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) in (np.ndarray, np.memmap) and obj.nbytes >= LARGE and not obj.dtype.hasobject:
-            return self._placed(obj)
+        if type(obj) in (np.ndarray, np.memmap) and not obj.dtype.hasobject:
+            if obj.nbytes >= LARGE:
+                return self._placed(obj)
+            found = _mapping_under(obj)
+            if found is not None and isinstance(
+                found[0], SharedMap
+            ):  # seen as it is, whatever its size
+                return self._placed(obj)
         return super().reducer_override(obj)
 
     def _placed(self, array: NDArray[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -119,24 +141,27 @@ class ArrayPickler(Pickler):
             if of_file is not None:
                 at = of_file.offset - of_file.offset % mmap.ALLOCATIONGRANULARITY + offset
                 return in_file, (str(of_file.filename), at, array.strides, *layout)
-        place = self._kept[array]
+        place = self._copies.find(array, len(self._places))
+        self._places.append(place)
         if place is not None:
             self._used[place.segment.key] = place.segment
             return in_segment, (place.segment.key, place.offset, None, *layout)
         offset = self._size
-        self._new.append((array, offset))
+        self._new.append((array, len(self._places) - 1, offset))
         self._size += -(-array.nbytes // 64) * 64  # arrays begin at cache lines
         return in_segment, (self._key, offset, None, *layout)
 
     def _copy(self) -> None:
-        count, (array, _) = len(self._new), self._new[0]
+        count, (array, *_) = len(self._new), self._new[0]
         with room_for(describe(array) if count == 1 else f"{count} arrays", self._size):
             segment = Segment(self._size, self._key)
-            memory = map_file(segment.file, segment.size)
+            memory = segment.memory
         self._used[segment.key] = segment
-        for array, offset in self._new:
+        for array, number, offset in self._new:
             view_of(memory, array.shape, array.dtype, offset)[...] = array
-            self._kept[array] = Place(segment, offset)
+            place = Place(segment, offset, (array.shape, array.dtype))
+            self._places[number] = place
+            _copied.add(array, place)
 
 
 def _mapping_under(array: NDArray[Any]) -> tuple[mmap.mmap, Any, int] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from batchup.core.work import Work
 from batchup.memory.shared import Segment
@@ -25,8 +27,11 @@ STARTS = 3
 class Job:
     """The work of one stream, as it is sent to each worker once."""
 
-    def __init__(self, key: int, work: Work, packed: bytes, segments: list[Segment]):
+    def __init__(
+        self, key: int, work: Work, packed: bytes, segments: list[Segment], places: Sequence[Any] = ()
+    ):
         self.key = key
+        self.places = places  # of the copies of its arrays
         self.work = work
         self.packed = packed
         self.segments = segments

@@ -15,7 +15,6 @@ from batchup.work_pool.base import WorkerPool, number_of_workers
 from batchup.work_pool.pending import Pending, failed
 
 if TYPE_CHECKING:
-    from batchup.work_pool.processes.arrays import Kept
     from batchup.work_pool.processes.jobs import Job, Run
 
 __all__ = ["WorkerProcessPool"]
@@ -25,11 +24,11 @@ class WorkerProcessPool(WorkerPool):
     """`processes` worker processes; None is as many as the CPUs that this process may use.
 
     Started by fork and exec, in the background; lambdas, closures and classes of a notebook or a script
-    reach them by cloudpickle. The work of a stream is sent to each worker once, when `ops.parallel` or
-    `parallel_data_source` is given the pool; NumPy arrays in it as they are then: a copy of each, in
-    memory that all workers share (see `work_pool.share`), or the path of a memory-mapped one. One that is
-    read-only, down to the array that it is a view of, is copied once for as long as it lives.
-    What the work writes into them stays in that worker.
+    reach them by cloudpickle. The work of a stream is sent to each worker once; of a NumPy array in it a copy, in
+    memory that all workers share, or the path of a memory-mapped one. Workers see everything as it is when an
+    iteration begins: then arrays are compared with their copies, 0.1 s a GB, and copied where they differ, and the
+    rest of the work is sent again if it has changed. `work_pool.share(X)` spares the copy and the comparison.
+    What the work writes into its arrays stays in that worker.
 
     Batches come back in shared memory, and a batch's memory is used again when the last of its arrays
     is gone. All that memory stays under `max_bytes`, None for a quarter of what is free; what
@@ -80,30 +79,32 @@ class WorkerProcessPool(WorkerPool):
         self._close = weakref.finalize(self, self._supervisor.close)
 
     def employ(self, work: Work, where: str) -> Crew:
-        from batchup.work_pool.processes.arrays import Kept
+        self.check()
+        return _Crew(self, where, self._job(work, where))
 
-        return self._employ(work, where, Kept())
-
-    def _employ(self, work: Any, where: str, kept: Kept) -> Crew:
+    def _job(self, work: Any, where: str, before: Job | None = None) -> Job:
+        """The work as it is now, packed for the workers; the job `before`, if nothing has changed since."""
         from batchup.memory.shared import Segment, next_key
         from batchup.work_pool.pickling import pack_work
-        from batchup.work_pool.processes.arrays import ArrayPickler
+        from batchup.work_pool.processes.arrays import ArrayPickler, Copies, Place
         from batchup.work_pool.processes.jobs import Job
 
-        self.check()
         used: dict[int, Segment] = {}
-        packed = pack_work(work, where, partial(ArrayPickler, kept=kept, used=used))
+        places: list[Place | None] = []
+        # When a stream is built, arrays are copied that have no copy; when an iteration begins, all are compared.
+        copies = Copies(compare=before is not None, places=() if before is None else before.places)
+        pickler = partial(ArrayPickler, copies=copies, used=used, places=places)
+        packed = pack_work(work, where, pickler)
+        if before is not None and packed == before.packed:
+            return before
         segments = list(used.values())
-        job = Job(next_key(), work, packed, segments)
+        job = Job(next_key(), work, packed, segments, places)
         self._supervisor.watch(job, *segments)
-        return _Crew(self, job)
+        return job
 
     def keeping(self, value: Any, where: str) -> Pool:
-        from batchup.work_pool.processes.arrays import Kept
-
-        kept = Kept()
-        self._employ(value, where, kept)
-        return _Keeping(self, kept)
+        self.check()
+        return _Keeping(self, self._job(value, where))
 
     def close(self) -> None:
         """End the workers; those that are at work have a second to end it."""
@@ -126,69 +127,79 @@ class WorkerProcessPool(WorkerPool):
         return f"WorkerProcessPool(processes={self.processes})"
 
 
-@record
 class _Keeping:
-    """A pool that has put the arrays of a data source into shared memory already."""
+    """A pool that has put the arrays of a data source into shared memory already; they stay there as long as it."""
 
-    pool: WorkerProcessPool
-    kept: Kept
+    def __init__(self, pool: WorkerProcessPool, job: Job):
+        self.pool = pool
+        self.job = job
 
     def employ(self, work: Work, where: str) -> Crew:
-        return self.pool._employ(work, where, self.kept)
+        self.pool.check()
+        return _Crew(self.pool, where, self.pool._job(work, where), self)
 
     def __repr__(self) -> str:
         return repr(self.pool)
 
 
-@record
 class _Crew:
-    pool: WorkerProcessPool
-    job: Job
+    """Workers that know the work of one stream."""
+
+    def __init__(self, pool: WorkerProcessPool, where: str, job: Job, keeping: _Keeping | None = None):
+        self.pool = pool
+        self.where = where
+        self.job = job
+        self._keeping = keeping
 
     def start(self, buffer: int) -> _Run:
         from batchup.work_pool.processes.settings import settings_here
 
         self.pool.check()
-        return _Run(self, self.pool._supervisor.open(settings_here()))
+        job = self.pool._job(self.job.work, self.where, self.job)
+        if job is not self.job:
+            self.job = job
+            if self._keeping is not None:
+                self._keeping.job = job
+        return _Run(self.pool, job, self.pool._supervisor.open(settings_here()))
 
 
 @record
 class _Run:
-    crew: _Crew
+    pool: WorkerProcessPool
+    job: Job
     run: Run
 
     def submit(self, item: Any) -> _Item | Pending:
         from batchup.work_pool.pickling import pack_item
 
-        crew = self.crew
-        crew.pool.check()
+        self.pool.check()
         try:
             packed = pack_item(item)
         except TypeError as error:
             return failed(error)
-        return _Item(crew, crew.pool._supervisor.submit(self.run, crew.job, packed))
+        return _Item(self, self.pool._supervisor.submit(self.run, self.job, packed))
 
     def close(self, stuck: Any, timeout: float | None) -> None:
         """A worker that is stuck, or will be, is killed, and another takes its place."""
         pending = stuck.pending if isinstance(stuck, _Item) else None
-        self.crew.pool._supervisor.end(self.run, pending, timeout)
+        self.pool._supervisor.end(self.run, pending, timeout)
 
 
 @record
 class _Item:
     """An item that is being made."""
 
-    crew: _Crew
+    run: _Run
     pending: Pending
 
     def result(self, timeout: float | None = None) -> Any:
         from batchup.work_pool.pickling import opened
 
-        self.crew.pool.check_process()
+        self.run.pool.check_process()
         well, packed, buffers, squeezed = self.pending.result(timeout)
         if squeezed:
-            self.crew.pool.warn_of_no_room()
-        return opened((well, packed, buffers), self.crew.job.work)
+            self.run.pool.warn_of_no_room()
+        return opened((well, packed, buffers), self.run.job.work)
 
     def done(self) -> bool:
         return self.pending.done()

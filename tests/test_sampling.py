@@ -273,3 +273,33 @@ def test_a_users_own_sampler_has_a_stream():
 def test_what_is_exported():
     for name in sampling.__all__:
         assert inspect.getdoc(getattr(sampling, name)), name
+
+
+@pytest.mark.parametrize(
+    ("sampler", "names"),
+    [
+        (lambda a: sampling.WeightedSampler(a), ["weights"]),
+        (lambda a: sampling.WeightedSubsetSampler(a, a.astype(int)), ["sub_weights", "indices"]),
+        (lambda a: sampling.WeightedPermutationSampler(a, a.astype(int)), ["weights", "indices"]),
+        (lambda a: sampling.SubsetSampler(a.astype(int)), ["indices"]),
+        (lambda a: sampling.StratifiedSampler(a.astype(int), a + 1), ["y", "proportions"]),
+    ],
+)
+def test_the_arrays_of_a_sampler_are_read_only_copies(sampler, names):
+    given = np.arange(5.0)
+    made = sampler(given)
+    for name in names:
+        before = getattr(made, name).tolist()
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(made, name)[:] = 1
+        given[:] = 0
+        assert getattr(made, name).tolist() == before
+        given[:] = np.arange(5)
+
+
+def test_a_subset_is_a_copy_also_of_an_index_array():
+    subset = np.array([3, 1])
+    sampler = sampling.SubsetSampler(subset)
+    subset[:] = 0
+    assert sampler.map_indices(np.array([0, 1])).tolist() == [3, 1]
+    assert [block.tolist() for block in sampler.in_order_indices_batch_iterator(2)] == [[3, 1]]

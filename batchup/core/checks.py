@@ -81,6 +81,13 @@ def block_array(block: Block) -> NDArray[np.intp]:
     return block[:] if isinstance(block, LazyBlock) else block
 
 
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that can't be written into: of what a sampler was made of, as its streams would not see a change."""
+    copy = np.array(array)
+    copy.flags.writeable = False
+    return copy
+
+
 def as_labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
     """`y` as the labels of samples, (n,) integers >= 0."""
     labels = np.asarray(y)

@@ -109,9 +109,28 @@ class Stream:
         text = f"({self.text}).epoch({number})"
         return replace(self.with_plan(lambda plan: Epoch(plan, number)), text=text)
 
-    def loader(self) -> Loader:
-        """What a training loop holds: each `iter` of it is the next epoch. See `Loader`."""
-        return Loader(self)
+    def loader(self, *, pool: Any = None, buffer: int | None = None, split: bool = False) -> Loader:
+        """What a training loop holds: each `iter` of it is the next epoch. See `Loader`.
+
+        With a `pool` its workers make the batches, `buffer` of them ahead at most, 32 by default: the loader is of
+        `self | parallel(pool, buffer, split=split)`. Where the batches are cut from windows, by `rebatch`, the workers
+        make the windows, of which 2 are ahead by default.
+
+        >>> from batchup import ops, work_pool
+        >>> batches = ops.indices(5) | ops.shuffle(7) | ops.chunk(2) | ops.gather(np.arange(5) * 10)
+        >>> with work_pool.WorkerThreadPool(2) as pool:
+        ...     loader = batches.loader(pool=pool)
+        ...     [[batch.tolist() for (batch,) in loader] for epoch in range(2)]
+        [[[30, 20], [10, 40], [0]], [[20, 10], [40, 30], [0]]]
+        """
+        if pool is None:
+            if split or buffer is not None:
+                name = "split" if split else "buffer"
+                raise TypeError(f"loader: {name}: expected a pool=, whose workers make the batches")
+            return Loader(self)
+        from batchup.ops.workers import made_by
+
+        return Loader(made_by(self, pool, buffer, split))
 
     def __iter__(self) -> StreamIterator:
         return StreamIterator(self.plan, self.work, self.text)

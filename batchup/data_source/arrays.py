@@ -149,9 +149,13 @@ class RandomAccessDataSource(StreamDataSource):
         shard: ShardLike = None,
         drop_last: bool = False,
         epoch: int | None = None,
+        *,
+        window: int | None = None,
         **unknown: Never,
     ) -> ops.StreamIterator:
-        return super().batch_iterator(batch_size, shuffle, shard, drop_last, epoch, **unknown)
+        return super().batch_iterator(
+            batch_size, shuffle, shard, drop_last, epoch, window=window, **unknown
+        )
 
     def stream(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 from batchup import ops
 from batchup.core.checks import describe, describe_callable, shortened
 from batchup.core.loader import Loader
-from batchup.core.randomness import SeedLike, ShuffleLike
+from batchup.core.randomness import SeedLike, ShuffleLike, as_seed, seed_sequence
 from batchup.core.record import Count
 from batchup.data_source.indices import as_asked, flat, refuse_others, several
 from batchup.data_source.refusals import NotIterable
@@ -91,9 +91,9 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
     ) -> Loader:
         """What a training loop holds: the batches of an epoch each time that it is iterated.
 
-        With a `pool` its workers make the batches, `buffer` of them ahead at most, 32 by default: `self.stream(...) |
-        parallel(pool, buffer, split=split)`. With `window`, see `stream`, they make windows, of which 2 are ahead by
-        default. The other arguments are those of `batch_iterator`. See `Loader`.
+        `self.stream(...).loader(pool=pool, buffer=buffer, split=split)`: with a `pool` its workers make the batches,
+        `buffer` of them ahead at most, 32 by default. With `window`, see `stream`, they make windows, of which 2 are
+        ahead by default. The other arguments are those of `batch_iterator`. See `Loader`.
 
         >>> from batchup.data_source import ArrayDataSource
         >>> loader = ArrayDataSource([np.arange(5)]).loader(2, shuffle=12345, drop_last=True)
@@ -104,11 +104,8 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         if "epoch" in kwargs:
             raise TypeError("loader: there is no argument epoch=; write loader.set_epoch(epoch)")
         request = Request(batch_size, shuffle, shard, drop_last, kwargs, window)
-        if pool is None and split:
-            raise TypeError("loader: split: expected a pool=, whose threads read samples together")
-        if pool is None:
-            return request.cut(self._stream(request)).loader()
-        return request.cut(request.ahead(self._for_pool(request), pool, buffer, split)).loader()
+        stream = request.cut(self._stream(request) if pool is None else self._for_pool(request))
+        return stream.loader(pool=pool, buffer=buffer, split=split)
 
     def _for_pool(self, request: Request) -> ops.Stream:
         """The same stream, but all its work is left to who gets it, and not done by `batch_iterator`."""
@@ -172,6 +169,8 @@ class StreamDataSource(AbstractDataSource):
         shard: ShardLike = None,
         drop_last: bool = False,
         epoch: int | None = None,
+        *,
+        window: int | None = None,
         **kwargs: Any,
     ) -> ops.StreamIterator:
         """The batches of an epoch, tuples of arrays of `batch_size` samples: `iter(self.stream(...))`.
@@ -180,10 +179,10 @@ class StreamDataSource(AbstractDataSource):
         epoch e, and the noise of its own. (`loader` counts the epochs itself.) With `drop_last` a last batch
         that is short is left out. `shard=(i, n)` is part i of n of every batch, for data-parallel
         training; `batch_size` is then the global one, of all parts together. See `ops.shard`; `shard=()`
-        asks the environment.
+        asks the environment. `window` is as for `stream`.
         """
         self._check("batch_iterator", kwargs)
-        return iter(self.stream(batch_size, shuffle, shard, drop_last, epoch, **kwargs))
+        return iter(self.stream(batch_size, shuffle, shard, drop_last, epoch, window=window, **kwargs))
 
     def batch_indices_iterator(
         self,
@@ -246,6 +245,7 @@ class MapDataSource(StreamDataSource):
         self.source = source
         self.fn = fn
         self.rng = rng
+        self.resizes = bool(resizes)
         self._stage = ops.map(fn, rng, resizes=resizes)
 
     @property
@@ -253,8 +253,8 @@ class MapDataSource(StreamDataSource):
         return self.source.is_random_access
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """Those of its source."""
-        return self.source.num_samples(**kwargs)
+        """Those of its source; None where the function may give other numbers."""
+        return None if self.resizes else self.source.num_samples(**kwargs)
 
     def _stream(self, request: Request) -> ops.Stream:
         return self.source._stream(request) | self._stage
@@ -287,7 +287,8 @@ class MapDataSource(StreamDataSource):
             while isinstance(source, MapDataSource):
                 source, depth = source.source, depth + 1
             key = (depth, *[int(i) for part in flat(indices) for i in np.ravel(part)])
-            fn = partial(fn, rng=np.random.default_rng(np.random.SeedSequence(self.rng, spawn_key=key)))
+            entropy = seed_sequence(as_seed(self.rng, "map(fn, rng)"), *key)
+            fn = partial(fn, rng=np.random.default_rng(entropy))
         return Map(fn).run(batch)
 
     def __repr__(self) -> str:

@@ -9,9 +9,12 @@ from batchup.core.checks import describe, whole_number
 from batchup.core.record import Count
 from batchup.data_source.base import AbstractDataSource, StreamDataSource
 from batchup.data_source.request import Request
-from batchup.ops.workers import Pool
+from batchup.ops.workers import WINDOWS_AHEAD, Pool
 
 __all__ = ["ParallelDataSource"]
+
+
+_BATCHES_AHEAD = 20  # as in 0.2.3
 
 
 class _Pool(Pool, Protocol):
@@ -24,7 +27,7 @@ class ParallelDataSource(StreamDataSource):
     The function of a `map` on it runs in the caller. For one that the pool runs, map the source first.
     """
 
-    def __init__(self, source: AbstractDataSource, pool: _Pool, batch_buffer_size: int = 20):
+    def __init__(self, source: AbstractDataSource, pool: _Pool, batch_buffer_size: int | None = None):
         wanted = "parallel_data_source: expected a random-access data source"
         if not isinstance(source, AbstractDataSource):
             raise TypeError(f"{wanted}; got {describe(source)}")
@@ -34,10 +37,12 @@ class ParallelDataSource(StreamDataSource):
             )
         self.source = source
         self.pool = pool
-        self.buffer = whole_number(
-            batch_buffer_size, "parallel_data_source: batch_buffer_size", least=1
-        )
-        self._stage = ops.parallel(pool.keeping(source, f"{pool!r}.parallel_data_source"), self.buffer)
+        if batch_buffer_size is not None:
+            batch_buffer_size = whole_number(
+                batch_buffer_size, "parallel_data_source: batch_buffer_size", least=1
+            )
+        self.buffer = batch_buffer_size
+        self._pool = pool.keeping(source, f"{pool!r}.parallel_data_source")
 
     @property
     def is_random_access(self) -> bool:
@@ -48,7 +53,10 @@ class ParallelDataSource(StreamDataSource):
         return self.source.num_samples(**kwargs)
 
     def _stream(self, request: Request) -> ops.Stream:
-        return self.source._for_pool(request) | self._stage
+        buffer = self.buffer
+        if buffer is None:
+            buffer = _BATCHES_AHEAD if request.window is None else WINDOWS_AHEAD
+        return self.source._for_pool(request) | ops.parallel(self._pool, buffer)
 
     def _index_stream(self, request: Request) -> ops.Stream:
         return self.source._index_stream(request)
@@ -62,4 +70,5 @@ class ParallelDataSource(StreamDataSource):
         return self.source._batch_at(indices)
 
     def __repr__(self) -> str:
-        return f"{self.pool!r}.parallel_data_source({self.source!r}, batch_buffer_size={self.buffer})"
+        buffer = "" if self.buffer is None else f", batch_buffer_size={self.buffer}"
+        return f"{self.pool!r}.parallel_data_source({self.source!r}{buffer})"

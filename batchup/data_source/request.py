@@ -16,7 +16,6 @@ from batchup.core.given import Iterated
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import in_whole_parts, record
 from batchup.ops.shards import ShardLike, as_shard
-from batchup.ops.workers import Pool
 
 __all__ = ["BatchOf", "Request", "ShardLike", "batches_of", "given"]
 
@@ -48,12 +47,6 @@ class Request:
         if self.window is not None:
             stream = stream | ops.rebatch(self.batch_size, self.drop_last, shard=self.shard)
         return stream if epoch is None else stream.epoch(epoch)
-
-    def ahead(self, stream: ops.Stream, pool: Pool, buffer: int | None, split: bool) -> ops.Stream:
-        """The stream with its work done by a pool, 32 batches ahead or 2 windows, unless told otherwise."""
-        if buffer is None:
-            buffer = 32 if self.window is None else 2
-        return stream | ops.parallel(pool, buffer, split=split)
 
     def refuse_window(self, source: Any) -> None:
         if self.window is not None:

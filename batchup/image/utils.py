@@ -19,7 +19,7 @@ class ImageArrayUInt8ToFloat32:
     Parameters:
         arr: uint8 array of any shape, in memory or memory-mapped; or anything array-like, with `__len__`
             and a `__getitem__` that gives arrays of uint8. What it does not have (`shape`, `ndim`,
-            `size`, `nbytes`), this has not either.
+            `size`, `nbytes`), this has not either. `arr_u8` is its name of 0.2.3.
         val_lower, val_upper: finite floats.
 
     It pickles by the path of the file, and where in it, if `arr` is or is a view of an
@@ -39,8 +39,17 @@ class ImageArrayUInt8ToFloat32:
     """
 
     dtype = np.dtype(np.float32)
+    batchup_gives_fresh_arrays = True  # `gather` need not copy them
 
-    def __init__(self, arr: Any, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
+    def __init__(
+        self, arr: Any = None, val_lower: float = 0.0, val_upper: float = 1.0, *, arr_u8: Any = None
+    ) -> None:
+        if (arr is None) == (arr_u8 is None):
+            raise TypeError(
+                "ImageArrayUInt8ToFloat32: expected arr=, or arr_u8= as in 0.2.3; got "
+                + ("neither" if arr is None else "both")
+            )
+        arr = arr_u8 if arr is None else arr
         array_like = hasattr(arr, "__len__") and hasattr(arr, "__getitem__")
         if not array_like or isinstance(arr, str | bytes | list | tuple | dict):
             raise TypeError(f"arr must be an array of uint8, or array-like, got {type(arr).__name__}")
@@ -55,6 +64,11 @@ class ImageArrayUInt8ToFloat32:
         self.val_upper = float(val_upper)
         self._scale = np.float32((self.val_upper - self.val_lower) / 255)
         self._offset = np.float32(self.val_lower)
+
+    @property
+    def arr_u8(self) -> Any:
+        """The array of uint8, under its name of 0.2.3."""
+        return self._u8
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -14,7 +14,6 @@ ms a batch.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -249,6 +248,8 @@ class _OfTensorStore(Stored):
 def by_slices(column: Any, pick: Callable[[Any], Any]) -> Callable[[range], Any]:
     """How to read the samples of a range from an array-like: by slices, if it takes them, else by `pick`."""
     takes: bool | None = None
+    # Of any other class it is not known whether it keeps what it gives.
+    fresh = getattr(type(column), "batchup_gives_fresh_arrays", False)
 
     def run(block: range) -> Any:
         nonlocal takes
@@ -260,8 +261,7 @@ def by_slices(column: Any, pick: Callable[[Any], Any]) -> Callable[[range], Any]
         if len(samples) != len(block):
             given = f"{describe(column)} gave {describe(samples)}"
             raise ValueError(f"expected one sample for each of {len(block)} indices; {given}")
-        ours = samples.flags.owndata and sys.getrefcount(samples) <= 2  # nobody else has it
-        return samples if ours and not samples.dtype.hasobject else np.array(samples)
+        return samples if fresh else np.array(samples)
 
     return run
 

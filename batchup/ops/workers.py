@@ -13,10 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 from batchup.core.checks import describe, shortened, whole_number
 from batchup.core.computed import Computed
 from batchup.core.notes import no_stop_iteration, note, where
-from batchup.core.plan import Draws
+from batchup.core.plan import Draws, Plan, trunk
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import OPENED, Made, Work
+from batchup.ops.rebatch import Rebatch
 
 
 class Pending(Protocol):
@@ -102,6 +103,29 @@ def parallel(
     if timeout is not None and timeout > threading.TIMEOUT_MAX:  # some hundred years, the most there is
         timeout = None
     return Stage(_parallel, pool, buffer, timeout, bool(split), text, text=text)
+
+
+BATCHES_AHEAD, WINDOWS_AHEAD = 32, 2  # unless a buffer is given
+
+
+def made_by(stream: Stream, pool: Pool, buffer: int | None, split: bool = False) -> Stream:
+    """The stream with its batches made by a pool; with its windows, where the batches are cut from some."""
+    above = list(trunk(stream.plan))
+    if any(plan.ahead for plan in above):
+        raise TypeError(f"loader: pool: expected a stream without a pool; got {stream!r}")
+    if buffer is None:
+        buffer = WINDOWS_AHEAD if any(isinstance(plan, Rebatch) for plan in above) else BATCHES_AHEAD
+    stage = parallel(pool, buffer, split=split)
+    made = [plan for plan in above if isinstance(plan, Computed)]
+    if not made:
+        return stream | stage
+    first = made[-1]
+    below = stage(Stream(first.up, first.work.steps, first.text))
+
+    def over(plan: Plan) -> Plan:
+        return below.plan if plan is first else plan.over(over)
+
+    return replace(stream, plan=over(stream.plan), text=stream.text.replace(first.text, below.text, 1))
 
 
 def _parallel(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import as_block, block_array, describe, whole_number
+from batchup.core.checks import as_block, block_array, describe, read_only, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.sampling.base import OrderSampler
 from batchup.sampling.wording import said_of
@@ -61,7 +61,7 @@ class SubsetSampler(EpochSampler):
 
     def __init__(self, indices: ArrayLike, repeats: int = 1):
         block = as_block(indices, "SubsetSampler: indices")
-        self.indices = block_array(block)
+        self.indices = read_only(block_array(block))
         super().__init__(ops.indices(block), repeats, "SubsetSampler")
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:

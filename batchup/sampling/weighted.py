@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import as_block, as_labels, block_array, describe, whole_number
+from batchup.core.checks import as_block, as_labels, block_array, describe, read_only, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.core.record import Count
 from batchup.ops.draws import checked_weights
@@ -39,8 +39,8 @@ class WeightedPermutationSampler(OrderSampler):
     def __init__(self, weights: ArrayLike, indices: ArrayLike | None = None, repeats: int = 1):
         self.repeats = whole_number(repeats, "WeightedPermutationSampler: repeats", least=1, also=-1)
         with said_of("WeightedPermutationSampler", "sample", "repeat(-1)"):
-            self.weights = np.array(checked_weights(weights, "sample", "weight"))
-            self.indices = None if indices is None else np.array(indices)
+            self.weights = read_only(checked_weights(weights, "sample", "weight"))
+            self.indices = None if indices is None else read_only(np.asarray(indices))
             self._num_indices = self.order(0).num_samples  # checks them, too
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
@@ -70,8 +70,8 @@ class StratifiedSampler(OrderSampler):
     """
 
     def __init__(self, y: ArrayLike, proportions: ArrayLike | None = None):
-        self.y = as_labels(y, "StratifiedSampler: y")
-        self.proportions = None if proportions is None else np.array(proportions)
+        self.y = read_only(as_labels(y, "StratifiedSampler: y"))
+        self.proportions = None if proportions is None else read_only(np.asarray(proportions))
         with said_of("StratifiedSampler", "stratify"):
             ops.stratify(self.y, 0, self.proportions)  # checks them
 
@@ -90,7 +90,7 @@ class _EndlessSampler(OrderSampler):
 
     def __init__(self, weights: ArrayLike, indices: NDArray[np.intp] | None, where: str):
         with said_of(where, "sample"):
-            self._weights = np.array(checked_weights(weights, "sample", "weight"))
+            self._weights = read_only(checked_weights(weights, "sample", "weight"))
             self._indices = indices
             self.order(0)  # checks that they go together
 
@@ -108,7 +108,8 @@ class _EndlessSampler(OrderSampler):
 class WeightedSampler(_EndlessSampler):
     """Endless draws of sample i with probability weights[i] / sum: `sample(weights, rng) | chunk`.
 
-    With replacement; from a RandomState, bit for bit its `choice(n, batch_size, p=weights)`.
+    With replacement; from a RandomState, bit for bit its `choice(n, batch_size, p=weights)`. The arrays of a sampler
+    are read-only copies: for other weights make another sampler.
     Raises ValueError for weights that are negative, NaN or sum to 0.
 
     >>> sampler = WeightedSampler([0.0, 2.0, 0.0, 2.0])
@@ -164,7 +165,7 @@ class WeightedSubsetSampler(_EndlessSampler):
     """
 
     def __init__(self, sub_weights: ArrayLike, indices: ArrayLike):
-        self.indices = np.array(as_block(indices, "WeightedSubsetSampler: indices"), dtype=np.intp)
+        self.indices = read_only(block_array(as_block(indices, "WeightedSubsetSampler: indices")))
         super().__init__(sub_weights, self.indices, "WeightedSubsetSampler")
         self.sub_weights = self._weights
 

@@ -21,7 +21,10 @@ from batchup.work_pool.ray import RayPool
 from batchup.work_pool.tasks import WorkStream
 from batchup.work_pool.threads import WorkerThreadPool
 
+AbstractWorkerPool = WorkerPool
+
 __all__ = [
+    "AbstractWorkerPool",  # WorkerPool under its name of 0.2.3
     "DaskPool",  # a Dask cluster that runs already
     "ExecutorPool",  # any concurrent.futures.Executor
     "ParallelDataSource",  # what parallel_data_source gives

@@ -58,10 +58,11 @@ class WorkerPool(ABC):
         return self
 
     def parallel_data_source(
-        self, ds: AbstractDataSource, batch_buffer_size: int = 20
+        self, ds: AbstractDataSource, batch_buffer_size: int | None = None
     ) -> ParallelDataSource:
         """A data source whose batches this pool makes, `batch_buffer_size` of them ahead at most.
 
+        By default that are 20 batches or, with `window=`, 2 windows.
         `ds.stream(batch_size, shuffle) | parallel(pool, buffer=batch_buffer_size)`. Raises TypeError
         for a source that isn't random access, and for one that can't be sent to the workers.
 

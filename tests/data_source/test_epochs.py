@@ -259,3 +259,22 @@ def test_a_loader_of_a_data_source_stops_and_goes_on():
         again.load_state_dict(json.loads(json.dumps(loader.state_dict())))
         rest = [some(again) for _ in range(1 + (cut < 3))]
         assert rest == ([whole[1][cut:], whole[2]] if cut < 3 else [whole[2]])
+
+
+def test_the_noise_of_samples_by_indices_is_of_the_seed():
+    def noisy(x, rng):
+        return rng.integers(10**9, size=len(x))
+
+    source = ArrayDataSource([np.arange(4)])
+    drawn = [
+        source.map(noisy, rng=seed).samples_by_indices([1, 2]).tolist()
+        for seed in (5, (5,), (5, 0), (5, 0, 0), 6)
+    ]
+    assert drawn[0] == drawn[1]
+    assert len(set(map(tuple, drawn))) == 4
+
+
+def test_a_map_that_resizes_does_not_know_its_samples():
+    source = ArrayDataSource([np.arange(4)])
+    assert source.map(lambda x: x[:1], resizes=True).num_samples() is None
+    assert source.map(lambda x: x).num_samples() == 4

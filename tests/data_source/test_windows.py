@@ -10,6 +10,7 @@ from batchup import ops, work_pool
 from batchup.data_source import ArrayDataSource, CompositeDataSource, RandomAccessDataSource
 from batchup.sampling import WeightedSampler
 from batchup.testing import plain
+from tests.conftest import eventually
 
 N = 103
 X = np.arange(N * 2).reshape(N, 2)
@@ -160,3 +161,76 @@ def test_labels_in_runs_are_said_once_for_a_source(tmp_path):
             warnings.simplefilter("error")
             list(ds.loader(16, shuffle=5, window=3))
             list(ArrayDataSource([opened["X"], y]).loader(16, shuffle=5, window=60))
+
+
+class _Counted:
+    """An array with chunks that counts the samples read of it."""
+
+    def __init__(self, n, chunk):
+        self.array = np.arange(n)
+        self.chunks, self.shape, self.dtype, self.ndim = (chunk,), (n,), self.array.dtype, 1
+        self.read = 0
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, some):
+        self.read += len(self.array[some])
+        return self.array[some]
+
+
+@pytest.mark.parametrize("how", ["loader", "parallel source", "stream.loader", "asked for"])
+def test_two_windows_are_read_ahead_unless_a_buffer_is_given(how):
+    array = _Counted(8000, 8)
+    ds = ArrayDataSource([array])
+    with work_pool.WorkerThreadPool(1) as pool:
+        batches = {
+            "loader": lambda: ds.loader(8, shuffle=1, window=10, pool=pool),
+            "parallel source": lambda: pool.parallel_data_source(ds).loader(8, shuffle=1, window=10),
+            "stream.loader": lambda: ds.stream(8, shuffle=1, window=10).loader(pool=pool),
+            "asked for": lambda: ds.stream(8, shuffle=1, window=10).loader(pool=pool, buffer=5),
+        }[how]()
+        items = iter(batches)
+        first = next(items)
+        ahead = 5 if how == "asked for" else 2
+        assert eventually(lambda: array.read >= 80 * (ahead + 1))
+        pool.close()  # waits for what is under way
+        assert array.read == 80 * (ahead + 1)
+        serial = next(ds.batch_iterator(8, shuffle=1, window=10, epoch=0))
+        assert first[0].tolist() == serial[0].tolist()
+
+
+def test_window_means_the_same_in_all_three():
+    ds = ArrayDataSource([_Counted(640, 8)])
+    with work_pool.WorkerThreadPool(1) as pool:
+        ways = [
+            ds.batch_iterator(16, shuffle=1, window=10),
+            ds.stream(16, shuffle=1, window=10),
+            ds.loader(16, shuffle=1, window=10),
+            ds.stream(16, shuffle=1, window=10).loader(pool=pool),
+            ds.map(lambda x: (x,)).batch_iterator(16, shuffle=1, window=10),
+        ]
+        orders = [[batch.tolist() for (batch,) in way] for way in ways]
+    assert all(order == orders[0] for order in orders)
+
+
+def test_the_pool_arguments_of_a_streams_loader():
+    stream = ops.indices(20) | ops.chunk(4) | ops.gather(np.arange(20)) | ops.rebatch(3)
+    with work_pool.WorkerThreadPool(1) as pool:
+        loader = stream.loader(pool=pool, buffer=7)
+        assert (
+            "gather(<20 int64>) | parallel(WorkerThreadPool(processes=1), buffer=7) | rebatch(3)"
+            in repr(loader)
+        )
+        assert "buffer=32" in repr((ops.indices(4) | ops.chunk(2)).loader(pool=pool))
+        filtered = ops.indices(4) | ops.chunk(2) | ops.filter(len)
+        assert "chunk(2) | parallel(WorkerThreadPool(processes=1), buffer=32) | filter(len)" in repr(
+            filtered.loader(pool=pool)
+        )
+        with pytest.raises(TypeError, match="loader: pool: expected a stream without a pool"):
+            (stream | ops.parallel(pool)).loader(pool=pool)
+        samples = ops.indices(4) | ops.samples(range(4))
+        assert [batch.tolist() for batch in samples.loader(pool=pool, split=True)] == [[0, 1, 2, 3]]
+    for wrong in ({"split": True}, {"buffer": 3}):
+        with pytest.raises(TypeError, match="expected a pool=, whose workers make the batches"):
+            stream.loader(**wrong)

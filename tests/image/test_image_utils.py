@@ -295,3 +295,13 @@ def test_an_array_like_of_other_types_is_refused_when_it_is_read():
         ImageArrayUInt8ToFloat32(Files(np.zeros(3, np.int16)))[:]
     with pytest.raises(TypeError, match="arr must give arrays of uint8, got list"):
         ImageArrayUInt8ToFloat32(Files([[1], [2]]))[0]
+
+
+def test_the_names_of_0_2_3():
+    u8 = np.array([[0, 255]], np.uint8)
+    images = ImageArrayUInt8ToFloat32(arr_u8=u8)
+    assert images[0].tolist() == [0, 1]
+    assert images.arr_u8 is u8 or images.arr_u8.base is u8
+    for wrong in ({}, {"arr": u8, "arr_u8": u8}):
+        with pytest.raises(TypeError, match="expected arr=, or arr_u8="):
+            ImageArrayUInt8ToFloat32(**wrong)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from batchup import data_source, ops, work_pool
 from batchup.core.given import Iterated
 from batchup.core.plan import Kind
+from batchup.image.utils import ImageArrayUInt8ToFloat32
 from batchup.testing import plain
 
 N = 103
@@ -292,3 +293,40 @@ def test_a_window_is_read_again_where_it_was_cut():
         assert list(map(plain, again)) == whole[k:]
         assert len(before & set(store.decoded)) <= 4  # of two windows
         store.decoded.clear()
+
+
+def test_what_an_array_like_gives_is_copied_even_where_it_seems_to_have_no_other_owner():
+    class Reusing:
+        """Gives arrays that own their memory, and writes into the last one again."""
+
+        def __init__(self):
+            self.address, self.last = None, None
+
+        def __len__(self):
+            return 12
+
+        def __getitem__(self, some):
+            if not isinstance(some, slice):
+                return np.arange(12.0)[some]
+            if some.start == some.stop:
+                return np.empty(0)
+            fresh = np.arange(12.0)[some].copy()
+            self.held.append(memoryview(fresh))  # a buffer, which no count of references shows
+            return fresh
+
+        held = []
+
+    source = Reusing()
+    batches = [batch for (batch,) in ops.indices(12) | ops.chunk(4) | ops.gather(source)]
+    for view in source.held:
+        np.asarray(view)[:] = -1
+    assert np.concatenate(batches).tolist() == list(range(12))
+
+
+@pytest.mark.parametrize("block", [range(3), np.array([2, 0, 1])])
+def test_images_are_read_without_a_further_copy(block):
+    images = ImageArrayUInt8ToFloat32(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    [(batch,)] = [block] | ops.gather(images)
+    assert batch.flags.owndata
+    batch[:] = -1
+    assert images[0][0] == 0

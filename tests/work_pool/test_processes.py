@@ -507,10 +507,10 @@ def test_parallel_data_source_over_any_random_access_source(pool):
 def test_the_arrays_of_a_parallel_data_source_are_put_in_shared_memory_once():
     with work_pool.WorkerProcessPool(2) as pool:
         par = pool.parallel_data_source(data_source.ArrayDataSource([X]))
-        [segment] = par._stage.args[0].job.segments
+        [segment] = par._pool.job.segments
         for _ in range(3):
             assert par.num_samples() == len(list(par.map(lambda x: x).batch_iterator(1)))
-            assert par._stage.args[0].job.segments == [segment]
+            assert par._pool.job.segments == [segment]
             assert any(segment.key in worker.known for worker in pool._supervisor.workers)
         del segment
         del par

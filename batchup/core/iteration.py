@@ -6,6 +6,7 @@ import base64
 import hashlib
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -32,6 +33,9 @@ class StreamIterator(Iterator[Any]):
     of the last item received: a dict that `json` can write. `load_state_dict(state)` goes on from there, in
     this process or another. After an exception, a Ctrl-C among them, the iterator is over: `next` raises
     RuntimeError, and `state_dict()` is still that of the last item received.
+
+    `state_dict()` may be called at any time, by another thread or a signal handler, and never waits for a batch. While a
+    `next` is under way, another `next`, `load_state_dict` and `close` raise RuntimeError and change nothing.
 
     >>> from batchup import ops
     >>> batches = ops.indices(10**6) | ops.shuffle(7) | ops.chunk(3)
@@ -60,6 +64,7 @@ class StreamIterator(Iterator[Any]):
             self._journal = self._new_journal()
         self._items: Iterator[Any] = iter(())
         self._next = self._items.__next__
+        self._turns = [True]  # taken while a `next` is under way: popping is atomic, and cheaper than a lock
         if start:
             self.start()
 
@@ -87,18 +92,44 @@ class StreamIterator(Iterator[Any]):
     def __next__(self) -> Any:
         position = self._position
         item: Any = _NOT_PLANNED
+        turn = None
         try:
+            turn = self._turns.pop()
+            position = self._position
             item = self._next()
             batch = self._run(item)
             self._position = position + 1
+            self._turns.append(turn)
             return batch
         except BaseException as error:
-            self._position = position  # a Ctrl-C may come at any moment
+            if turn is None and isinstance(error, IndexError):
+                raise self._under_way("next()") from None
+            # A Ctrl-C may come at any moment.
+            self._position = position
+            self._turns[:] = (True,)
             if item is _NOT_PLANNED and (type(error) is StopIteration or self._next == self._over):
                 if type(error) is StopIteration:
-                    self.close()  # an iterator that has ended is not asked again
+                    self._end()  # an iterator that has ended is not asked again
                 raise
             self._failed(error, item)
+
+    def _under_way(self, method: str) -> RuntimeError:
+        return RuntimeError(
+            f"{method}: a next() of {self._text} is under way, in another thread or below a signal handler. Call it between "
+            "two batches, and give each thread an iterator of its own"
+        )
+
+    @contextmanager
+    def turn(self, method: str) -> Iterator[None]:
+        """Keep others from `next`; RuntimeError if one is under way."""
+        try:
+            turn = self._turns.pop()
+        except IndexError:
+            raise self._under_way(method) from None
+        try:
+            yield
+        finally:
+            self._turns.append(turn)
 
     def _failed(self, error: BaseException, item: Any) -> NoReturn:
         self._next = self._over
@@ -122,6 +153,10 @@ class StreamIterator(Iterator[Any]):
 
     def close(self) -> None:
         """End the iteration, and whatever is under way for it."""
+        with self.turn("close()"):
+            self._end()
+
+    def _end(self) -> None:
         self._stop()
         self._next = self._items.__next__
 
@@ -162,9 +197,10 @@ class StreamIterator(Iterator[Any]):
         Reads no data. Generators are put back as they were. Raises ValueError for the checkpoint of
         another stream, TypeError for what is no checkpoint and for a stream over a user's iterator.
         """
-        self.load_unstarted(state)
-        self.close()
-        self.start()
+        with self.turn("load_state_dict()"):
+            self.load_unstarted(state)
+            self._end()
+            self.start()
 
     def load_unstarted(self, state: Any) -> None:
         """The same, before it is started."""

@@ -12,6 +12,7 @@ of its draws on it will ask. Nothing is drawn by that, as plans draw when they a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -51,7 +52,10 @@ class _Site:
 
     def draw(self, pass_: int, number: int, method: str, of: Any) -> Any:
         """What a method of the generator gives: now, or gave when this draw was made."""
-        key = (pass_, number)
+        with self.journal.lock:
+            return self._draw((pass_, number), method, of)
+
+    def _draw(self, key: Key, method: str, of: Any) -> Any:
         kept = self.kept.get(key)
         if isinstance(kept, dict):
             return getattr(copy_with_state(self.generator, kept), method)(of)
@@ -83,6 +87,8 @@ class Journal:
         self._position = position
         self._places = places
         self.asking = False
+        # Another thread may ask for the state while plans draw; and a signal handler, in the midst of a draw.
+        self.lock = threading.RLock()
         self._stamp: str | None = None
         drawing = list(drawing_plans(plan))
         self._sites = [_Site(rng_of(plan).source(), self) for plan in drawing]
@@ -104,8 +110,9 @@ class Journal:
         if rng.again < Again.DRAWN:
             return DIRECT.begin(plan, pass_, number)
         site = self._of_plan[id(plan)]
-        if self.asking and (site.first is None or (pass_, number) < site.first):
-            site.first = (pass_, number)
+        with self.lock:
+            if self.asking and (site.first is None or (pass_, number) < site.first):
+                site.first = (pass_, number)
         return Drawn(partial(site.draw, pass_))
 
     def cursor(self, plan: Plan) -> Place:
@@ -141,14 +148,15 @@ class Journal:
 
     def state(self, position: int) -> dict[str, Any]:
         """The states of the generators, and for each plan that draws the draws that are not used up."""
-        self.forget()
-        return {
-            "stamp": self._stamp,
-            "generators": list(map(get_state, self._generators)),
-            "draws": [
-                [[*key, value] for key, value in kept.items()] for kept in self._needed(position)
-            ],
-        }
+        with self.lock:
+            self.forget()
+            return {
+                "stamp": self._stamp,
+                "generators": list(map(get_state, self._generators)),
+                "draws": [
+                    [[*key, value] for key, value in kept.items()] for kept in self._needed(position)
+                ],
+            }
 
     def load(self, generators: list[Any], draws: list[Any], stamp: str | None) -> None:
         """Put the generators and the draws back to a state, all of them or none."""

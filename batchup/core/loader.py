@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol, Self
 
 from batchup.core.checks import whole_number
@@ -36,8 +37,10 @@ class Loader:
     `ds.loader(...)` and `stream.loader()` make one. Of a stream with seeds, iteration e is `stream.epoch(e)`; of
     one over a generator, each epoch draws from that. A new `iter()` ends the iterator before: its `next`
     raises RuntimeError. After a `break` the next epoch comes, after an exception too; where nothing was received
-    yet it is still the same. Its methods may be called by several threads, and by a signal handler. Raises
-    TypeError for an endless stream, and for one over a user's iterator.
+    yet it is still the same. `state_dict()` may be called at any time, by another thread or a signal handler, and never
+    waits for a batch; `load_state_dict`, `set_epoch` and `iter` raise RuntimeError, and change nothing, while a batch is
+    made. A loader pickles, and a copy goes on where this one is. Raises TypeError for an endless stream, and for one over
+    a user's iterator that has one epoch.
 
     >>> from batchup import ops
     >>> loader = (ops.indices(4) | ops.shuffle(7) | ops.chunk(2)).loader()
@@ -78,7 +81,7 @@ class Loader:
     def set_epoch(self, epoch: int) -> None:
         """Have the next `iter` be this epoch; from its beginning, unless what was loaded is the rest of it."""
         number = whole_number(epoch, "set_epoch")
-        with self._lock:
+        with self._lock, self._between_batches("set_epoch()"):
             if self._under_way is not None or self._coming.number != number:
                 self._end()
                 self._coming = _Epoch(self.stream, number)
@@ -94,11 +97,11 @@ class Loader:
             epoch = self._under_way
             if epoch is None or (not unused and (epoch.ended or epoch.left == 0)):
                 epoch = self._coming
-            return {
-                "loader": _VERSION,
-                "epoch": epoch.number,
-                "iterator": epoch.state_dict(unused),
-            }
+        return {
+            "loader": _VERSION,
+            "epoch": epoch.number,
+            "iterator": epoch.state_dict(unused),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there: the next `iter` is the rest of that epoch. One that is under way is ended.
@@ -108,20 +111,24 @@ class Loader:
         """
         check_version(state, "loader", _VERSION, "the state_dict() of a loader")
         number = whole_number(state.get("epoch"), "load_state_dict: epoch")
-        with self._lock:
+        with self._lock, self._between_batches("load_state_dict()"):
             coming = _Epoch(self.stream, number)
             coming.load_unstarted(state.get("iterator"))
             self._end()
             self._coming = coming
 
+    def _between_batches(self, method: str) -> AbstractContextManager[None]:
+        """RuntimeError, before anything is changed, while a batch of the epoch under way is made."""
+        return nullcontext() if self._under_way is None else self._under_way.turn(method)
+
     def _end(self) -> None:
         self._ticket += 1
         if self._under_way is not None:
-            self._under_way.close()
+            self._under_way.end()
             self._under_way = None
 
     def __iter__(self) -> LoaderIterator:
-        with self._lock:
+        with self._lock, self._between_batches("iter(loader)"):
             before = self._under_way
             if before is not None and not (before.received or before.ended):
                 self._coming = before  # hosts ask for an iterator more than once
@@ -130,6 +137,10 @@ class Loader:
             epoch.start()  # where a pool refuses, it is still to come
             self._under_way, self._coming = epoch, _Epoch(self.stream, epoch.number + 1)
             return LoaderIterator(self, epoch, self._ticket)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        resumable = self.stream.plan.again <= Again.DRAWN
+        return _restored, (self.stream, self.state_dict() if resumable else self._coming.number)
 
     def __len__(self) -> int:
         """The number of batches of an epoch; TypeError where it is not known beforehand."""
@@ -144,6 +155,16 @@ class Loader:
         return f"<Loader of {self.stream!r}: epoch {self.epoch}{each}>"
 
 
+def _restored(stream: Epochs, state: dict[str, Any] | int) -> Loader:
+    """A loader that goes on from a state, or begins with this epoch."""
+    loader = Loader(stream)
+    if isinstance(state, int):
+        loader.set_epoch(state)
+    else:
+        loader.load_state_dict(state)
+    return loader
+
+
 class _Epoch(StreamIterator):
     """An epoch of a loader, to be begun."""
 
@@ -153,6 +174,7 @@ class _Epoch(StreamIterator):
         super().__init__(own.plan, own.work, own.text, start=False)
         self.number = number
         self.ended = False  # its end was reached
+        self.end = self._end
 
 
 class LoaderIterator(Iterator[Any]):
@@ -165,21 +187,23 @@ class LoaderIterator(Iterator[Any]):
         self._loader = loader
         self._epoch = epoch
         self._ticket = ticket
-        self._lock = loader._lock
 
     def __next__(self) -> Any:
-        with self._lock:
-            epoch = self._epoch
-            if self._loader._ticket != self._ticket:
-                raise RuntimeError(
-                    f"epoch {epoch.number} of {self._loader!r} was ended by a new iter(), by set_epoch() or "
-                    "load_state_dict(): there is one iterator of a loader at a time"
-                )
-            try:
-                return epoch.__next__()
-            except StopIteration:
-                epoch.ended = True
-                raise
+        epoch = self._epoch
+        self._check_ticket()
+        try:
+            return epoch.__next__()
+        except StopIteration:
+            self._check_ticket()  # another thread may have ended it meanwhile
+            epoch.ended = True
+            raise
+
+    def _check_ticket(self) -> None:
+        if self._loader._ticket != self._ticket:
+            raise RuntimeError(
+                f"epoch {self._epoch.number} of {self._loader!r} was ended by a new iter(), by set_epoch() or "
+                "load_state_dict(): there is one iterator of a loader at a time"
+            ) from None
 
     def __len__(self) -> int:
         return len(self._epoch)
@@ -193,4 +217,5 @@ class LoaderIterator(Iterator[Any]):
     def __del__(self) -> None:
         # As if there were no loader, which keeps the epoch for its state: nobody wants the rest.
         if self._loader._ticket == self._ticket:
-            self._epoch.close()
+            with suppress(RuntimeError):  # a `next` is under way
+                self._epoch.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -164,6 +165,9 @@ class Parallel(Computed):
     buffer: int
     timeout: float | None
     split: bool
+
+    def __deepcopy__(self, memo: Any) -> Parallel:
+        return replace(self, up=deepcopy(self.up, memo)).with_work(deepcopy(self.work, memo))
 
     def with_work(self, work: Work) -> Parallel:
         return replace(self, work=work, crew=_employed(self.pool, work, self.text, self.split))

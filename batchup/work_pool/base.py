@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from batchup.core.checks import whole_number
 from batchup.core.work import Work
@@ -87,6 +87,15 @@ class WorkerPool(ABC):
         (0, [1, 4], None)
         """
         return WorkStream(task_generator, self, task_buffer_size)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"{self!r} can't be pickled, as its workers belong to this process. Pickle the stream without it, and add "
+            "`| parallel(pool)`, or loader(pool=pool), where it is loaded"
+        )
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
 
     def __enter__(self) -> Self:
         return self

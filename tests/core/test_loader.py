@@ -1,7 +1,9 @@
 """Epochs, and loaders: what a training loop holds."""
 
+import copy
 import json
 import os
+import pickle
 import signal
 import threading
 from itertools import islice
@@ -15,6 +17,7 @@ from tqdm import tqdm
 
 from batchup import ops, work_pool
 from batchup.core.plan import Again
+from batchup.data_source import CallableDataSource
 from batchup.testing import SOME, plain
 from batchup.testing.items import some
 from tests.pipelines import build, model, recipes, wild_recipes
@@ -483,3 +486,153 @@ def test_a_signal_handler_takes_the_state_in_the_midst_of_a_batch():
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert [state["iterator"]["position"] for state in states] == [2, 2]
+
+
+@pytest.mark.parametrize("kind", ["serial", "threads", "drawn", "drawn in threads", "cursor"])
+def test_a_state_never_waits_for_a_batch(kind):
+    """The batch that another thread waits for is made only after the state was taken."""
+    waiting, go = threading.Event(), threading.Event()
+
+    def work(x):
+        if 6 in x:
+            waiting.set()
+            go.wait()
+        return x
+
+    rng = RandomState(3) if "drawn" in kind else None
+    stream = ops.indices(12) | ops.repeat(1) | ops.chunk(3) | ops.map(work)
+    if rng:
+        stream = ops.zip([1] * 4, stream, ops.indices(9) | ops.shuffle(rng) | ops.repeat(-1), trim=False)
+    if kind == "cursor":
+        stream = stream | ops.filter(lambda x: True)
+    with work_pool.WorkerThreadPool(1) as pool:
+        loader = stream.loader(pool=pool) if "threads" in kind else stream.loader()
+        items = iter(loader)
+        seen = [plain(next(items)), plain(next(items))]
+        third = []
+        thread = threading.Thread(target=lambda: third.append(plain(next(items))))
+        thread.start()
+        waiting.wait()
+        state = saved(loader)
+        assert (state["iterator"]["position"], loader.received, loader.epoch) == (2, 2, 0)
+        for change in (
+            lambda: loader.load_state_dict(state),
+            lambda: loader.set_epoch(3),
+            lambda: iter(loader),
+            lambda: next(items),
+        ):
+            with pytest.raises(RuntimeError, match=r"a next\(\) of .* is under way, in another thread"):
+                change()
+        go.set()
+        thread.join()
+        rest = third + some(items)
+        loader.load_state_dict(state)
+        assert some(loader) == rest
+        assert len(seen + rest) == 4
+
+
+def test_states_over_a_generator_that_another_thread_takes_while_it_is_drawn_from():
+    def stream(seed):
+        return ops.indices(300) | ops.shuffle(RandomState(seed)) | ops.repeat(40) | ops.chunk(299)
+
+    whole = some(stream(1), 100)
+    loader = stream(1).loader()
+    states, begun, over = [], threading.Event(), threading.Event()
+
+    def take():
+        while not over.is_set():
+            states.append(json.dumps(loader.state_dict()))
+            begun.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    begun.wait()
+    assert some(loader, 100) == whole
+    over.set()
+    thread.join()
+    for text in dict.fromkeys(states):
+        state = json.loads(text)
+        if state["epoch"] == 0:
+            assert some(resumed(stream(9), state), 100) == whole[state["iterator"]["position"] :]
+
+
+@pytest.mark.parametrize("what", ["load_state_dict", "set_epoch", "iter", "next", "close"])
+def test_a_signal_handler_changes_nothing_in_the_midst_of_a_batch(what):
+    told = []
+
+    def handler(*_):
+        with pytest.raises(RuntimeError, match="is under way, .*Call it between two batches") as caught:
+            {
+                "load_state_dict": lambda: loader.load_state_dict(state),
+                "set_epoch": lambda: loader.set_epoch(5),
+                "iter": lambda: iter(loader),
+                "next": lambda: next(items),
+                "close": lambda: items._epoch.close(),
+            }[what]()
+        told.append(str(caught.value))
+
+    def work(x):
+        if 6 in x:
+            signal.raise_signal(signal.SIGUSR1)
+        return x
+
+    stream = ops.indices(12) | ops.shuffle(RandomState(2)) | ops.repeat(1) | ops.chunk(3) | ops.map(work)
+    serial = some(ops.indices(12) | ops.shuffle(RandomState(2)) | ops.repeat(1) | ops.chunk(3))
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        loader = stream.loader()
+        state = loader.state_dict()
+        items = iter(loader)
+        assert some(items) == serial
+        assert len(told) == 1
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        loader.load_state_dict(state)  # between two batches it works
+        assert some(loader) == serial
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("again", [pickle.dumps, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("shuffle", [7, None, RandomState])
+def test_a_loader_pickles_and_copies(again, shuffle):
+    def make():
+        drawn = batches(RandomState(4) if shuffle is RandomState else shuffle)
+        return drawn.loader()
+
+    loader = make()
+    some(loader)
+    items = iter(loader)
+    next(items)
+    other = again(loader)
+    other = pickle.loads(other) if again is pickle.dumps else other
+    assert (other.epoch, saved(other)) == (loader.epoch, saved(loader))
+    rest = some(items)
+    if again is copy.copy and shuffle is RandomState:
+        return  # they share the generator, which has been drawn from meanwhile
+    assert some(other) == rest
+    assert some(other) == some(loader)
+
+
+def test_a_loader_of_what_has_no_checkpoints_is_copied_as_of_its_next_epoch():
+    def source(batch_size, epoch):
+        return iter([(np.array([epoch]),)] * 3)
+
+    loader = CallableDataSource(source).stream(1).loader()
+    some(loader)
+    next(iter(loader))
+    assert some(copy.copy(loader)) == [([2],)] * 3
+
+
+def test_a_pool_is_not_pickled_and_says_what_to_do():
+    with work_pool.WorkerThreadPool(1) as pool:
+        loader = batches().loader(pool=pool)
+        with pytest.raises(TypeError, match=r"can't be pickled, .*Pickle the stream without it, and add"):
+            pickle.dumps(loader)
+        assert some(copy.deepcopy(loader)) == some(copy.copy(loader)) == some(batches())
+        remade = pickle.loads(pickle.dumps(batches())).loader(pool=pool)  # the remedy
+        assert some(remade) == some(batches())
+        array = np.arange(40)
+        stream = ops.indices(4) | ops.gather(array) | ops.parallel(pool)
+        deep = copy.deepcopy(stream)
+        array[:] = 0
+        assert (some(stream), some(deep)) == ([([0, 0, 0, 0],)], [([0, 1, 2, 3],)])

@@ -300,7 +300,7 @@ def test_what_an_array_like_gives_is_copied_even_where_it_seems_to_have_no_other
         """Gives arrays that own their memory, and writes into the last one again."""
 
         def __init__(self):
-            self.address, self.last = None, None
+            self.held = []
 
         def __len__(self):
             return 12
@@ -313,8 +313,6 @@ def test_what_an_array_like_gives_is_copied_even_where_it_seems_to_have_no_other
             fresh = np.arange(12.0)[some].copy()
             self.held.append(memoryview(fresh))  # a buffer, which no count of references shows
             return fresh
-
-        held = []
 
     source = Reusing()
     batches = [batch for (batch,) in ops.indices(12) | ops.chunk(4) | ops.gather(source)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -61,7 +62,8 @@ class Iterated(Plan):
     """The items of an iterator that a function returns: no way but from the start.
 
     Where its passes are `numbered`, the function is given the number; `alike` says why they are all the
-    same though they should not be, and what to do about it.
+    same though they should not be, and what to do about it. A `set_epoch` is called with the number of each pass if
+    epochs are `told`; that of a single pass is the user's affair.
     """
 
     make: Callable[..., Iterator[Any]]
@@ -70,13 +72,20 @@ class Iterated(Plan):
     samples: Count = None
     numbered: bool = False
     alike: str = ""
+    set_epoch: Callable[[int], Any] | None = None
+    told: bool = False
 
     @property
     def length(self) -> Count:
         return math.inf if self.samples == math.inf else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        if self.told and self.set_epoch is not None:
+            self.set_epoch(pass_)
         return _once(walk(iter(self.make(pass_) if self.numbered else self.make()), k))
+
+    def with_epochs_told(self) -> Iterated:
+        return self if self.set_epoch is None else replace(self, told=True)
 
 
 def _once(items: Iterator[Any]) -> Iterator[Any]:
@@ -118,7 +127,9 @@ def plan_of(source: Any, where: str) -> tuple[Plan, str]:
         if isinstance(source, list | tuple) and len(source) <= 4:
             text = f"[{', '.join(map(describe, source))}]"
         return Sequenced(source), text
-    return Iterated(source.__iter__, Kind.BORROWED), describe(source)
+    set_epoch = getattr(source, "set_epoch", None)
+    set_epoch = set_epoch if callable(set_epoch) else None
+    return Iterated(source.__iter__, Kind.BORROWED, set_epoch=set_epoch), describe(source)
 
 
 def as_blocks(plan: Plan, where: str) -> Plan:

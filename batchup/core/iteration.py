@@ -64,7 +64,9 @@ class StreamIterator(Iterator[Any]):
             self._journal = self._new_journal()
         self._items: Iterator[Any] = iter(())
         self._next = self._items.__next__
-        self._turns = [True]  # taken while a `next` is under way: popping is atomic, and cheaper than a lock
+        self._turns = [
+            True
+        ]  # taken while a `next` is under way: popping is atomic, and cheaper than a lock
         if start:
             self.start()
 

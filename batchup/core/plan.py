@@ -157,6 +157,10 @@ class Plan(ABC):
         """The same plan over `f` of each child: how all plans are rewritten."""
         return self
 
+    def with_epochs_told(self) -> Plan:
+        """This plan, with users' sources that have a `set_epoch` told the number of each pass."""
+        return self.over(lambda plan: plan.with_epochs_told())
+
 
 @record
 class PlanOver(Plan):

@@ -94,7 +94,8 @@ class Stream:
         It is frozen: it can be repeated, or held by a loader, and is the same epoch each time, unless a stage behind
         it draws anew in each pass. The passes of a `zip` or `choose` are made of pass `e` of each of its members, and
         endless ones begin anew there. Raises TypeError for an endless stream, and for one whose passes come one
-        after another: over a generator, or a user's iterator.
+        after another: over a generator, or a user's iterator. A re-iterable of yours with a method `set_epoch` is told
+        the epoch by it.
 
         >>> from batchup import ops
         >>> batches = ops.indices(4) | ops.shuffle(7) | ops.chunk(4)
@@ -107,7 +108,7 @@ class Stream:
         if why := why_no_epochs(self.plan):
             raise TypeError(f"epoch({number}): {self!r} {why}")
         text = f"({self.text}).epoch({number})"
-        return replace(self.with_plan(lambda plan: Epoch(plan, number)), text=text)
+        return replace(self.with_plan(lambda plan: Epoch(plan.with_epochs_told(), number)), text=text)
 
     def loader(self, *, pool: Any = None, buffer: int | None = None, split: bool = False) -> Loader:
         """What a training loop holds: each `iter` of it is the next epoch. See `Loader`.

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
-from zlib import crc32
 
-import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from batchup.core.checks import describe, whole_number
@@ -16,6 +14,7 @@ from batchup.core.loader import Loader
 from batchup.core.plan import Again, Draws, PlanOver
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream
+from batchup.hosts.torch_epochs import Epochs
 from batchup.ops.blocks import skip
 
 __all__ = ["Batches"]
@@ -60,15 +59,24 @@ class Batches(IterableDataset[Any]):
             state = loader.state_dict()
             first = state["epoch"]
             self._start += state["iterator"]["position"]
-        self._epochs = _Epochs(first)
+        self._first: int | None = first  # the epoch of which `start` batches are left out; None for any
+        self._epochs = Epochs(self, first or 0, step=0 if loader is None else 1)
+        self._is_set = loader is not None  # whether iterations are epochs, and not all the same
+        self._has_epochs = not why_no_epochs(stream.plan)
         self._epoch = 0
         self._resumed: int | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Have the next iteration be this epoch, in all workers; also of a stream, if it has epochs."""
+        """Have the next iteration be this epoch, in all workers; also of a stream, if it has epochs.
+
+        Call it before `iter` of the DataLoader, in the process that has that.
+        """
         number = whole_number(epoch, "set_epoch")
         if why := why_no_epochs(self._stream.plan):
             raise TypeError(f"set_epoch({number}): {self._stream!r} {why}")
+        if self._first is None:
+            self._first = number
+        self._is_set = True
         self._epochs.set(number)
 
     def __len__(self) -> int:
@@ -76,18 +84,25 @@ class Batches(IterableDataset[Any]):
         return len(self._stream)
 
     def __iter__(self) -> Iterator[Any]:
-        self._epoch, first = self._epochs.begin(self._resumed)
+        self._epoch = self._epochs.begin(self._resumed)
         self._resumed = None
-        start = self._start if first else 0
+        start = self._start if self._first in (None, self._epoch) else 0
         worker = get_worker_info()
         number, count = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        stream = self._stream.epoch(self._epoch) if self._epoch else self._stream
+        stream = self._stream
+        # A source of the user's may count its epochs itself, and must not be told one that nobody has asked for.
+        if self._has_epochs and (self._is_set or self._epoch or stream.plan.again is Again.KEYED):
+            stream = stream.epoch(self._epoch)
         if start or count > 1:
             # DataLoader takes from its workers in turn: the first batch, `start`, from number 0.
             stream |= skip(start + number)
             stream = stream.with_plan(lambda plan: Every(plan, count))
         batches = iter(stream)
         return batches if stream.plan.again is Again.KEYED else (batch for batch in batches)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._epochs.look_for_iteration()  # a worker may be started with this
+        return self.__dict__.copy()
 
     # StatefulDataLoader has the state of this, and of its iterator.
 
@@ -113,52 +128,3 @@ class Every(PlanOver):
         # Item k - 1 was received, and what it needed was drawn; what lies between it and item k was not.
         start = (k - 1) * self.step + 1 if k else 0
         return islice(self.up.start(pass_, start, draws), k * self.step - start, None, self.step)
-
-
-class _Epochs:
-    """Which epoch an iteration is: all workers of a DataLoader have to agree, and don't speak with each other.
-
-    In shared memory there is what `set` has said, the first epoch that was asked for, and for each worker which
-    iteration it was at last, and which epoch that is. An iteration is known by the seed that DataLoader gives
-    its workers for it, and by how many there were before in this process: workers live on, with one seed, or are new
-    ones each time. Who finds nobody at it takes the epoch after the last, or that of the last, of a stream. Each
-    slot is one number, so that nobody reads half of it.
-    """
-
-    def __init__(self, first: int | None):
-        self._step = 0 if first is None else 1
-        self._here = 0
-        self._shared = torch.zeros(2 + _SLOTS, dtype=torch.int64)
-        self._shared.share_memory_()
-        self._shared[1] = -1  # nobody has asked for an epoch
-        if first is not None:
-            self.set(first)
-
-    def set(self, epoch: int) -> None:
-        self._shared[0] = (int(self._shared[0]) >> 32) + 1 << 32 | epoch
-        if self._shared[1] == -1:
-            self._shared[1] = epoch
-
-    def begin(self, resumed: int | None) -> tuple[int, bool]:
-        """The epoch of the iteration that begins, and whether it is the first that was asked for."""
-        numbers: list[int] = self._shared.tolist()
-        said, first, *slots = numbers
-        time, epoch = said >> 32, said & 0xFFFFFFFF
-        worker = get_worker_info()
-        number, seed = (0, -1) if worker is None else (worker.id, worker.seed - worker.id)
-        self._here += 1
-        key = crc32(repr((time, seed, self._here)).encode()) & 0xFFFFFF
-        for slot in slots:
-            if slot >> 48 != time & 0x7FFF or not slot:
-                continue  # of before it was set, or of nobody
-            if slot >> 24 & 0xFFFFFF == key:
-                epoch = slot & 0xFFFFFF
-                break
-            epoch = max(epoch, (slot & 0xFFFFFF) + self._step)
-        if resumed is not None:
-            epoch = resumed
-        self._shared[2 + number % _SLOTS] = (time & 0x7FFF) << 48 | key << 24 | epoch
-        return epoch, first in (-1, epoch)
-
-
-_SLOTS = 256

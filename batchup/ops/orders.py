@@ -114,7 +114,8 @@ _EMPTY = 1000
 def repeat(times: int) -> Stage:
     """Go through the stream `times` times, one pass after another; -1 is for ever.
 
-    A shuffle before it gives each pass an order of its own. Raises ValueError for 0 and for an
+    A shuffle before it gives each pass an order of its own, and a re-iterable of yours with a method `set_epoch` is
+    told the number of each. Raises ValueError for 0 and for an
     endless repetition of nothing, TypeError for what can be gone through only once.
 
     >>> from batchup import ops
@@ -136,7 +137,8 @@ def _repeat(stream: Stream, times: int) -> Stream:
     )  # what is refused of one rank is refused of all
     if times == -1 and 0 in (first.length, first.samples):
         raise ValueError(f"repeat(-1): {stream!r} has no samples, so it would never give one")
-    return stream.with_plan(lambda plan: Repeat(plan, math.inf if times == -1 else times))
+    passes = math.inf if times == -1 else times
+    return stream.with_plan(lambda plan: Repeat(plan.with_epochs_told(), passes))
 
 
 @record

@@ -502,7 +502,9 @@ def test_a_state_never_waits_for_a_batch(kind):
     rng = RandomState(3) if "drawn" in kind else None
     stream = ops.indices(12) | ops.repeat(1) | ops.chunk(3) | ops.map(work)
     if rng:
-        stream = ops.zip([1] * 4, stream, ops.indices(9) | ops.shuffle(rng) | ops.repeat(-1), trim=False)
+        stream = ops.zip(
+            [1] * 4, stream, ops.indices(9) | ops.shuffle(rng) | ops.repeat(-1), trim=False
+        )
     if kind == "cursor":
         stream = stream | ops.filter(lambda x: True)
     with work_pool.WorkerThreadPool(1) as pool:
@@ -561,7 +563,7 @@ def test_a_signal_handler_changes_nothing_in_the_midst_of_a_batch(what):
     told = []
 
     def handler(*_):
-        with pytest.raises(RuntimeError, match="is under way, .*Call it between two batches") as caught:
+        with pytest.raises(RuntimeError, match=r"is under way, .*Call it between two batches") as caught:
             {
                 "load_state_dict": lambda: loader.load_state_dict(state),
                 "set_epoch": lambda: loader.set_epoch(5),
@@ -576,7 +578,9 @@ def test_a_signal_handler_changes_nothing_in_the_midst_of_a_batch(what):
             signal.raise_signal(signal.SIGUSR1)
         return x
 
-    stream = ops.indices(12) | ops.shuffle(RandomState(2)) | ops.repeat(1) | ops.chunk(3) | ops.map(work)
+    stream = (
+        ops.indices(12) | ops.shuffle(RandomState(2)) | ops.repeat(1) | ops.chunk(3) | ops.map(work)
+    )
     serial = some(ops.indices(12) | ops.shuffle(RandomState(2)) | ops.repeat(1) | ops.chunk(3))
     before = signal.signal(signal.SIGUSR1, handler)
     try:
@@ -626,7 +630,9 @@ def test_a_loader_of_what_has_no_checkpoints_is_copied_as_of_its_next_epoch():
 def test_a_pool_is_not_pickled_and_says_what_to_do():
     with work_pool.WorkerThreadPool(1) as pool:
         loader = batches().loader(pool=pool)
-        with pytest.raises(TypeError, match=r"can't be pickled, .*Pickle the stream without it, and add"):
+        with pytest.raises(
+            TypeError, match=r"can't be pickled, .*Pickle the stream without it, and add"
+        ):
             pickle.dumps(loader)
         assert some(copy.deepcopy(loader)) == some(copy.copy(loader)) == some(batches())
         remade = pickle.loads(pickle.dumps(batches())).loader(pool=pool)  # the remedy
@@ -636,3 +642,33 @@ def test_a_pool_is_not_pickled_and_says_what_to_do():
         deep = copy.deepcopy(stream)
         array[:] = 0
         assert (some(stream), some(deep)) == ([([0, 0, 0, 0],)], [([0, 1, 2, 3],)])
+
+
+class Streaming:
+    """A re-iterable with an order for each epoch, as a streaming dataset of Hugging Face."""
+
+    def __init__(self):
+        self.epoch = 0
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __iter__(self):
+        return iter([(np.array([self.epoch, n]),) for n in range(3)])
+
+
+def test_a_re_iterable_with_epochs_of_its_own_is_told_them():
+    source = Streaming()
+    stream = source | ops.map(lambda x: (x,))
+    source.set_epoch(7)
+    assert [x[0] for (x,) in stream] == [7, 7, 7]  # by itself it is as the user has it
+    loader = stream.loader()
+    assert [x[0] for _ in range(3) for (x,) in loader] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    loader.set_epoch(5)
+    assert [x[0] for (x,) in loader] == [5, 5, 5]
+    assert [x[0] for (x,) in stream.epoch(4)] == [4, 4, 4]
+    assert [x[0] for (x,) in stream | ops.repeat(2)] == [0, 0, 0, 1, 1, 1]
+    joint = ops.zip(stream, ops.indices(3) | ops.shuffle(1) | ops.chunk(1)).loader()
+    assert [x[0] for _ in range(2) for x, _ in joint] == [0, 0, 0, 1, 1, 1]
+    with work_pool.WorkerThreadPool(1) as pool:
+        assert [x[0] for e in range(2) for (x,) in stream.loader(pool=pool)] == [0] * 6

@@ -239,3 +239,118 @@ def test_every_obeys_the_laws():
 
     check_laws(every, members=1, model=lambda items: items[1::2])
     assert SOME
+
+
+@pytest.mark.parametrize("workers", [*WORKERS, SPAWNED], ids=str)
+def test_epochs_have_nothing_to_do_with_the_seed_of_torch(workers):
+    loader = DataLoader(Batches(source().loader(9, shuffle=12345)), batch_size=None, **workers)
+    seen = []
+    for _ in range(3):
+        torch.manual_seed(0)
+        seen.append(numbers(loader))
+    assert seen == [numbers(batches().epoch(e)) for e in range(3)]
+
+
+def test_a_loop_that_is_broken_off_has_begun_its_epoch():
+    for workers in (*WORKERS, SPAWNED):
+        dataset = Batches(source().loader(9, shuffle=12345))
+        loader = DataLoader(dataset, batch_size=None, **workers)
+        next(iter(loader))
+        next(iter(loader))
+        same(loader, batches().epoch(2))
+
+
+@pytest.mark.parametrize("epoch", [2**24, 2**31, 2**40])
+def test_any_number_is_an_epoch(epoch):
+    for workers in WORKERS:
+        dataset = Batches(source().loader(9, shuffle=12345))
+        dataset.set_epoch(epoch)
+        loader = DataLoader(dataset, batch_size=None, **workers)
+        for e in (epoch, epoch + 1):
+            same(loader, batches().epoch(e))
+
+
+def test_several_dataloaders_of_one_dataset_and_of_several():
+    """A new one each epoch, also after one whose workers live on; training and validation in turns."""
+    dataset = Batches(source().loader(9, shuffle=12345))
+    validation = DataLoader(Batches(source().loader(20, shuffle=5)), batch_size=None, num_workers=2)
+    expected = iter(range(20))
+    for n in range(2):
+        for workers in (*WORKERS, {"num_workers": 1}):
+            loader = DataLoader(dataset, batch_size=None, **workers)
+            for _ in range(2 if "persistent_workers" in workers else 1):
+                same(loader, batches().epoch(next(expected)))
+        same(validation, source().stream(20, shuffle=5).epoch(n))
+    dataset.set_epoch(30)
+    persistent = DataLoader(dataset, batch_size=None, **WORKERS[2])
+    same(persistent, batches().epoch(30))
+    dataset.set_epoch(40)
+    same(persistent, batches().epoch(40))
+    same(persistent, batches().epoch(41))
+    same(DataLoader(dataset, batch_size=None, num_workers=2), batches().epoch(42))
+
+
+class Wrapped(torch.utils.data.IterableDataset):
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __iter__(self):
+        return iter(self.dataset)
+
+
+class Hidden(torch.utils.data.IterableDataset):
+    """A dataset that has another where it is not found."""
+
+    def __init__(self, dataset):
+        self.make = lambda: dataset
+
+    def __iter__(self):
+        return iter(self.make())
+
+
+def test_a_dataset_inside_of_others():
+    for wrap in (Wrapped, lambda dataset: Wrapped(Wrapped(dataset)), lambda dataset: [dataset]):
+        dataset = Batches(source().loader(9, shuffle=12345))
+        wrapped = wrap(dataset)
+        if isinstance(wrapped, list):
+            wrapped = torch.utils.data.ChainDataset(wrapped)
+        loader = DataLoader(wrapped, batch_size=None, num_workers=2)
+        for e in range(3):
+            same(loader, batches().epoch(e))
+
+
+def test_an_epoch_that_can_not_be_known_is_refused_and_the_remedies_work():
+    dataset = Batches(source().loader(9, shuffle=12345))
+    loader = DataLoader(Hidden(dataset), batch_size=None, num_workers=2)
+    same(loader, batches().epoch(0))
+    with pytest.raises(
+        RuntimeError, match=r"(?s)expected to be told the epoch.*batches.set_epoch\(epoch\)"
+    ):
+        next(iter(loader))
+    for e in (1, 2, 7):
+        dataset.set_epoch(e)
+        same(loader, batches().epoch(e))
+    same(
+        DataLoader(Batches(source().loader(9, shuffle=12345)), batch_size=None, num_workers=2),
+        batches(),
+    )
+    persistent = DataLoader(Hidden(Batches(source().loader(9, 12345))), batch_size=None, **WORKERS[2])
+    for e in range(3):
+        same(persistent, batches().epoch(e))
+    of_stream = DataLoader(Hidden(Batches(batches())), batch_size=None, num_workers=2)
+    for _ in range(2):
+        same(of_stream, batches())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stateful_dataloader_of_a_stream_goes_on(workers):
+    def make():
+        return StatefulDataLoader(Batches(batches()), batch_size=None, num_workers=workers)
+
+    loader = make()
+    items = iter(loader)
+    list(islice(items, 5))
+    again = make()
+    again.load_state_dict(loader.state_dict())
+    same(again, batches() | ops.skip(5))
+    same(again, batches())

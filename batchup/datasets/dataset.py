@@ -14,6 +14,7 @@ sets of this package are made the same way.
 """
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,13 @@ __all__ = [
 ]
 
 Convert = Callable[[Sequence[Path], Path], PathLike]
+
+# A path, or a function that returns it, which is called when the file is needed.
+PathOrFunction = PathLike | Callable[[], PathLike]
+
+
+def _path(given: PathOrFunction) -> Path:
+    return Path(given() if callable(given) else given)
 
 
 @dataclass(frozen=True)
@@ -148,21 +156,23 @@ class CopySourceFile:
 
 @dataclass(frozen=True)
 class ExistingSourceFile:
-    """A file that is on this machine, read where it is.
+    """A file that is on this machine, read where it is: at `path`, or where the function `path` says.
 
-    Raises `ValueError` if `sha256` is not 64 hexadecimal digits.
+    Raises `ValueError` if `sha256` is not 64 hexadecimal digits, `TypeError` if `path` is no path.
     """
 
-    path: PathLike
+    path: PathOrFunction
     sha256: str | None = None
 
     def __post_init__(self) -> None:
+        if not (callable(self.path) or isinstance(self.path, str | os.PathLike)):
+            raise TypeError(f"path: expected a path, or a function that returns one; got {self.path!r}")
         _ = self.expected
 
     @property
     def filename(self) -> str:
         """The last part of its path."""
-        return Path(self.path).name
+        return _path(self.path).name
 
     @property
     def expected(self) -> Expected:
@@ -171,7 +181,7 @@ class ExistingSourceFile:
 
     def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
         """Its path, after a look at it."""
-        path = Path(self.path)
+        path = _path(self.path)
         if not path.is_file():
             raise FetchError(f"{path}: no such file; {set_name} is made of it")
         if problem := self.expected.problem(path):
@@ -183,19 +193,19 @@ SourceFile = DownloadSourceFile | CopySourceFile | ExistingSourceFile
 
 
 def fetch_and_convert_dataset(
-    source_files: Sequence[SourceFile], target_filename: str
+    source_files: Sequence[SourceFile], target_filename: PathOrFunction
 ) -> Callable[[Convert], Callable[..., Path]]:
     """Make of `fn(source_paths, target_path) -> target_path` a function that fetches once.
 
     `fn` gets the paths of the source files, in their order, and writes a file or a directory
     at `target_path`. The function made takes the `arg_name`s of the source files as keyword
-    arguments and returns the path of `target_filename` in the data directory. If it is there
-    already that is all. Otherwise one process at a time gets the files, converts aside, and
+    arguments and returns the path of `target_filename` in the data directory; or `target_filename` itself, if it is an
+    absolute path, or a function that returns one, which is called each time. If it is there already that is all. Otherwise one process at a time gets the files, converts aside, and
     renames what came of it: it appears whole or not at all. Downloads are deleted then.
 
     A directory also gets `meta.json`, the hashes of what it was made of and of what is in it.
 
-    Raises `ValueError` here if the names are no plain file names or one stands twice; the
+    Raises `ValueError` here if the names are neither plain file names nor absolute paths or one stands twice; the
     function made raises `FetchError` if a file can't be had, `StorageError` if the disk is
     full, `TypeError` for an argument that no source file has, and what `fn` raises.
 
@@ -211,9 +221,7 @@ def fetch_and_convert_dataset(
     ...     fetch_sum().read_text()
     '6'
     """
-    name = checked_filename(target_filename, "target_filename")
-    if name == "downloads":
-        raise ValueError("target_filename can't be 'downloads': files put in place are there")
+    name = "the data set" if callable(target_filename) else _target(target_filename)[1]
     sources = tuple(source_files)
     names = [source.filename for source in sources if not isinstance(source, ExistingSourceFile)]
     if twice := {each for each in names if names.count(each) > 1}:
@@ -228,7 +236,8 @@ def fetch_and_convert_dataset(
                     f"{name} takes {', '.join(sorted(arguments)) or 'no arguments'}, "
                     f"got {', '.join(sorted(unknown))}"
                 )
-            return _fetched(name, sources, convert, given)
+            folder, filename = _target(_path(target_filename))
+            return _fetched(folder or config.find_data_dir(), filename, sources, convert, given)
 
         return fetch
 
@@ -248,10 +257,22 @@ def _joined(base: str, *parts: str) -> str:
     return "/".join([base.rstrip("/"), *map(quote, parts)])
 
 
+def _target(path: PathLike) -> tuple[Path | None, str]:
+    """The folder of a target, None for the data directory, and its name there. ValueError for anything else."""
+    target = Path(path)
+    name = checked_filename(target.name if target.is_absolute() else str(path), "target_filename")
+    if name == "downloads":
+        raise ValueError("target_filename can't be 'downloads': files put in place are there")
+    return target.parent if target.is_absolute() else None, name
+
+
 def _fetched(
-    name: str, sources: Sequence[SourceFile], convert: Convert, given: Mapping[str, PathLike]
+    data_dir: Path,
+    name: str,
+    sources: Sequence[SourceFile],
+    convert: Convert,
+    given: Mapping[str, PathLike],
 ) -> Path:
-    data_dir = config.find_data_dir()
     target = data_dir / name
     if cache.is_complete(target):
         return _of_these(sources, target)

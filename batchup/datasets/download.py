@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchup.datasets.errors import FetchError, StorageError
@@ -26,12 +27,31 @@ TIMEOUT = 30.0
 """Seconds without a byte after which a server counts as stalled, unless
 `socket.setdefaulttimeout` says otherwise."""
 
+LEAST = 1024
+"""Bytes in `TIMEOUT` seconds below which a server counts as stalled, too."""
+
 MAX_REQUESTS = 200
 """Requests to one URL: each must bring the file further than all before."""
+
+ROUNDS, PAUSE, LONGEST_PAUSE = 4, 1.0, 60.0
+"""How often servers that are busy are asked, and the seconds before the second time, which double from
+then on; and the most seconds for which a server may ask by its Retry-After."""
 
 
 class _RefusedError(Exception):
     """This URL won't do: why."""
+
+
+class _BusyError(_RefusedError):
+    """The server is busy, for so many seconds if it says so: another may not be."""
+
+    def __init__(self, why: str, seconds: float = 0.0):
+        super().__init__(why)
+        self.seconds = seconds
+
+
+class _WrongRangeError(_RefusedError):
+    """The server gives another part of the file than was asked for; it may give the whole."""
 
 
 class _CutError(Exception):
@@ -51,27 +71,38 @@ def download_from(urls: Sequence[str], path: Path, expected: Expected) -> Path:
     """Download `path` from the first of `urls` that has it as expected.
 
     Each is asked again as long as that brings the file further; the next goes on where the
-    last was cut, if the hash is known. A file that is whole but wrong is deleted. Raises
+    last was cut, if the hash is known. Once all have been asked, those that are busy (HTTP 429, 502, 503, 504) are
+    asked again after a while, and those that give a wrong part of the file for the whole. A file that is whole but wrong is deleted. Raises
     `FetchError`, which lists every URL and what was wrong there, and `StorageError` if the
     disk is full; in both cases what is not known to be wrong is kept for the next call.
     """
     with _storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    reasons = []
-    for url in urls:
-        try:
-            _fetch(url, part, expected)
-        except _RefusedError as error:
-            reasons.append(f"  {url}: {error}")
-        else:
-            os.replace(part, path)
-            _discard(part)
-            return path
+    reasons: dict[str, _RefusedError] = {}
+    left, whole = list(urls), set[str]()
+    for number in range(ROUNDS):
+        for url in left:
+            try:
+                _fetch(url, part, expected, ranges=url not in whole)
+            except _RefusedError as error:
+                reasons[url] = error
+            else:
+                os.replace(part, path)
+                _discard(part)
+                return path
+        busy = {url: refusal.seconds for url in left if isinstance(refusal := reasons[url], _BusyError)}
+        whole |= {url for url in left if isinstance(reasons[url], _WrongRangeError)}
+        left = [url for url in left if url in busy or isinstance(reasons[url], _WrongRangeError)]
+        if not left or number + 1 == ROUNDS:
+            break
+        if busy:
+            sleep(min(LONGEST_PAUSE, max(PAUSE * 2**number, *busy.values(), 0.0)))
     if (size := _read_part(part).size) == 0:
         _discard(part)
     kept = [f"{size} bytes are kept for the next try"] if size else []
-    raise FetchError("\n".join([f"{path.name} could not be downloaded:", *reasons, *kept]))
+    told = [f"  {url}: {error}" for url, error in reasons.items()]
+    raise FetchError("\n".join([f"{path.name} could not be downloaded:", *told, *kept]))
 
 
 def resume_headers(part: Part, url: str, expected: Expected) -> Mapping[str, str]:
@@ -95,12 +126,12 @@ def resume_headers(part: Part, url: str, expected: Expected) -> Mapping[str, str
     return {"Range": f"bytes={part.size}-"} if expected.sha256 else {}
 
 
-def _fetch(url: str, path: Path, expected: Expected) -> None:
-    """Bring the part at `path` to its end from `url`, and check the whole of it."""
-    furthest, begun_again = _read_part(path).size, False
+def _fetch(url: str, path: Path, expected: Expected, ranges: bool = True) -> None:
+    """Bring the part at `path` to its end from `url`, and check the whole of it; without `ranges` from the start."""
+    furthest, begun_again = _read_part(path).size if ranges else 0, False
     for _ in range(MAX_REQUESTS):
         part = _read_part(path)
-        headers = resume_headers(part, url, expected)
+        headers = resume_headers(part, url, expected) if ranges else {}
         # A run that was killed just before the end may have left it whole.
         whole = bool(expected.sha256 and part.size and part.size == expected.size)
         try:
@@ -139,7 +170,11 @@ def _request(
             # Nothing lies beyond what is here: it may be whole.
             is_whole = error.headers.get("Content-Range", "").endswith(f"*/{part.size}")
             return None if is_whole or expected.sha256 else "its beginning is of another file"
-        raise _RefusedError(f"HTTP {error.code} {error.reason}") from error
+        told = f"HTTP {error.code} {error.reason}"
+        if error.code in (429, 502, 503, 504):
+            after = error.headers.get("Retry-After", "")
+            raise _BusyError(told, float(after) if after.isdigit() else 0.0) from error
+        raise _RefusedError(told) from error
     except (OSError, HTTPException, ValueError) as error:
         raise _RefusedError(_told(error)) from error
     with response:
@@ -163,12 +198,11 @@ def _request(
 
 
 def _open(url: str, headers: Mapping[str, str]) -> HTTPResponse:
-    import socket
     from urllib.request import Request, urlopen
 
     agent = {"User-Agent": "batchup", "Accept-Encoding": "identity"}
     request = Request(url, headers=agent | dict(headers))
-    response: HTTPResponse = urlopen(request, timeout=socket.getdefaulttimeout() or TIMEOUT)
+    response: HTTPResponse = urlopen(request, timeout=_timeout())
     return response
 
 
@@ -180,7 +214,7 @@ def _offered(response: HTTPResponse, asked: int) -> tuple[int, int | None]:
     given = response.headers.get("Content-Range", "")
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", given.strip())
     if match is None or int(match[1]) != asked:
-        raise _RefusedError(f"asked for bytes from {asked} on, got Content-Range: {given!r}")
+        raise _WrongRangeError(f"asked for bytes from {asked} on, got Content-Range: {given!r}")
     return asked, None if match[2] == "*" else int(match[2])
 
 
@@ -188,6 +222,8 @@ def _pour(
     response: HTTPResponse, file: BinaryIO, offset: int, total: int | None, bar: "tqdm[None]"
 ) -> int:
     """Write what comes, up to the first chunk that is too much; the offset at which it ended."""
+    seconds = _timeout()
+    begun, before = monotonic(), offset
     while total is None or offset <= total:
         try:
             # Not read(): it waits for a whole chunk, and loses what came before a cut.
@@ -199,7 +235,17 @@ def _pour(
         offset += len(chunk)
         file.write(chunk)
         bar.update(len(chunk))
+        if (now := monotonic()) - begun >= seconds:
+            if offset - before < LEAST:
+                raise _RefusedError(f"stalled: {offset - before} bytes in {now - begun:.0f} s")
+            begun, before = now, offset
     return offset
+
+
+def _timeout() -> float:
+    import socket
+
+    return socket.getdefaulttimeout() or TIMEOUT
 
 
 @contextmanager

@@ -563,7 +563,9 @@ def test_a_signal_handler_changes_nothing_in_the_midst_of_a_batch(what):
     told = []
 
     def handler(*_):
-        with pytest.raises(RuntimeError, match=r"is under way, .*Call it between two batches") as caught:
+        with pytest.raises(
+            RuntimeError, match=r"is under way, .*Call it between two batches"
+        ) as caught:
             {
                 "load_state_dict": lambda: loader.load_state_dict(state),
                 "set_epoch": lambda: loader.set_epoch(5),

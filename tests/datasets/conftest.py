@@ -20,3 +20,11 @@ def site():
     """A real HTTP server on loopback."""
     with Site() as site:
         yield site
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch):
+    """The seconds for which a download paused; it does not wait for them."""
+    seconds = []
+    monkeypatch.setattr("batchup.datasets.download.sleep", seconds.append)
+    return seconds

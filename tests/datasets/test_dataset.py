@@ -355,3 +355,55 @@ def test_files_are_as_the_umask_says(home, site):
         os.umask(before)
     assert stat.S_IMODE((home / "mine.bin").stat().st_mode) == 0o664
     assert stat.S_IMODE(home.stat().st_mode) == 0o775
+
+
+def test_paths_may_be_functions_and_absolute(tmp_path, home):
+    """As in 0.2.3; functions are called when the files are needed."""
+    called = []
+
+    def source():
+        called.append("source")
+        return tmp_path / "numbers.csv"
+
+    def target():
+        called.append("target")
+        return tmp_path / "made" / "sum.txt"
+
+    sources = [ExistingSourceFile(source), ExistingSourceFile(tmp_path / "more.csv")]
+
+    def convert(source_paths, target_path):
+        target_path.write_text(str(sum(int(path.read_text()) for path in source_paths)))
+        return target_path
+
+    fetches = [
+        fetch_and_convert_dataset(sources, target)(convert),
+        fetch_and_convert_dataset(sources, tmp_path / "absolute" / "sum.txt")(convert),
+        fetch_and_convert_dataset(sources, str(tmp_path / "text.txt"))(convert),
+        fetch_and_convert_dataset(sources, lambda: "in_the_data_directory.txt")(convert),
+    ]
+    assert called == []
+    (tmp_path / "numbers.csv").write_text("40")
+    (tmp_path / "more.csv").write_text("2")
+    for fetch, path in zip(
+        fetches,
+        [
+            tmp_path / "made" / "sum.txt",
+            tmp_path / "absolute" / "sum.txt",
+            tmp_path / "text.txt",
+            home / "in_the_data_directory.txt",
+        ],
+        strict=True,
+    ):
+        for _ in range(2):
+            assert fetch() == path
+        assert path.read_text() == "42"
+
+
+def test_what_is_no_path(tmp_path):
+    with pytest.raises(TypeError, match="path: expected a path, or a function that returns one; got 3"):
+        ExistingSourceFile(3)
+    for wrong in ("a/b.txt", "../x", "downloads", str(tmp_path / ".hidden")):
+        with pytest.raises(ValueError, match="target_filename"):
+            fetch_and_convert_dataset([], wrong)
+    with pytest.raises(ValueError, match="target_filename"):
+        fetch_and_convert_dataset([], lambda: "a/b.txt")(lambda sources, target: target)()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import socket
 import threading
+from itertools import count
 
 import pytest
 
@@ -192,9 +193,89 @@ def test_wrong_content_range(path, site):
         handler.end_headers()
         handler.wfile.write(DATA[:10])
 
-    with pytest.raises(FetchError, match=f"asked for bytes from {HALF} on, got Content-Range"):
+    with pytest.raises(FetchError, match=f"the connection was closed after 10 of {len(DATA)} bytes"):
         download(path, site, cut(DATA, HALF), liar)
     assert not path.exists()
+    assert site.ranges()[:3] == [None, f"bytes={HALF}-", None]
+
+
+def test_a_server_that_answers_a_range_by_the_whole_file_as_206(path, site):
+    def confused(handler, site):
+        handler.send_response(206 if "Range" in handler.headers else 200)
+        handler.send_header("Content-Range", f"bytes 0-{len(DATA) - 1}/{len(DATA)}")
+        handler.send_header("Content-Length", str(len(DATA)))
+        handler.end_headers()
+        handler.wfile.write(DATA)
+
+    assert download(path, site, cut(DATA, HALF), confused).read_bytes() == DATA
+    assert site.ranges() == [None, f"bytes={HALF}-", None]
+
+
+def test_a_mirror_is_asked_for_the_rest_before_a_confused_server_for_the_whole(path, site):
+    def confused(handler, site):
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes 0-9/{len(DATA)}")
+        handler.end_headers()
+
+    site.pages |= {"/bad": [cut(DATA, HALF), confused], "/x": [whole(DATA)]}
+    download_from([site.url("/bad"), site.url("/x")], path, EXPECTED)
+    assert path.read_bytes() == DATA
+    assert site.ranges() == [None, f"bytes={HALF}-", f"bytes={HALF}-"]
+
+
+@pytest.mark.parametrize("code", [429, 502, 503, 504])
+def test_a_busy_server_is_asked_again(path, site, pauses, code):
+    download(path, site, status(code), status(code), whole(DATA))
+    assert path.read_bytes() == DATA
+    assert pauses == [1, 2]
+
+
+def test_a_server_that_stays_busy_is_given_up(path, site, pauses):
+    with pytest.raises(FetchError, match="HTTP 503"):
+        download(path, site, status(503))
+    assert len(site.requests) == 4
+    assert pauses == [1, 2, 4]
+
+
+@pytest.mark.parametrize(("after", "seconds"), [("7", 7), ("100000", 60), ("Wed, 21 Oct 2065", 1)])
+def test_a_busy_server_says_for_how_long(path, site, pauses, after, seconds):
+    def busy(handler, site):
+        handler.send_response(503)
+        handler.send_header("Retry-After", after)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    download(path, site, busy, whole(DATA))
+    assert pauses == [seconds]
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up_for_another(path, site, monkeypatch):
+    clock = count(0, 10)  # ten seconds go by between two looks at it
+    monkeypatch.setattr("batchup.datasets.download.monotonic", lambda: float(next(clock)))
+    sent = threading.Event()
+
+    def slow(handler, site):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(DATA)))
+        handler.end_headers()
+        for k in range(len(DATA)):
+            if sent.wait(0.001):
+                return
+            try:
+                handler.wfile.write(DATA[k : k + 1])
+                handler.wfile.flush()
+            except OSError:  # given up
+                return
+
+    site.pages |= {"/slow": [slow], "/x": [whole(DATA)]}
+    try:
+        download_from([site.url("/slow"), site.url("/x")], path, EXPECTED)
+        assert path.read_bytes() == DATA
+        path.unlink()
+        with pytest.raises(FetchError, match=r"stalled: \d+ bytes in 30 s"):
+            download_from([site.url("/slow")], path, EXPECTED)
+    finally:
+        sent.set()
 
 
 @pytest.mark.parametrize("upto", [0, HALF])

@@ -5,8 +5,9 @@ A recipe is a tree of tuples: `(stage, recipes before it, arguments)`. `build` m
 """
 
 import math
-from dataclasses import replace
+import warnings
 from fractions import Fraction
+from functools import partial
 from itertools import chain, count, groupby, islice, pairwise, product
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.random import PCG64, RandomState, SeedSequence
 
 from batchup import ops, work_pool
 from batchup.core.randomness import as_seed
-from batchup.ops.entropy import with_seeds
+from batchup.data_source import CallableDataSource
 from batchup.ops.feistel import permuted, round_keys
 from batchup.ops.packing import Packs
 from batchup.testing import plain
@@ -137,6 +138,7 @@ BUILD = {
     "samples": lambda streams, rng: streams[0] | ops.samples(PAIRS),
     "records": lambda streams, rng: streams[0] | ops.samples(RECORDS, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
+    "declared": lambda streams, rng, n, size: CallableDataSource(partial(_declared, n), n).stream(size),
     "rebatch": lambda streams, rng, size, drop: streams[0] | ops.rebatch(size, drop_last=drop),
     "ranked": lambda streams, rng, size, index, world: (
         streams[0] | ops.rebatch(size, shard=(index % world, world))
@@ -146,7 +148,7 @@ BUILD = {
     "random": lambda streams, rng, seed: streams[0] | ops.map(noise, rng=seed),
     "parallel": lambda streams, rng, buffer: streams[0] | ops.parallel(POOL, buffer),
     "split": lambda streams, rng, buffer: streams[0] | ops.parallel(POOL, buffer, split=True),
-    "zip": lambda streams, rng, flatten, trim: ops.zip(*streams, flatten=flatten, trim=trim),
+    "zip": lambda streams, rng, flatten, trim: _zip(streams, flatten, trim),
     "choose": lambda streams, rng, seed, stratified: ops.choose(
         *streams, rng=rng if seed == "stateful" else seed, stratified=stratified
     ),
@@ -159,16 +161,84 @@ def _finite(stream):
     return stream
 
 
-def _alike(stream):
-    """Whether its batches have the same parts, as far as one looks: those of a choice of several kinds can't be cut."""
-    seeded = replace(stream, plan=with_seeds(stream.plan))
-    return len({_kind(plain(item)) for item in islice(seeded, 30)}) <= 1
+def _declared(n, batch_size):
+    """Batches of the first n samples, of a function whose number of samples alone is declared."""
+    return iter([(Y[start : min(start + batch_size, n)].copy(),) for start in range(0, n, batch_size)])
+
+
+def _zip(streams, flatten, trim):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "zip: the members have batches of", UserWarning)
+        return ops.zip(*streams, flatten=flatten, trim=trim)
+
+
+# --- which functions and joins fit their batches: what does not is a user's error, and is not generated
+
+
+class UnfitError(ValueError):
+    """A pipeline whose functions do not fit its batches."""
+
+
+def specimens(recipe):
+    """Batches of each kind that a recipe gives, two samples each."""
+    stage, before, args = recipe
+    below = [specimens(part) for part in before]
+    if stage in ROWS:
+        return [next(iter(BUILD["fill"]((), None, 0, 60, 0, 1)))]
+    if not before:
+        return [(Y[:2],)] if stage in DECLARED else [np.array([0, 1])]
+    if stage == "choose":
+        return list(chain.from_iterable(below))
+    if stage == "zip":
+        flatten, trim = args
+        if trim and any(is_uneven(part) for part in before):
+            raise UnfitError("a member has arrays of several lengths, which are not cut")
+        return [next(iter(_zip([[item] for item in items], flatten, trim))) for items in product(*below)]
+    if stage in WORK | TRUNK | NOISE and stage not in KEEPING:
+        return [next(iter(BUILD[stage]([[item] | ops.skip(0)], None, *args))) for item in below[0]]
+    if stage in ("rebatch", "ranked", "filter") and is_uneven(before[0]):
+        raise UnfitError("there are arrays of several lengths, which have no samples")
+    if stage in ("rebatch", "ranked") and len({_kind(item) for item in below[0]}) > 1:
+        raise UnfitError("batches of different kinds can't be put together")
+    return below[0]
+
+
+def is_uneven(recipe):
+    """Whether the arrays of a batch may differ in length: those of members that are not cut alike."""
+    stage, before, args = recipe
+    differ = len({*map(repr, before)}) > 1 or any(has(drawn, recipe) for drawn in DRAWING)
+    return (stage == "zip" and not args[1] and differ) or any(map(is_uneven, before))
 
 
 def _kind(item):
     if isinstance(item, tuple | dict):
-        return type(item), tuple(map(_kind, item.values() if isinstance(item, dict) else item))
-    return list
+        names = tuple(item) if isinstance(item, dict) else ()
+        return type(item), names, *map(_kind, item.values() if names else item)
+    if isinstance(item, np.ndarray | ops.Ragged):
+        return type(item), str(item.dtype), *item.shape[1:]
+    return type(item)
+
+
+def _gives_nothing(recipe):
+    """Whether the first items of a pass have no samples, and there are no others but by chance."""
+    return not any(map(_shortest, islice(model(recipe), 60)))
+
+
+def fits(recipe):
+    """Whether the functions fit their batches, and what never ends gives something."""
+    stage, before, args = recipe
+    if any(not fits(part) for part in before):
+        return False
+    endless = (stage, args) == ("repeat", (-1,))
+    if endless and _gives_nothing(before[0]):
+        return False
+    if stage == "where" and build(before[0]).plan.length == math.inf and _gives_nothing(recipe):
+        return False
+    try:
+        specimens(recipe)
+    except UnfitError:
+        return False
+    return True
 
 
 def build(recipe, rng=None):
@@ -185,8 +255,13 @@ def model(recipe, p=0, rng=None):
     stage, before, args = recipe
     rng = RandomState(0) if rng is None else rng
     length = build(recipe).plan.length
-    items = MODEL[stage](before, p, rng, *args)
+    items = MODEL.get(stage, _unknown)(before, p, rng, *args)
     return islice(items, length) if isinstance(length, int) else items
+
+
+def _unknown(before, p, rng, *args):
+    """What has no model, as noise, has the samples of what is before it."""
+    return model(before[0], p, rng)
 
 
 def _generator(seed, p, rng, *place):
@@ -479,7 +554,7 @@ MODEL = {
     "chunk": _chunked,
     "skip": lambda before, p, rng, k: islice(model(before[0], p, rng), k, None),
     "take": lambda before, p, rng, k: islice(model(before[0], p, rng), k),
-    "epoch": lambda before, p, rng, e: model(before[0], p + e, rng),
+    "epoch": lambda before, p, rng, e: model(before[0], e, rng),
     "shard": lambda before, p, rng, index, count: (
         np.array_split(np.array(block, int), count)[index % count].tolist()
         for block in model(before[0], p, rng)
@@ -498,6 +573,9 @@ MODEL = {
     "map": lambda before, p, rng: (
         plain(double(*item) if isinstance(item, tuple) else double(item))
         for item in model(before[0], p, rng)
+    ),
+    "declared": lambda before, p, rng, n, size: (
+        (part.tolist(),) for (part,) in _declared(n, size)
     ),
     "rebatch": _rebatched,
     "ranked": lambda before, p, rng, size, index, world: _rebatched(
@@ -532,10 +610,12 @@ SOURCES = {
     "pack": st.tuples(seeds, st.integers(0, 60), places, st.integers(1, 3)),
 }
 ROWS = {"fill": st.tuples(seeds, st.integers(0, 60), places, st.integers(1, 3))}  # sources of batches
+DECLARED = {"declared": st.tuples(st.integers(0, 9), st.integers(1, 3))}  # not resumable
+far = places | st.sampled_from([50, 200])  # beyond most ends
 BY_POSITION = {
     "repeat": st.tuples(st.integers(1, 3)),
-    "skip": st.tuples(places),
-    "take": st.tuples(places),
+    "skip": st.tuples(far),
+    "take": st.tuples(far),
     "epoch": st.tuples(places),
 }
 STAGES = {
@@ -584,6 +664,10 @@ DRAWS = {
 }
 STATEFUL = {"stateful": st.just(()), "redrawn": st.just(())}
 ENDLESS = {"repeat": st.just((-1,))}
+# What draws from the generator that all stages share, so that one recipe twice gives two orders.
+DRAWING = ("drawn", "orders", "stratify", "stateful", "redrawn", "choose")
+# Of the stages behind the work, those whose batches are as before.
+KEEPING = {*BY_POSITION, "parallel", "split", "rebatch", "ranked", "filter"}
 WILD_JOINS = {**JOINS, "choose": st.tuples(st.none() | any_seeds, st.booleans())}
 
 
@@ -600,16 +684,17 @@ def _chain(recipe, rows):
     return recipe
 
 
+# Where the index of the rank stands among the arguments; the number of ranks is next to it.
+INDEX_AT = {"shard": 0, "stretch": 1, "ranked": 1, "pack": 2, "fill": 2}
+
+
 def buildable(recipe):
+    """Whether it is not refused when it is built: what each stage refuses is tested in its own place."""
     try:
-        stream = build(recipe)
-        if recipe[0] in ("rebatch", "ranked") and not _alike(build(recipe[1][0])):
-            return False
-        if not isinstance(stream.plan.length, int):
-            next(iter(stream), None)
-    except (TypeError, ValueError):  # what each refuses is tested in its own place
+        build(recipe)
+    except (TypeError, ValueError):
         return False
-    return True
+    return fits(recipe)
 
 
 def _lead_to(sources, *tables):
@@ -633,21 +718,48 @@ _members = _lead_to(_sources({**SOURCES, **ROWS}), STAGES, WORK)
 recipes = st.one_of(
     _members,
     _lead_to(_members, {**TRUNK, **WORK}),
-    _lead_to(_joined(_members, JOINS), WORK),
+    _lead_to(_joined(_members, JOINS), {**TRUNK, **WORK}),
     _joined(_lead_to(_joined(_members, JOINS), BY_POSITION), JOINS),
 )
 
 _wild_members = _lead_to(
-    _sources({**SOURCES, **ROWS, **DRAWS}), {**STAGES, **STATEFUL, **ENDLESS}, {**WORK, **NOISE}
+    _sources({**SOURCES, **ROWS, **DRAWS, **DECLARED}),
+    {**STAGES, **STATEFUL, **ENDLESS},
+    {**WORK, **NOISE},
 )
+_declared_members = _lead_to(_sources(DECLARED), BY_POSITION, WORK)
 
 # Of index blocks, which can still be cut.
 block_recipes = _lead_to(_sources({**SOURCES, **DRAWS}), {**STAGES, **STATEFUL, **ENDLESS})
+
+
+def _divided(recipe, row, work):
+    """A recipe, one rank's part of it, and stages behind that: also those that one rank might refuse alone."""
+    stage, args = row
+    for further in ((stage, args), *work):
+        recipe = (further[0], (recipe,), further[1])
+    return recipe
+
+
+_shards = st.tuples(st.just("shard"), st.tuples(st.just(0), st.integers(2, 4)))
+_behind = st.lists(
+    _rows({"chunk": STAGES["chunk"], "repeat": st.sampled_from([(2,), (-1,)]), "take": st.tuples(far)}),
+    max_size=2,
+)
+_read = st.sampled_from([[], [("gather", ())], [("gather", ()), ("rebatch", (3, False))]])
+divided_recipes = st.one_of(
+    st.builds(lambda r, row, a, b: _divided(r, row, [*a, *b]), block_recipes, _shards, _behind, _read),
+    _lead_to(_sources({**SOURCES, **ROWS}), STAGES, WORK).filter(
+        lambda recipe: any(has(stage, recipe) for stage in INDEX_AT)
+    ),
+)
 
 # What draws from a generator, or never ends, or has noise, or all of it.
 wild_recipes = st.one_of(
     _wild_members,
     _lead_to(_wild_members, {**TRUNK, **WORK, **NOISE}),
+    _lead_to(block_recipes, {"filter": TRUNK["filter"], **BY_POSITION}),
+    _lead_to(_joined(_declared_members, WILD_JOINS), {**WORK, **NOISE}),
     _lead_to(_joined(_wild_members, WILD_JOINS), {**WORK, **NOISE, **ENDLESS}),
     _joined(_lead_to(_joined(_wild_members, WILD_JOINS), BY_POSITION), WILD_JOINS),
 )

@@ -14,7 +14,9 @@ from batchup.testing import SOME, plain
 from batchup.testing.items import some
 from tests.pipelines import (
     BUILD,
+    DECLARED,
     DRAWS,
+    INDEX_AT,
     JOINS,
     MODEL,
     NOISE,
@@ -27,6 +29,7 @@ from tests.pipelines import (
     block_recipes,
     build,
     buildable,
+    divided_recipes,
     double,
     has,
     model,
@@ -51,11 +54,13 @@ def test_a_stream_gives_what_the_plain_python_model_gives(recipe):
 def test_the_table_has_every_stage():
     variants = {"subset", "blocks", "drawn", "stateful", "orders", "named", "random", "epoch"}
     variants |= {"records", "split", "redrawn", "stretch", "ranked", "resized", "ragged", "padded"}
+    variants |= {"declared"}
     elsewhere = {"to_jax", "to_torch"}  # held to the laws in tests/hosts, where these are
     elsewhere |= {"survey"}  # which is none
     assert {*BUILD} - variants == {name for name in ops.__all__ if name.islower()} - elsewhere
     assert {*MODEL, *NOISE} == {*BUILD}
-    assert {*SOURCES, *STAGES, *WORK, *JOINS, *DRAWS, *NOISE, *STATEFUL, *TRUNK, *ROWS} == {*BUILD}
+    tables = (SOURCES, STAGES, WORK, JOINS, DRAWS, NOISE, STATEFUL, TRUNK, ROWS, DECLARED)
+    assert set().union(*tables) == {*BUILD}
 
 
 # Was found: which batches are skipped, and so how many samples, is another matter in each pass.
@@ -76,6 +81,11 @@ def test_the_number_of_samples_of_index_blocks_is_known(recipe):
     drawn = sum(map(len, islice(stream, SOME)))
     n = stream.num_samples
     assert drawn == n or (n > drawn and stream.plan.length > SOME)
+
+
+@given(everything)
+def test_nothing_is_asked_after_the_end(recipe):
+    testing.ended(making(recipe))
 
 
 @given(everything)
@@ -119,6 +129,29 @@ def test_epochs(recipe):
 @given(block_recipes)
 def test_law_6_sharding(recipe):
     testing.sharding(making(recipe))
+
+
+def of_rank(recipe, rank):
+    """The recipe as another rank has it."""
+    stage, before, args = recipe
+    if stage in INDEX_AT:
+        at = INDEX_AT[stage]
+        args = (*args[:at], rank, *args[at + 1 :])
+    return (stage, tuple(of_rank(part, rank) for part in before), args)
+
+
+def worlds(recipe):
+    """The numbers of ranks of the stages that divide."""
+    stage, before, args = recipe
+    own = [args[INDEX_AT[stage] + 1]] if stage in INDEX_AT else []
+    return [*own, *(world for part in before for world in worlds(part))]
+
+
+@given(divided_recipes)
+def test_law_6_ranks(recipe):
+    counts = set(worlds(recipe))
+    assume(len(counts) == 1)  # ranks of one program; others have nothing to do with each other
+    testing.ranks(lambda rank, rng: build(of_rank(recipe, rank), rng), counts.pop())
 
 
 @given(everything, positions)
@@ -169,9 +202,12 @@ STRATIFIED = (
 @given(everything)
 @example(STRATIFIED)
 def test_law_11_other_arguments_are_another_stream(recipe):
+    assume(build(recipe).plan.again <= Again.DRAWN)
     state = iter(build(recipe)).state_dict()
     changed = _changed(recipe)
     assume(changed is not None and changed != recipe and buildable(changed))
+    # One more index that the mask leaves out is no other stream.
+    assume(not has("where", recipe) or some(build(changed)) != some(build(recipe)))
     with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
         iter(build(changed)).load_state_dict(state)
 

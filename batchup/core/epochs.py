@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from batchup.core.grid import Grid, OfPass
-from batchup.core.plan import Again, Draws, Plan, SameSamples, rng_of
+from batchup.core.plan import Again, Draws, Plan, SameSamples, is_drawn, rng_of
 from batchup.core.record import record
 
 
@@ -33,7 +33,7 @@ class Epoch(SameSamples):
 def why_no_epochs(plan: Plan) -> str:
     """Why the passes of a plan can't be had each by itself, and what to do; nothing where they can."""
     drawn = "draws from a generator, whose passes come one after another: give a seed, or use a loader"
-    return why_no_loader(plan) or drawn * (plan.again in (Again.DRAWN, Again.UNKEPT))
+    return why_no_loader(plan) or drawn * is_drawn(plan)
 
 
 def why_no_loader(plan: Plan) -> str:

@@ -139,7 +139,7 @@ def as_blocks(plan: Plan, where: str) -> Plan:
     if isinstance(plan, Sequenced):
         items = enumerate(plan.items(0, 0, DIRECT))
         return Blocks(tuple([as_block(item, f"{where}: item {k}") for k, item in items]))
-    if isinstance(plan, Iterated):
+    if isinstance(plan, Iterated) and plan.kind is not Kind.OWN:  # a function's batches
         return Checked(plan, where)
     if len(plan.children()) == 1 and plan.kind is not Kind.OWN:
         return plan.over(lambda child: as_blocks(child, where))

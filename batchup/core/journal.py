@@ -13,13 +13,13 @@ of its draws on it will ask. Nothing is drawn by that, as plans draw when they a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from batchup.core.computed import bare
 from batchup.core.cursors import BEHIND, Place, Places, resumed
-from batchup.core.plan import Again, Draw, Plan, rng_of
+from batchup.core.plan import Again, Draw, Plan, drawing_plans, rng_of
 from batchup.core.randomness import (
     DIRECT,
     Drawn,
@@ -90,7 +90,7 @@ class Journal:
         # Another thread may ask for the state while plans draw; and a signal handler, in the midst of a draw.
         self.lock = threading.RLock()
         self._stamp: str | None = None
-        drawing = list(drawing_plans(plan))
+        drawing = drawing_plans(plan)
         self._sites = [_Site(rng_of(plan).source(), self) for plan in drawing]
         self._of_plan = {
             id(plan): site
@@ -169,10 +169,3 @@ class Journal:
         for own, state in zip(self._generators, generators, strict=True):
             set_state(own, state)
 
-
-def drawing_plans(plan: Plan) -> Iterator[Plan]:
-    """The plans that draw from generators."""
-    if getattr(rng_of(plan), "again", Again.KEYED) is not Again.KEYED:
-        yield plan
-    for child in plan.children():
-        yield from drawing_plans(child)

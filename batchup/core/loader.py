@@ -28,7 +28,7 @@ class Epochs(Protocol):
     @property
     def text(self) -> str: ...
 
-    def epoch(self, e: int) -> Self: ...
+    def numbered(self, e: int) -> Self: ...
 
 
 class Loader:
@@ -170,7 +170,7 @@ class _Epoch(StreamIterator):
 
     def __init__(self, stream: Epochs, number: int):
         drawn = stream.plan.again in (Again.DRAWN, Again.UNKEPT)
-        own = stream if drawn else stream.epoch(number)
+        own = stream if drawn else stream.numbered(number)
         super().__init__(own.plan, own.work, own.text, start=False)
         self.number = number
         self.ended = False  # its end was reached

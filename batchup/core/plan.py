@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import Enum, IntEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol, Self
 
 from batchup.core.grid import Grid
@@ -249,3 +249,14 @@ def walk(items: Iterator[Any], start: int, stop: Count = None) -> Iterator[Any]:
 def rng_of(plan: Plan) -> Any:
     """The seed or generator that a plan draws from; None for none."""
     return getattr(plan, "rng", None)
+
+
+def is_drawn(plan: Plan) -> bool:
+    """Whether it draws from a generator, also where something else about it can't be had again either."""
+    return plan.again in (Again.DRAWN, Again.UNKEPT) or bool(drawing_plans(plan))
+
+
+def drawing_plans(plan: Plan) -> list[Plan]:
+    """The plans in it that draw from generators."""
+    own = [] if getattr(rng_of(plan), "again", Again.KEYED) is Again.KEYED else [plan]
+    return [*own, *chain.from_iterable(map(drawing_plans, plan.children()))]

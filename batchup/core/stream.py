@@ -17,7 +17,7 @@ from batchup.core.epochs import Epoch, why_no_epochs
 from batchup.core.given import as_blocks, plan_of
 from batchup.core.iteration import StreamIterator, length_of
 from batchup.core.loader import Loader
-from batchup.core.plan import Again, Plan
+from batchup.core.plan import Again, Plan, is_drawn
 from batchup.core.record import Count, record
 from batchup.core.work import Step, Work, first_steps
 
@@ -107,8 +107,12 @@ class Stream:
         number = whole_number(e, "epoch(e)")
         if why := why_no_epochs(self.plan):
             raise TypeError(f"epoch({number}): {self!r} {why}")
-        text = f"({self.text}).epoch({number})"
-        return replace(self.with_plan(lambda plan: Epoch(plan.with_epochs_told(), number)), text=text)
+        return self.numbered(number)
+
+    def numbered(self, e: int) -> Stream:
+        """Pass `e`, also of a stream that draws from generators, of which it is another each time: for loaders."""
+        epoch = self.with_plan(lambda plan: Epoch(plan.with_epochs_told(), e))
+        return replace(epoch, text=f"({self.text}).epoch({e})")
 
     def loader(self, *, pool: Any = None, buffer: int | None = None, split: bool = False) -> Loader:
         """What a training loop holds: each `iter` of it is the next epoch. See `Loader`.
@@ -153,7 +157,10 @@ class Stream:
         except TypeError:
             several = "For several items write stream | skip(start) | take(count)"
             raise TypeError(f"stream[k]: expected an int; got {describe(k)}. {several}") from None
-        if why := _ANEW.get(self.plan.again):
+        why = "draws from a generator: give a seed" * is_drawn(self.plan)
+        if self.plan.again is Again.SINGLE_PASS:
+            why = "goes through an iterator, which can be gone through only once: make it a list"
+        if why:
             raise TypeError(f"stream[k]: expected a stream that gives the same again; {self!r} {why}")
         if position < 0:
             position += len(self)
@@ -223,13 +230,6 @@ class Stage:
 
     def __repr__(self) -> str:
         return shortened(self.text)
-
-
-_ANEW = {
-    Again.DRAWN: "draws from a generator: give a seed",
-    Again.UNKEPT: "draws from a generator: give a seed",
-    Again.SINGLE_PASS: "goes through an iterator, which can be gone through only once: make it a list",
-}
 
 
 def _both(stream: Stream, first: Stage, second: Stage) -> Stream:

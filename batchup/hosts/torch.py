@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from batchup.core.checks import describe, whole_number
 from batchup.core.epochs import why_no_epochs
 from batchup.core.loader import Loader
-from batchup.core.plan import Again, Draws, PlanOver
+from batchup.core.plan import Again, Draws, PlanOver, is_drawn
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream
 from batchup.hosts.torch_epochs import Epochs
@@ -46,7 +46,7 @@ class Batches(IterableDataset[Any]):
         if not isinstance(stream, Stream):
             wanted = "Batches: expected a stream or a loader, such as ds.stream(64) or ds.loader(64)"
             raise TypeError(f"{wanted}; got {describe(source)}")
-        if stream.plan.again in (Again.DRAWN, Again.UNKEPT):
+        if is_drawn(stream.plan):
             raise TypeError(
                 f"Batches: {stream!r} draws from a generator, of which each worker would have a copy: give a seed"
             )

@@ -23,12 +23,14 @@ from batchup.testing.laws import (
     checkpoints,
     checkpoints_across,
     checkpoints_across_ranks,
+    ended,
     epochs,
     length,
     mapping,
     memory,
     parallel,
     pickling,
+    ranks,
     sharding,
     skipping,
 )
@@ -42,6 +44,7 @@ __all__ = [
     "checkpoints",
     "checkpoints_across",
     "checkpoints_across_ranks",
+    "ended",
     "epochs",
     "length",
     "mapping",
@@ -49,6 +52,7 @@ __all__ = [
     "parallel",
     "pickling",
     "plain",
+    "ranks",
     "sharding",
     "skipping",
 ]
@@ -67,6 +71,7 @@ MEMBERS: tuple[Callable[[Any], ops.Stream], ...] = (
 
 _LAWS: tuple[Callable[..., None], ...] = (
     length,
+    ended,
     again,
     skipping,
     mapping,

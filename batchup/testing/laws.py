@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import sys
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.cursors import cursors_in
-from batchup.core.plan import Again, Kind
+from batchup.core.plan import Again, Kind, is_drawn
 from batchup.ops.shards import whole_in
 from batchup.testing.items import SOME, arrays, beside, plain, refused, same, size, some
 
@@ -34,6 +35,21 @@ def length(make: Make) -> None:
             same(sum(size for size in sizes if size is not None), samples, "law 1, num_samples", stream)
     if not isinstance(n, int):
         refused(lambda: len(stream), TypeError, "law 1, len() of no known length", stream)
+
+
+def ended(make: Make) -> None:
+    """An iterator that has ended asks nothing of its stream: `next` goes on to raise, and draws nothing."""
+    rng = np.random.RandomState(0)
+    stream = make(rng)
+    items = iter(stream)
+    if len(some(items)) == SOME:
+        return
+    before = rng.get_state(legacy=False)["state"]
+    nothing = [next(items, None) for _ in range(3)]
+    same(nothing, [None] * 3, "the end, next() after it", stream)
+    after = rng.get_state(legacy=False)["state"]
+    drawn = before["pos"] == after["pos"] and np.array_equal(before["key"], after["key"])
+    same(drawn, True, "the end, a generator that is left alone after it", stream)
 
 
 def again(make: Make) -> None:
@@ -62,15 +78,16 @@ class _Spy:
 def skipping(make: Make) -> None:
     """Law 3: `skip(k)` is the rest of the items, and `stream[k]` one of them; neither does other work."""
     whole = some(make())
-    for k in (*range(len(whole) + 2), 3 * SOME):
+    beyond = (3 * SOME, 10**6, sys.maxsize) if len(whole) < SOME else (3 * SOME,)
+    for k in (*range(len(whole) + 2), *beyond):
         spy = _Spy()
         rest = some(make() | ops.skip(k), len(whole) - k)
         same(rest, whole[k:], f"law 3, skip({k})", make())
         done = len(list(islice(make() | ops.map(spy) | ops.skip(k), max(0, len(whole) - k))))
         same(spy.calls, done, f"law 3, work for what skip({k}) leaves out", make())
-    pure = make().plan.again is Again.KEYED
+    single = make().plan.again is Again.SINGLE_PASS or is_drawn(make().plan)
     for k in range(len(whole)):
-        if not pure:
+        if single:
             refused(lambda k=k: make()[k], TypeError, f"law 3, stream[{k}]", make())  # type: ignore[misc]
             break
         spy = _Spy()
@@ -102,7 +119,7 @@ def epochs(make: Make) -> None:
     """
     stream = make()
     plan = stream.plan
-    if plan.length == math.inf or plan.again in (Again.DRAWN, Again.SINGLE_PASS):
+    if plan.length == math.inf or plan.again is Again.SINGLE_PASS or is_drawn(plan):
         refused(lambda: stream.epoch(0), TypeError, "epochs, of what has none", stream)
         return
     if len(some(stream)) == SOME:
@@ -249,6 +266,12 @@ def parallel(make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = 
 
     whole = some(make())
     same(some(in_pool()), whole, f"law 4, buffer {buffer}", make())
+    if len(whole) < SOME:  # a pool asks for no more than a serial iteration, so what comes after is the same
+        serial, pooled = np.random.RandomState(0), np.random.RandomState(0)
+        one, other = make(serial), in_pool(pooled)
+        for number in range(2):
+            same(some(other), some(one), f"law 4, buffer {buffer}, iteration {number}", one)
+        same(pooled.random_sample(), serial.random_sample(), f"law 4, buffer {buffer}, draws", one)
     for k in positions:
         rest = some(in_pool() | ops.skip(k), len(whole) - k)
         same(rest, whole[k:], f"law 4, buffer {buffer}, and skip({k})", make())
@@ -274,6 +297,43 @@ def checkpoints_across(
 
     for one, going_on in ((make, in_pool), (in_pool, make), (in_pool, in_other)):
         checkpoints(one, going_on, positions)
+
+
+def ranks(make_rank: Callable[..., ops.Stream], count: int) -> None:
+    """Law 6 for whole pipelines: all ranks are refused, or none, and all have the same number of items.
+
+    `make_rank(rank, rng)` makes that of one rank. A checkpoint that another rank accepts gives the rest there, too.
+    """
+    streams: list[ops.Stream] = []
+    refusals: list[Exception] = []
+    for rank in range(count):
+        try:
+            streams.append(make_rank(rank, np.random.RandomState(0)))
+        except (TypeError, ValueError) as error:
+            refusals.append(error)
+    if refusals:
+        same(len(streams), 0, f"law 6, ranks that are built where others are not: {refusals[0]}", streams)
+        return
+    same(len({stream.plan.length for stream in streams}), 1, "law 6, one length for all ranks", streams[0])
+    items = [
+        some(make_rank(rank, np.random.RandomState(0)), 2 * SOME) for rank in range(count)
+    ]
+    same({*map(len, items)}, {len(items[0])}, "law 6, as many items for all ranks", streams[0])
+    if streams[0].plan.again > Again.DRAWN:
+        return
+    for k in (0, 1, 5):
+        first = iter(make_rank(0, np.random.RandomState(0)))
+        if len(some(first, k)) < k:
+            continue
+        state = json.loads(json.dumps(first.state_dict()))
+        for rank in range(1, count):
+            other = iter(make_rank(rank, np.random.RandomState(1)))
+            try:
+                other.load_state_dict(state)
+            except ValueError:
+                continue
+            rest = some(other, len(items[rank]) - k)
+            same(rest, items[rank][k:], f"law 7, from item {k} of rank 0 on, at rank {rank}", streams[rank])
 
 
 def checkpoints_across_ranks(make: Make, positions: Sequence[int] = (0, 1, 5)) -> None:

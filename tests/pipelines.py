@@ -193,7 +193,9 @@ def specimens(recipe):
         flatten, trim = args
         if trim and any(is_uneven(part) for part in before):
             raise UnfitError("a member has arrays of several lengths, which are not cut")
-        return [next(iter(_zip([[item] for item in items], flatten, trim))) for items in product(*below)]
+        return [
+            next(iter(_zip([[item] for item in items], flatten, trim))) for items in product(*below)
+        ]
     if stage in WORK | TRUNK | NOISE and stage not in KEEPING:
         return [next(iter(BUILD[stage]([[item] | ops.skip(0)], None, *args))) for item in below[0]]
     if stage in ("rebatch", "ranked", "filter") and is_uneven(before[0]):
@@ -574,9 +576,7 @@ MODEL = {
         plain(double(*item) if isinstance(item, tuple) else double(item))
         for item in model(before[0], p, rng)
     ),
-    "declared": lambda before, p, rng, n, size: (
-        (part.tolist(),) for (part,) in _declared(n, size)
-    ),
+    "declared": lambda before, p, rng, n, size: ((part.tolist(),) for (part,) in _declared(n, size)),
     "rebatch": _rebatched,
     "ranked": lambda before, p, rng, size, index, world: _rebatched(
         before, p, rng, size, False, index, world

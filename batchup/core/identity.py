@@ -82,8 +82,9 @@ def _values(thing: Any, contents: bool) -> list[str]:
         try:
             text = token(getattr(thing, f.name), contents)
         except _NoTokenError as error:
+            stage = type(thing).__name__ if isinstance(thing, Plan) else thing
             raise TypeError(
-                f"a checkpoint can't name {f.name!r} of the stage {thing}, which has {error} in it: expected numbers, "
+                f"a checkpoint can't name {f.name!r} of the stage {stage}, which has {error} in it: expected numbers, "
                 "strings, arrays, functions, and tuples, lists and dicts of these. A map can be given a name, "
                 "map(fn, name='...')"
             ) from None
@@ -118,6 +119,8 @@ def _value(value: Any, contents: bool) -> str | None:
     """A value as text; None if it is a plan, or work, or makes no difference."""
     if isinstance(value, Plan | Work | Stateful):
         return "drawn" if isinstance(value, Stateful) else None
+    if callable(getattr(value, "permutation", None)):  # a generator of the user's
+        return "drawn"
     if isinstance(value, Seed | Enum):
         return str(value)
     if isinstance(value, _ATOMS):

@@ -298,8 +298,11 @@ def length_of(count: Count, text: str) -> int:
         if count > sys.maxsize:
             raise OverflowError(f"{text} has {count} items, more than len() can say")
         return count
-    kind = "is endless" if count is not None else "has no length that is known beforehand"
-    raise TypeError(f"{text} {kind}; take(k) makes it one of k items at most")
+    if count is None:
+        raise TypeError(
+            f"{text} has no length that is known beforehand; len(list(stream)) counts its items"
+        )
+    raise TypeError(f"{text} is endless; take(k) makes it one of k items")
 
 
 _NOT_PLANNED = object()

@@ -168,4 +168,3 @@ class Journal:
             site.kept = own_kept
         for own, state in zip(self._generators, generators, strict=True):
             set_state(own, state)
-

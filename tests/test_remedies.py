@@ -1,0 +1,461 @@
+"""What messages advise is done here, beside the mistake: it works."""
+
+import importlib.metadata
+from concurrent.futures import ThreadPoolExecutor
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+from numpy.random import RandomState
+
+from batchup import ops, work_pool
+from batchup.data_source import (
+    ArrayDataSource,
+    CallableDataSource,
+    ChoiceDataSource,
+    CompositeDataSource,
+    IteratorDataSource,
+    SampleDataSource,
+    batch_map_mean,
+)
+from batchup.sampling import StandardSampler, WeightedSampler, WeightedSubsetSampler
+from batchup.testing import plain
+
+X = np.arange(12)
+WORDS = ops.Ragged.of([[1, 2, 3], [4], [5, 6]])
+BLOCKS = ops.indices(12) | ops.chunk(4)
+BATCHES = BLOCKS | ops.gather(X)
+DRAWN = ops.indices(4) | ops.shuffle(RandomState(1)) | ops.chunk(2)
+ENDLESS = ops.indices(4) | ops.repeat(-1) | ops.chunk(2)
+LOADER = (ops.indices(4) | ops.chunk(2)).loader()
+
+
+def halves(x):
+    return x[:2]
+
+
+def numbered(batch_size, epoch=0, drop_last=False):
+    return iter([(np.full(batch_size, epoch),)])
+
+
+def unnumbered(batch_size, shuffle=None):
+    return iter([(np.arange(batch_size),)])
+
+
+def all_of(stream):
+    return [plain(item) for item in stream]
+
+
+def pool(use):
+    with work_pool.WorkerThreadPool(1) as threads:
+        return use(threads)
+
+
+def in_file(tmp_path, mode="r"):
+    path = tmp_path / "x.h5"
+    if not path.exists():
+        with h5py.File(path, "w") as file:
+            file["x"] = X
+    return h5py.File(path, mode)["x"]
+
+
+# A name: what is wrong, what the message says to do, and that done.
+REMEDIES = {
+    "len of the endless": (lambda: len(ENDLESS), r"take\(k\)", lambda: len(ENDLESS | ops.take(3)) == 3),
+    "len of the unknown": (
+        lambda: len(BATCHES | ops.filter(any)),
+        r"len\(list\(stream\)\)",
+        lambda: len(list(BATCHES | ops.filter(lambda x: True))) == 3,
+    ),
+    "epoch of the endless": (
+        lambda: ENDLESS.epoch(1),
+        r"behind take\(n\)",
+        lambda: len((ENDLESS | ops.take(2)).epoch(1)) == 2,
+    ),
+    "loader of the endless": (
+        ENDLESS.loader,
+        r"behind take\(n\)",
+        lambda: len((ENDLESS | ops.take(2)).loader()) == 2,
+    ),
+    "loader of an iterator": (
+        lambda: IteratorDataSource(iter([(X,)])).loader(4),
+        "make it a list",
+        lambda: len(list((list(iter([(X,)])) | ops.skip(0)).loader())) == 1,
+    ),
+    "an epoch over a generator": (
+        lambda: DRAWN.epoch(1),
+        "give a seed, or use a loader",
+        lambda: all_of((ops.indices(4) | ops.shuffle(1)).epoch(1)) and all_of(DRAWN.loader()),
+    ),
+    "an item over a generator": (
+        lambda: DRAWN[0],
+        "give a seed",
+        lambda: len((ops.indices(4) | ops.shuffle(1))[0]) == 4,
+    ),
+    "several items": (
+        lambda: BATCHES[1:2],
+        r"stream \| skip\(start\) \| take\(count\)",
+        lambda: all_of(BATCHES | ops.skip(1) | ops.take(1)) == [([4, 5, 6, 7],)],
+    ),
+    "a checkpoint of an iterable": (
+        lambda: iter(ops.map(abs)({1: 2}.keys())).state_dict(),
+        r"A list, or anything with len\(\) and \[i\], has",
+        lambda: iter([1] | ops.map(abs)).state_dict(),
+    ),
+    "a function for a stage": (
+        lambda: BATCHES | halves,
+        r"write map\(function\)",
+        lambda: all_of(BATCHES | ops.map(halves))[0] == [0, 1],
+    ),
+    "a stage that is not called": (
+        lambda: BATCHES | ops.gather,
+        "call it",
+        lambda: BLOCKS | ops.gather(X),
+    ),
+    "an iterator for a stream": (
+        lambda: iter([X]) | ops.chunk(2),
+        "Make it a list",
+        lambda: len(list(iter([X])) | ops.chunk(2)) == 6,
+    ),
+    "a data source for a stream": (
+        lambda: ArrayDataSource([X]) | ops.take(1),
+        r"ds.map\(function\) .*ds.stream\(batch_size\) \| ...",
+        lambda: all_of(ArrayDataSource([X]).map(halves).stream(4) | ops.take(1)) == [[0, 1]],
+    ),
+    "a loader for a stream": (
+        lambda: LOADER | ops.take(1),
+        r"\(stream \| stage\).loader\(\)",
+        lambda: len((ops.indices(4) | ops.chunk(2) | ops.take(1)).loader()) == 1,
+    ),
+    "a data source as an iterable": (
+        lambda: iter(ArrayDataSource([X])),
+        r"loader\(batch_size\)",
+        lambda: len(list(ArrayDataSource([X]).loader(4))) == 3,
+    ),
+    "len of a data source": (
+        lambda: len(ArrayDataSource([X])),
+        r"num_samples\(\), .*len\(stream\(batch_size\)\)",
+        lambda: ArrayDataSource([X]).num_samples() == 12 and len(ArrayDataSource([X]).stream(4)) == 3,
+    ),
+    "a pool inside of a join": (
+        lambda: pool(lambda p: ops.zip(DRAWN | ops.parallel(p), BLOCKS)),
+        r"zip\(a, b\) \| parallel\(pool\) or pool.parallel_data_source\(CompositeDataSource\(...\)\); or give seeds",
+        lambda: pool(
+            lambda p: (
+                all_of(ops.zip(DRAWN, ops.indices(4) | ops.chunk(2)) | ops.parallel(p))
+                and all_of(
+                    p.parallel_data_source(
+                        CompositeDataSource([ArrayDataSource([X]), ArrayDataSource([X])])
+                    ).stream(4, shuffle=RandomState(1))
+                )
+            )
+        ),
+    ),
+    "batches of a pool for chunk": (
+        lambda: pool(lambda p: BATCHES | ops.parallel(p) | ops.chunk(2)),
+        "Put parallel last",
+        lambda: pool(lambda p: len(BLOCKS | ops.chunk(2) | ops.gather(X) | ops.parallel(p)) == 6),
+    ),
+    "a mask for indices": (
+        lambda: [X > 3] | ops.chunk(2),
+        r"np.flatnonzero\(mask\)",
+        lambda: len([np.flatnonzero(X > 3)] | ops.chunk(2)) == 4,
+    ),
+    "numbers for blocks": (
+        lambda: X | ops.chunk(2),
+        r"write \[array\], or indices\(array\)",
+        lambda: len([X] | ops.chunk(2)) == len(ops.indices(X) | ops.chunk(2)) == 6,
+    ),
+    "repeat behind a filter": (
+        lambda: BATCHES | ops.filter(any) | ops.repeat(2),
+        "expected this stage before those",
+        lambda: len(list(BATCHES | ops.repeat(2) | ops.filter(lambda x: True))) == 6,
+    ),
+    "rebatch of blocks": (
+        lambda: BLOCKS | ops.rebatch(3),
+        r"chunk\(3\) cuts",
+        lambda: len(BLOCKS | ops.chunk(3)) == 4,
+    ),
+    "rebatch behind a map that resizes": (
+        lambda: list(BATCHES | ops.map(halves) | ops.rebatch(3)),
+        r"map\(fn, resizes=True\)",
+        lambda: (
+            all_of(BATCHES | ops.map(halves, resizes=True) | ops.rebatch(3)) == [[0, 1, 4], [5, 8, 9]]
+        ),
+    ),
+    "filter of a part": (
+        lambda: BLOCKS | ops.shard(0, 2) | ops.gather(X) | ops.filter(any),
+        r"where\(mask\) before chunk, .*rebatch\(size, shard=\(rank, world\)\)",
+        lambda: (
+            len(
+                list(
+                    ops.indices(12) | ops.where(X > 3) | ops.chunk(4) | ops.shard(0, 2) | ops.gather(X)
+                )
+            )
+            == len(list(BATCHES | ops.filter(lambda x: x > 3) | ops.rebatch(4, shard=(0, 2))))
+            == 2
+        ),
+    ),
+    "chunks of several arrays": (
+        lambda: (ops.indices(12) | ops.shuffle(1)) | ops.mix(1, 4, 2),
+        "Put repeat behind it",
+        lambda: len(ops.indices(12) | ops.mix(1, 4, 2) | ops.repeat(2)) == 4,
+    ),
+    "reorder of the endless": (
+        lambda: ENDLESS | ops.reorder(1),
+        "put repeat behind it",
+        lambda: (ops.indices(4) | ops.chunk(2) | ops.reorder(1) | ops.repeat(-1)).plan.length == np.inf,
+    ),
+    "ranks over a generator": (
+        lambda: BLOCKS | ops.reorder(RandomState(1)) | ops.where(X > 2) | ops.merge(2, shard=(0, 2)),
+        "Over a generator give a seed",
+        lambda: len(BLOCKS | ops.reorder(1) | ops.merge(2, shard=(0, 2))) == 1,
+    ),
+    "a part of packed rows": (
+        lambda: ops.pack(WORDS.lengths, 4, 1) | ops.shard(0, 2),
+        r"pack\(..., shard=\(rank, world\)\), .*rebatch\(rows\) behind fill\(capacity\)",
+        lambda: (
+            all_of(ops.pack(WORDS.lengths, 4, 1, shard=(0, 2)))
+            and all_of(ops.pack(WORDS.lengths, 4, 1) | ops.gather(WORDS) | ops.fill(4) | ops.rebatch(2))
+        ),
+    ),
+    "samples that are too long to pack": (
+        lambda: ops.pack(WORDS.lengths, 2, 1),
+        r"ragged.split\(2\), ragged.truncate\(2\) and ragged.drop\(2\)",
+        lambda: all(
+            all_of(ops.pack(cut.lengths, 2, 1) | ops.gather(cut) | ops.fill(2))
+            for cut in (WORDS.split(2), WORDS.truncate(2), WORDS.drop(2))
+        ),
+    ),
+    "samples that are too long to pad": (
+        lambda: list(ops.indices(3) | ops.gather(WORDS) | ops.pad(to=2)),
+        r"gather\(ragged.truncate\(2\)\)",
+        lambda: all_of(ops.indices(3) | ops.gather(WORDS.truncate(2)) | ops.pad(to=2)),
+    ),
+    "nothing to pad": (
+        lambda: list(BATCHES | ops.pad()),
+        r"gather\(ragged\) gives one",
+        lambda: all_of(ops.indices(3) | ops.gather(WORDS) | ops.pad()),
+    ),
+    "more tokens than a row": (
+        lambda: list(ops.indices(3) | ops.gather(WORDS) | ops.fill(4)),
+        r"pack\(lengths, capacity, seed\)",
+        lambda: all_of(ops.pack(WORDS.lengths, 4, 1) | ops.gather(WORDS) | ops.fill(4)),
+    ),
+    "no one Ragged": (
+        lambda: list(ops.indices(3) | ops.gather(WORDS, WORDS) | ops.fill(9)),
+        r"gather\(ragged\), .*gather\(tokens=ragged, labels=other\)",
+        lambda: all_of(ops.indices(3) | ops.gather(tokens=WORDS, labels=WORDS) | ops.fill(9)),
+    ),
+    "samples of several shapes": (
+        lambda: list(ops.indices(2) | ops.samples([np.zeros(2), np.zeros(3)])),
+        "give collate=, a function of a list of samples",
+        lambda: all_of(ops.indices(2) | ops.samples([np.zeros(2), np.zeros(3)], collate=list)),
+    ),
+    "a dict of datasets": (
+        lambda: ops.samples({"train": [1, 2]}),
+        r"dataset\['train'\]",
+        lambda: all_of(ops.indices(2) | ops.samples({"train": [1, 2]}["train"])),
+    ),
+    "a table for samples": (
+        lambda: ops.samples(_Table([1, 2])),
+        "whose columns gather takes",
+        lambda: all_of(ops.indices(2) | ops.gather(pa.table({"a": [1, 2]}))),
+    ),
+    "missing values": (
+        lambda: ops.gather(pa.array([1, None])),
+        "Fill them first, or leave them out",
+        lambda: (
+            all_of(ops.indices(2) | ops.gather(pa.array([1, None]).fill_null(0))) == [([1, 0],)]
+            and all_of(ops.indices(1) | ops.gather(pa.array([1, None]).drop_null())) == [([1],)]
+        ),
+    ),
+    "objects in a column": (
+        lambda: ops.gather(pa.array([{"a": 1}, {"a": 2}])),
+        r"samples\(dataset, collate\)",
+        lambda: all_of(ops.indices(2) | ops.samples([{1}, {2}], list)) == [[{1}, {2}]],
+    ),
+    "windows of what has no chunks": (
+        lambda: ArrayDataSource([X]).stream(4, shuffle=1, window=2),
+        r"ops.indices\(n\) \| ops.mix\(seed, chunks, window\) \| ops.gather\(...\) \| ops.rebatch\(batch_size\)",
+        lambda: all_of(ops.indices(12) | ops.mix(1, 4, 2) | ops.gather(X) | ops.rebatch(4)),
+    ),
+    "windows in order": (
+        lambda: ArrayDataSource([X]).stream(4, window=2),
+        "expected shuffle=, a seed or a generator",
+        lambda: True,
+    ),
+    "weights for some of the samples": (
+        lambda: ArrayDataSource([X], sampler=WeightedSampler([1, 2])),
+        "there is WeightedSubsetSampler",
+        lambda: next(
+            ArrayDataSource([X], sampler=WeightedSubsetSampler([1, 2], [3, 4])).batch_iterator(4, 1)
+        ),
+    ),
+    "a weighted sampler in order": (
+        lambda: ArrayDataSource([X], sampler=WeightedSampler(np.ones(12))).batch_iterator(4),
+        "give shuffle= a seed or a generator",
+        lambda: next(ArrayDataSource([X], sampler=WeightedSampler(np.ones(12))).batch_iterator(4, 1)),
+    ),
+    "sources among the arrays": (
+        lambda: ArrayDataSource([ArrayDataSource([X]), X]),
+        r"CompositeDataSource\(\[ds, ArrayDataSource\(\[y\]\)\]\)",
+        lambda: (
+            len(
+                next(
+                    CompositeDataSource([ArrayDataSource([X]), ArrayDataSource([X])]).batch_iterator(4)
+                )
+            )
+            == 2
+        ),
+    ),
+    "no list of arrays": (
+        lambda: ArrayDataSource(X),
+        r"such as \[X, y\]",
+        lambda: ArrayDataSource([X, X]),
+    ),
+    "the epoch of a loader": (
+        lambda: ArrayDataSource([X]).loader(4, epoch=2),
+        r"write loader.set_epoch\(epoch\)",
+        lambda: ArrayDataSource([X]).loader(4).set_epoch(2) is None,
+    ),
+    "an argument that there is not": (
+        lambda: ArrayDataSource([X]).stream(4, shufle=1),
+        r"did you mean shuffle=\?",
+        lambda: ArrayDataSource([X]).stream(4, shuffle=1),
+    ),
+    "epochs of a function": (
+        lambda: CallableDataSource(unnumbered).loader(4, shuffle=5),
+        r"expected a parameter epoch of .*, or shuffle=True",
+        lambda: (
+            all_of(CallableDataSource(lambda n, shuffle, epoch: numbered(n, epoch)).loader(4, 5))
+            == [([0, 0, 0, 0],)]
+            and all_of(CallableDataSource(unnumbered).loader(4, shuffle=True))
+        ),
+    ),
+    "drop_last of a function": (
+        lambda: CallableDataSource(unnumbered).stream(4, drop_last=True),
+        "expected a parameter drop_last",
+        lambda: all_of(CallableDataSource(numbered).stream(4, drop_last=True)),
+    ),
+    "a second epoch of an iterator": (
+        lambda: [list(source.batch_iterator(4)) for source in [IteratorDataSource(iter([X]))] * 2],
+        r"CallableDataSource\(lambda batch_size: ...\)",
+        lambda: [
+            list(source.batch_iterator(4))
+            for source in [CallableDataSource(lambda batch_size: iter([(X,)]))] * 2
+        ],
+    ),
+    "results of the endless": (
+        lambda: ArrayDataSource([X], repeats=-1).batch_map_mean(np.sum, 4),
+        "expected n_batches=",
+        lambda: ArrayDataSource([X], repeats=-1).batch_map_mean(np.sum, 4, n_batches=3),
+    ),
+    "values a sample": (
+        lambda: batch_map_mean(lambda x: x, [(X,), (X[:2],)]),
+        "give sum_axis=0",
+        lambda: batch_map_mean(lambda x: x, [(X,), (X[:2],)], sum_axis=0),
+    ),
+    "two progress bars": (
+        lambda: batch_map_mean(np.sum, [(X,)], progress=True, progress_iter_func=iter),
+        "progress=True, which is tqdm, or progress_iter_func",
+        lambda: batch_map_mean(np.sum, [(X,)], progress=True),
+    ),
+    "indices of a choice": (
+        lambda: ChoiceDataSource([ArrayDataSource([X])]).samples_by_indices([1]),
+        r"ChoiceBatch\(sample_indices, ds_index\), as batch_indices_iterator gives them",
+        lambda: ChoiceDataSource([ArrayDataSource([X])]).samples_by_indices(
+            next(ChoiceDataSource([ArrayDataSource([X])]).batch_indices_iterator(4))
+        ),
+    ),
+    "an executor for a pool": (
+        lambda: BATCHES | ops.parallel(ThreadPoolExecutor(1)),
+        r"write ExecutorPool\(executor\)",
+        lambda: all_of(BATCHES | ops.parallel(work_pool.ExecutorPool(ThreadPoolExecutor(1)))),
+    ),
+    "work that can't be pickled": (
+        lambda: _in_processes(LOADER),
+        "WorkerThreadPool needs no pickling",
+        lambda: pool(
+            lambda p: all_of(BATCHES | ops.map(lambda x: (x, _UNPICKLABLE)[0]) | ops.parallel(p))
+        ),
+    ),
+    "threads for split": (
+        lambda: pool(lambda p: BATCHES | ops.parallel(p, split=True)),
+        r"expected samples\(dataset\) before it",
+        lambda: pool(lambda p: all_of(BLOCKS | ops.samples(X.tolist()) | ops.parallel(p, split=True))),
+    ),
+    "empty batches of ranks": (
+        lambda: BLOCKS | ops.shard(0, 3) | ops.chunk(3),
+        r"put chunk\(3\) before shard",
+        lambda: len(ops.indices(12) | ops.chunk(3) | ops.shard(0, 3)) == 4,
+    ),
+    "names that are there twice": (
+        lambda: next(iter(BLOCKS | ops.samples([{"indices": 1}] * 12, include_indices=True))),
+        "Leave include_indices out, or give that part another name",
+        lambda: next(iter(BLOCKS | ops.samples([{"i": 1}] * 12, include_indices=True))),
+    ),
+    "samples of a source": (
+        lambda: SampleDataSource(np.float64(1)),
+        "expected a dataset with __len__ and __getitem__",
+        lambda: SampleDataSource([1.0]),
+    ),
+    "endless nothing": (
+        lambda: StandardSampler(0, repeats=-1),
+        "has no samples",
+        lambda: StandardSampler(1, repeats=-1),
+    ),
+}
+
+
+class _Table(list):
+    iloc = None  # as tables of pandas have it
+
+
+class _Unpicklable:
+    def __reduce__(self):
+        raise TypeError("not to be pickled")
+
+
+_UNPICKLABLE = _Unpicklable()
+
+
+def _in_processes(_):
+    with work_pool.WorkerProcessPool(1) as processes:
+        return BATCHES | ops.map(lambda x: (x, _UNPICKLABLE)[0]) | ops.parallel(processes)
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_remedy_works(name, capsys):
+    mistake, says, remedy = REMEDIES[name]
+    with pytest.raises((TypeError, ValueError, RuntimeError, NotImplementedError), match=says):
+        mistake()
+    assert remedy() is not False
+
+
+def test_remedies_for_files(tmp_path):
+    array = in_file(tmp_path, "r+")
+    with work_pool.WorkerProcessPool(1) as processes:
+        stream = BLOCKS | ops.gather(array)
+        with pytest.raises(TypeError, match=r'open it with mode "r"'):
+            stream | ops.parallel(processes)
+        array.file.close()
+        assert all_of(BLOCKS | ops.gather(in_file(tmp_path)) | ops.parallel(processes)) == all_of(
+            BATCHES
+        )
+        path = tmp_path / "x.parquet"
+        pa.parquet.write_table(pa.table({"x": X}), path)
+        with pytest.raises(TypeError, match=r"pyarrow.dataset.dataset\(path\)"):
+            BLOCKS | ops.gather(pa.parquet.ParquetFile(path)) | ops.parallel(processes)
+        table = BLOCKS | ops.gather(pyarrow.dataset.dataset(path)) | ops.parallel(processes)
+        assert all_of(table)[0] == ({"x": [0, 1, 2, 3]},)
+
+
+def test_packages_that_messages_name_are_extras():
+    """`pip install 'batchup[torch]'` and the like."""
+    metadata = importlib.metadata.metadata("batchup")
+    assert {"torch", "dask", "ray", "plot", "svhn"} <= set(metadata.get_all("Provides-Extra"))

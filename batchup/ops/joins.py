@@ -120,15 +120,9 @@ class Join(JointStep):
 def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ...]:
     """The joint batch of one batch of each member."""
     if trim:
-        lengths = set()
-        for member, batch in enumerate(batches):
-            own = [len(part) for part in parts_of(batch) if has_samples(part)]
-            if len(set(own)) > 1:
-                wanted = f"trim: expected arrays of one length in a batch of member {member}, to cut them alike"
-                got = f"they have {', '.join(map(str, own))}"
-                raise ValueError(f"{wanted}; {got}. With trim=False nothing is cut")
-            lengths.update(own)
+        lengths = {len(part) for part in parts_of(batches) if has_samples(part)}
         if len(lengths) > 1:
+            _check_lengths(batches)
             n = min(lengths)
             batches = mapped(batches, lambda p: p[:n] if has_samples(p) else p, (tuple, dict))
     if not flatten:
@@ -137,6 +131,18 @@ def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ..
     for batch in batches:
         parts.extend(batch) if isinstance(batch, tuple) else parts.append(batch)
     return tuple(parts)
+
+
+def _check_lengths(batches: tuple[Any, ...]) -> None:
+    """ValueError for a member whose arrays differ in length: which of them are per sample is not known."""
+    for member, batch in enumerate(batches):
+        own = [len(part) for part in parts_of(batch) if has_samples(part)]
+        if len(set(own)) > 1:
+            wanted = (
+                f"trim: expected arrays of one length in a batch of member {member}, to cut them alike"
+            )
+            got = f"they have {', '.join(map(str, own))}"
+            raise ValueError(f"{wanted}; {got}. With trim=False nothing is cut")
 
 
 def choose(*streams: Any, rng: ShuffleLike = None, stratified: bool = False) -> Stream:

@@ -61,6 +61,13 @@ def test_pools(tmp_path):
     assert len(results["targets"]) >= 4
 
 
+def test_changes(tmp_path):
+    _, results = run(name="changes.py", tmp_path=tmp_path)
+    assert {row["array"] for row in results["rows"]} == {"unchanged", "changed"}
+    assert len(results["rows"]) == 6
+    assert all(row["seconds_a_gb"] > 0 for row in results["rows"])
+
+
 def test_clusters(tmp_path):
     pytest.importorskip("distributed", reason="Dask is not installed")
     pytest.importorskip("ray", reason="Ray is not installed")

@@ -91,8 +91,7 @@ def test_a_data_source_of_what_is_not_numpys_is_shared_once(kind):
     big = torch.zeros(1000, 1000) if kind == "tensor" else pd.DataFrame({"a": np.zeros(1_000_000)})
     ds = ArrayDataSource([big])
     with work_pool.WorkerProcessPool(1) as pool:
-        kept = pool.parallel_data_source(ds)._stage.args[0].kept
-        sizes = [array.nbytes for array, _ in kept._places.values()]
+        sizes = [segment.size for segment in pool.parallel_data_source(ds)._pool.job.segments]
         assert sizes == [4_000_000 if kind == "tensor" else 8_000_000]
     assert ds.data == [big] if kind == "tensor" else ds.data[0] is big
 

@@ -57,9 +57,7 @@ def test_whatever_is_in_a_batch_becomes_a_tensor_where_it_is_an_array():
     assert (labels.dtype, labels.tolist()) == (torch.int64, [0, 1, 2])
     assert (others[0], others[2:], number) == ("text", [5, None], 1.5)
     assert torch.equal(others[1], torch.from_numpy(X[:3, 0]))
-    [names] = (
-        [["a", "b"]] | ops.map(lambda names: (names,)) | ops.to_torch() | ops.map(lambda names: names)
-    )
+    [(names,)] = [(["a", "b"],)] | ops.map(lambda names: (names,)) | ops.to_torch()
     assert names == ["a", "b"]
 
 

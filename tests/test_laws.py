@@ -101,7 +101,12 @@ CHOSEN_STRATA = (
 )
 
 
+# Was found: that each item of a pool has one row is known by its work alone.
+ROWS_OF_A_POOL = ("rebatch", (("parallel", (("fill", (), (1, 30, 0, 2)),), (8,)),), (1, False))
+
+
 @given(everything)
+@example(("repeat", (("choose", (ROWS_OF_A_POOL, ("fill", (), (7, 30, 0, 1))), (4, False)),), (3,)))
 @example(("repeat", (CHOSEN_STRATA,), (-1,)))
 @example(("chunk", (SOME_BUCKETS,), (2, False)))
 def test_law_3_skipping(recipe):

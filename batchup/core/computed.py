@@ -72,7 +72,10 @@ def bare(plan: Plan) -> Plan:
     """The plan alone: its positions and draws, of items that nobody makes."""
     if isinstance(plan, OverMade):
         return plan.over(_unmade)
-    return bare(plan.up) if isinstance(plan, Computed) else plan.over(bare)
+    if isinstance(plan, Computed):
+        # How many samples an item has may be known by the work alone.
+        return _unmade(plan) if plan.work.changes_sizes else bare(plan.up)
+    return plan.over(bare)
 
 
 def _unmade(plan: Plan) -> Plan:

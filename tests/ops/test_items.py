@@ -275,7 +275,7 @@ def test_map_of_tuples_and_of_other_things():
     assert list([(1, 2), 3, [4, 5], {"a": 6}] | ops.map(lambda *args: args)) == [
         (1, 2),
         (3,),
-        ([4, 5],),
+        (4, 5),
         ({"a": 6},),
     ]
 

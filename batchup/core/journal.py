@@ -126,19 +126,27 @@ class Journal:
 
     def _needed(self, position: int) -> list[dict[Key, Any]]:
         """Of each site, the draws that going on from a position would ask for."""
+        # A signal handler may ask while this is being asked.
+        outer = self.asking, [site.first for site in self._sites]
         self.asking = True
         for site in self._sites:
             site.first = None
         try:
             self._bare.start(0, position, resumed(self, self._places(position)))
+            return [
+                {
+                    key: kept
+                    for key, kept in site.kept.items()
+                    if site.first is None or key >= site.first
+                }
+                for site in self._sites
+            ]
         except _NotDrawnError:  # it is not known then what it needs: everything is kept
             return [site.kept for site in self._sites]
         finally:
-            self.asking = False
-        return [
-            {key: kept for key, kept in site.kept.items() if site.first is None or key >= site.first}
-            for site in self._sites
-        ]
+            self.asking, firsts = outer
+            for site, first in zip(self._sites, firsts, strict=True):
+                site.first = first
 
     def forget(self) -> None:
         """Keep only what going on from one of the items that were received last would ask for."""

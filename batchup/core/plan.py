@@ -177,6 +177,25 @@ class PlanOver(Plan):
 
 
 @record
+class SameItems(PlanOver):
+    """A plan that gives items of `up` as they are: some of them, or several times."""
+
+    same_for_all_ranks = True
+
+    @property
+    def kind(self) -> Kind:
+        return self.up.kind
+
+    @property
+    def starts_anywhere(self) -> bool:
+        return self.up.starts_anywhere
+
+    @property
+    def is_view(self) -> bool:
+        return self.up.is_view
+
+
+@record
 class Itemwise(PlanOver):
     """A plan with one item for each of those of `up`, made of that alone."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from batchup.core.checks import Block, block_array, describe, whole_number
 from batchup.core.given import Blocks
 from batchup.core.grid import Even, Grid, Sliced
-from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan, PlanOver, walk
+from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan, PlanOver, SameItems, walk
 from batchup.core.record import Count, in_whole_parts, parts_of_size, record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.shards import of_outer_ranks, whole_in
@@ -186,12 +186,11 @@ def _sliced(plan: Plan, start: int = 0, stop: int | float = math.inf) -> Plan:
 
 
 @record
-class Between(PlanOver):
+class Between(SameItems):
     """Items from position `first` up to `stop`, infinity for the end."""
 
     first: int
     stop: int | float
-    same_for_all_ranks = True
 
     @property
     def length(self) -> Count:
@@ -204,18 +203,6 @@ class Between(PlanOver):
         if of is None or length is None or of.varies:  # some blocks hold others' numbers in each pass
             return None
         return Sliced(of, length, self.first)
-
-    @property
-    def kind(self) -> Kind:
-        return self.up.kind
-
-    @property
-    def starts_anywhere(self) -> bool:
-        return self.up.starts_anywhere
-
-    @property
-    def is_view(self) -> bool:
-        return self.up.is_view
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         start = self.first + k

@@ -16,7 +16,7 @@ from batchup.core.checks import whole_number
 from batchup.core.computed import bare
 from batchup.core.cursors import why_not_behind
 from batchup.core.grid import Grid, Repeated, passes
-from batchup.core.plan import Again, Draws, Kind, PlanOver, SameSamples, walk
+from batchup.core.plan import Again, Draws, Kind, SameItems, SameSamples, walk
 from batchup.core.randomness import Rng, Seed, SeedLike, ShuffleLike, as_rng, as_seed
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
@@ -142,9 +142,8 @@ def _repeat(stream: Stream, times: int) -> Stream:
 
 
 @record
-class Repeat(PlanOver):
+class Repeat(SameItems):
     times: int | float  # infinity for ever
-    same_for_all_ranks = True
 
     @property
     def length(self) -> Count:
@@ -160,18 +159,6 @@ class Repeat(PlanOver):
     @property
     def samples(self) -> Count:
         return self.up.samples and self.up.samples * self.times
-
-    @property
-    def starts_anywhere(self) -> bool:
-        return self.up.starts_anywhere
-
-    @property
-    def is_view(self) -> bool:
-        return self.up.is_view
-
-    @property
-    def kind(self) -> Kind:
-        return self.up.kind
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         # A pass of this plan is `times` passes of the one before it.

@@ -2,11 +2,11 @@
 
 `batchup.ops` is the algebra: sources and stages, composed with `|`. `batchup.data_source` and
 `batchup.sampling` have names for the usual compositions, `batchup.work_pool` has pools that do the work,
-`batchup.datasets` has data.
+`batchup.datasets` has data, and `batchup.hosts` is for the training loops of other libraries.
 """
 
-from batchup import data_source, ops, sampling, work_pool
+from batchup import data_source, hosts, ops, sampling, work_pool
 
 __version__ = "1.0.0.dev0"
 
-__all__ = ["__version__", "data_source", "ops", "sampling", "work_pool"]
+__all__ = ["__version__", "data_source", "hosts", "ops", "sampling", "work_pool"]

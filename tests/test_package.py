@@ -6,7 +6,17 @@ import sys
 import pytest
 
 LATER = ["tqdm", "toolz", "more_itertools", "numpy.random", "multiprocessing", "urllib.request", "h5py"]
-LATER += ["concurrent.futures", "ctypes", "cloudpickle", "dask", "distributed", "ray"]
+LATER += [
+    "torch",
+    "keras",
+    "lightning",
+    "concurrent.futures",
+    "ctypes",
+    "cloudpickle",
+    "dask",
+    "distributed",
+    "ray",
+]
 
 
 @pytest.mark.parametrize("name", LATER)
@@ -25,6 +35,9 @@ def test_the_rooms_are_there_after_one_import():
     assert batchup.data_source.ArrayDataSource
     assert batchup.sampling.StandardSampler
     assert batchup.work_pool.WorkerThreadPool
+    assert {"keras", "lightning", "torch"} <= set(dir(batchup.hosts))
+    with pytest.raises(AttributeError, match=r"batchup.hosts.* has no attribute 'tensorflow'"):
+        _ = batchup.hosts.tensorflow
 
 
 def test_ops_imports_no_preset():

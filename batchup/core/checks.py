@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,15 +99,17 @@ def as_labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
     return labels.astype(np.intp)
 
 
-def describe(value: Any) -> str:
-    """A short name of any value, for errors and reprs: `<60000x28x28 uint8>` for what has a shape.
+def describe(value: Any, most: int = 120) -> str:
+    """A name of any value of at most some `most` characters, for errors and reprs: `<60000x28x28 uint8>` for what has a
+    shape.
 
     >>> describe(np.zeros((3, 2), np.float32)), describe([1, 2, 3]), describe(1.5)
     ('<3x2 float32>', '<list of 3>', '1.5')
     """
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(shape, tuple) and shape and dtype is not None:
-        return f"<{'x'.join(map(str, shape))} {str(dtype).removeprefix('torch.')}>"
+        dtype = shortened(str(dtype).removeprefix("torch."), most)  # of a table all of its columns
+        return f"<{'x'.join(map(str, shape))} {dtype}>"
     if value is None or isinstance(value, bool | int | float | str | np.generic):
         text = repr(value)
         return text if len(text) <= 40 else text[:37] + "..."
@@ -115,6 +117,11 @@ def describe(value: Any) -> str:
         return f"<{type(value).__name__} of {len(value)}>"
     except Exception:  # whatever a user's class does, it must not get into the way of an error
         return f"<{type(value).__name__}>"
+
+
+def listed(parts: Iterable[str], most: int = 120) -> str:
+    """The parts with commas between, for an error: without the middle where they are too many."""
+    return shortened(", ".join(parts), most)
 
 
 def shortened(text: str, most: int = 240) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
@@ -149,9 +150,14 @@ def _value(value: Any, contents: bool) -> str | None:
 def _data(value: Any, contents: bool) -> str:
     """Data as text: by shape and dtype, or by type and length; arrays of a plan by what is in them, too."""
     if isinstance(value, np.ndarray) and contents:
-        return f"{describe(value)} {zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}"
+        return f"{_named(value)} {zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}"
     if isinstance(value, list):
-        return f"{describe(value)}: {', '.join(map(describe, value[:1000]))}"
+        return f"{_named(value)}: {', '.join(map(_named, value[:1000]))}"
     if isinstance(value, tuple):
         return f"({', '.join(_data(part, contents) for part in value)})"
-    return describe(value)
+    return _named(value)
+
+
+def _named(value: Any) -> str:
+    """The name of a value, in full."""
+    return describe(value, sys.maxsize)

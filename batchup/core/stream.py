@@ -212,11 +212,11 @@ class Stage:
         self.text = text or f"{describe_callable(function)}({', '.join(given)})"
 
     def __call__(self, source: Any) -> Stream:
-        stream = as_stream(source, self.text)
+        stream = as_stream(source, repr(self))
         result = self.function(stream, *self.args)
         if not isinstance(result, Stream):
             raise TypeError(
-                f"{self.text}: expected a function from stream to stream; it returned "
+                f"{self!r}: expected a function from stream to stream; it returned "
                 f"{describe(result)}. To apply a function to every item write map(function)"
             )
         return replace(result, text=f"{stream.text} | {self.text}")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import LazyBlock, block_array, describe
+from batchup.core.checks import LazyBlock, block_array, describe, listed
 from batchup.core.ragged import Ragged
 from batchup.core.work import mapped, planned_in
 from batchup.ops.columns import is_a
@@ -49,7 +49,7 @@ def samples_in(batch: Any, where: str) -> int:
             raise TypeError(f"{wanted}; got {describe(part)} as a part of one")
         lengths.add(len(part))
     if len(lengths) != 1:
-        each = ", ".join(describe(part) for part in parts_of(batch))
+        each = listed(map(describe, parts_of(batch)))
         wanted = f"{where}: expected batches with parts, each of as many samples as the others"
         raise ValueError(f"{wanted}; got ({each})")
     return lengths.pop()
@@ -72,7 +72,7 @@ def put_together(pieces: Sequence[Piece], where: str) -> Any:
 
 
 def _keys(batch: Any) -> str:
-    return ", ".join(map(repr, batch)) if isinstance(batch, dict) else f"{len(batch)} parts"
+    return listed(map(repr, batch)) if isinstance(batch, dict) else f"{len(batch)} parts"
 
 
 def _joined(parts: Sequence[Any], where: str) -> Any:

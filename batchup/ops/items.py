@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import Block, block_array, describe, shortened, whole_number
+from batchup.core.checks import Block, block_array, describe, listed, shortened, whole_number
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Step
@@ -111,7 +111,7 @@ class Gather(Step):
         object.__setattr__(self, "arrays", tuple(map(_kept, self.arrays, columns)))
         lengths = [len(column) for column in columns]
         if len(set(lengths)) > 1:
-            each = ", ".join(f"array {name} has {n}" for name, n in zip(names, lengths, strict=True))
+            each = listed(f"array {name} has {n}" for name, n in zip(names, lengths, strict=True))
             raise ValueError(f"{self.where}: expected arrays of one length; {each}")
         object.__setattr__(self, "length", lengths[0])
         object.__setattr__(self, "columns", tuple(columns))
@@ -134,14 +134,14 @@ class Gather(Step):
         named = zip(self._names(), self.columns, strict=True)
         chunked = {name: c for name, c in named if getattr(c, "chunks", None) is not None}
         if not chunked:
-            arrays = ", ".join(map(describe, self.arrays))
+            arrays = listed(map(describe, self.arrays))
             raise TypeError(
                 f"window: expected an array with chunks, of h5py, zarr or Arrow say; got {arrays}. For others write "
                 "ops.indices(n) | ops.mix(seed, chunks, window) | ops.gather(...) | ops.rebatch(batch_size)"
             )
         first, *others = [_where_chunks_end(column) for column in chunked.values()]
         if not (self.cache or all(np.array_equal(first, other) for other in others)):
-            each = ", ".join(f"those of array {name} have {c.chunks}" for name, c in chunked.items())
+            each = listed(f"those of array {name} have {c.chunks}" for name, c in chunked.items())
             raise ValueError(
                 f"window: expected arrays whose chunks lie at the same places; {each} samples. Read the smaller ones into "
                 "memory, as y[:], or give cache=, so many bytes of decoded chunks"

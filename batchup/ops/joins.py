@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from batchup.core.checks import listed
 from batchup.core.computed import clamped
 from batchup.core.grid import Even, Grid
 from batchup.core.joint import Choice, JointStep, Pick
@@ -53,7 +54,7 @@ def _warn_of_sizes(plans: tuple[Plan, ...], works: tuple[Work, ...]) -> None:
     sizes = [grid.size for grid in grids if grid is not None and grid.size is not None]
     if len(set(sizes)) > 1:
         warnings.warn(
-            f"zip: the members have batches of {', '.join(map(str, sizes))} samples, and each is cut to {min(sizes)}: the "
+            f"zip: the members have batches of {listed(map(str, sizes))} samples, and each is cut to {min(sizes)}: the "
             "other samples are lost. With trim=False they are not cut",
             stacklevel=users_frame(),
         )
@@ -141,7 +142,7 @@ def _check_lengths(batches: tuple[Any, ...]) -> None:
             wanted = (
                 f"trim: expected arrays of one length in a batch of member {member}, to cut them alike"
             )
-            got = f"they have {', '.join(map(str, own))}"
+            got = f"they have {listed(map(str, own))}"
             raise ValueError(f"{wanted}; {got}. With trim=False nothing is cut")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import describe, listed, whole_number
 from batchup.core.ragged import Ragged
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
@@ -69,7 +69,7 @@ def _filling(value: Any, name: str, part: Ragged, where: str) -> Any:
     if isinstance(value, dict):
         if name not in value:
             wanted = f"{where}: value: expected a value for each part"
-            raise ValueError(f"{wanted}; got {', '.join(map(repr, value))}, and none for {name!r}")
+            raise ValueError(f"{wanted}; got {listed(map(repr, value))}, and none for {name!r}")
         value = value[name]
     try:
         with np.errstate(invalid="ignore"):
@@ -98,7 +98,7 @@ class Pad(Step):
             return self._parts(item, "tokens")
         padded, found = self._padded(item)
         if not found:
-            given = ", ".join(map(describe, parts_of(item)))
+            given = listed(map(describe, parts_of(item)))
             wanted = f"{self}: expected a Ragged among the parts of the batch"
             raise TypeError(f"{wanted}; got {given}. gather(ragged) gives one")
         return padded
@@ -248,7 +248,7 @@ class Fill(Step):
             parts = dict(zip(("tokens",), item if isinstance(item, tuple) else (item,), strict=False))
         alone = isinstance(item, dict | Ragged) or (isinstance(item, tuple) and len(item) == 1)
         if not alone or not parts or not all(isinstance(part, Ragged) for part in parts.values()):
-            given = ", ".join(map(describe, parts_of(item)))
+            given = listed(map(describe, parts_of(item)))
             raise TypeError(
                 f"{self}: expected one Ragged, as of gather(ragged), or a dict of some, as of gather(tokens=ragged, "
                 f"labels=other); got {given}"

@@ -1,5 +1,7 @@
 """Stream, Stage and `|`."""
 
+import functools
+import operator
 import pickle
 import re
 from functools import partial
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from batchup import ops, work_pool
+from batchup.data_source import ArrayDataSource, ChoiceDataSource
 
 
 def increment(x):
@@ -375,3 +378,36 @@ def test_anything_may_be_given_by_mistake():
 def test_where_the_samples_lie_is_looked_at_once():
     plan = ops.indices([3, 1, 2]).plan
     assert plan.grid is plan.grid
+
+
+def _many(n=200):
+    return [ops.indices(np.arange(k, k + 9)) | ops.shuffle([7, k]) | ops.chunk(4) for k in range(n)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ops.choose(*_many(), rng=7) | ops.merge(8),
+        lambda: ops.zip(*_many()) | ops.chunk(2),
+        lambda: next(iter([{f"column {k}": k for k in range(999)}] | ops.pad())),
+        lambda: next(iter([tuple(np.arange(k) for k in range(999))] | ops.rebatch(3))),
+        lambda: ops.indices(9) | ops.gather(*[np.arange(k + 3) for k in range(99)]),
+        lambda: next(iter(ops.zip([tuple(np.arange(k) for k in range(999))], [np.arange(3)]))),
+        lambda: iter(ops.zip(*_many())).load_state_dict(iter(ops.choose(*_many())).state_dict()),
+        lambda: ChoiceDataSource([ArrayDataSource([np.arange(3)])] * 200) | ops.take(1),
+        lambda: functools.reduce(operator.or_, [ops.skip(k) for k in range(200)])(5),
+        lambda: (
+            ops.indices(2)
+            | ops.chunk(1)
+            | ops.gather(np.zeros(1, [(f"field {k}", int) for k in range(300)]))
+        ),
+    ],
+)
+def test_errors_stay_short(make):
+    """And so do their notes, and reprs."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make()
+    assert all(len(text) < 600 for text in [str(caught.value), *getattr(caught.value, "__notes__", [])])
+    for stream in (ops.zip(*_many()), ops.choose(*_many(), rng=3)):
+        assert len(repr(stream)) <= 240
+        assert len(repr(iter(stream))) <= 400

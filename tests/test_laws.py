@@ -152,7 +152,13 @@ def worlds(recipe):
     return [*own, *(world for part in before for world in worlds(part))]
 
 
+# Was found: to look for the first sample of parts of parts took a minute.
+MERGED = ("merge", (("sample", (), ([0, 2, 0], 5)),), (5,))
+PARTS_OF_PARTS = ("chunk", (("shard", (("shard", (MERGED,), (0, 4)),), (0, 4)),), (8, True))
+
+
 @given(divided_recipes)
+@example(PARTS_OF_PARTS)
 def test_law_6_ranks(recipe):
     counts = set(worlds(recipe))
     assume(len(counts) == 1)  # ranks of one program; others have nothing to do with each other

@@ -33,6 +33,10 @@ class Grid(ABC):
     def before(self, pass_: int, k: int) -> int:
         """How many samples the first `k` blocks of a pass hold."""
 
+    def block_size(self, pass_: int, k: int) -> int:
+        """How many samples block `k` of a pass holds."""
+        return self.before(pass_, k + 1) - self.before(pass_, k)
+
     @abstractmethod
     def seek(self, pass_: int, offset: int) -> tuple[int, int]:
         """The position of the block with sample `offset` of a pass, and its place in that block."""
@@ -178,7 +182,7 @@ class Sharded(_SomeOf):
 
     def before(self, pass_: int, k: int) -> int:
         if self.of.size is None:
-            return sum(self._size(pass_, block) for block in range(k))
+            return sum(self.block_size(pass_, block) for block in range(k))
         blocks, rest = divmod(self.of.before(pass_, k), self.of.size)
         return blocks * self.part(self.of.size) + self.part(rest)
 
@@ -186,10 +190,9 @@ class Sharded(_SomeOf):
         if size := self.part(self.of.size or 0):
             return divmod(offset, size)
         k, end = 0, math.inf if self.length is None else self.length
-        while k < end and offset >= (n := self._size(pass_, k)):
+        while k < end and offset >= (n := self.block_size(pass_, k)):
             k, offset = k + 1, offset - n
         return k, offset
 
-    def _size(self, pass_: int, k: int) -> int:
-        """That of one part: only needed where they are not all alike."""
-        return self.part(self.of.before(pass_, k + 1) - self.of.before(pass_, k))
+    def block_size(self, pass_: int, k: int) -> int:  # of parts of parts not by all that is before
+        return self.part(self.of.block_size(pass_, k))

@@ -741,7 +741,16 @@ def _divided(recipe, row, work):
 
 _shards = st.tuples(st.just("shard"), st.tuples(st.just(0), st.integers(2, 4)))
 _behind = st.lists(
-    _rows({"chunk": STAGES["chunk"], "repeat": st.sampled_from([(2,), (-1,)]), "take": st.tuples(far)}),
+    _rows(
+        {
+            "chunk": STAGES["chunk"],
+            "repeat": st.sampled_from([(2,), (-1,)]),
+            "take": st.tuples(far),
+            "stateful": st.just(()),
+            "redrawn": st.just(()),
+            "parallel": st.tuples(sizes),
+        }
+    ),
     max_size=2,
 )
 _read = st.sampled_from([[], [("gather", ())], [("gather", ()), ("rebatch", (3, False))]])

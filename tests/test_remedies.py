@@ -210,9 +210,24 @@ REMEDIES = {
         lambda: (ops.indices(4) | ops.chunk(2) | ops.reorder(1) | ops.repeat(-1)).plan.length == np.inf,
     ),
     "ranks over a generator": (
-        lambda: BLOCKS | ops.reorder(RandomState(1)) | ops.where(X > 2) | ops.merge(2, shard=(0, 2)),
-        "Over a generator give a seed",
-        lambda: len(BLOCKS | ops.reorder(1) | ops.merge(2, shard=(0, 2))) == 1,
+        lambda: BLOCKS | ops.reorder(RandomState(1)) | ops.merge(2, shard=(0, 2)),
+        r"give a seed, or divide the batches by rebatch\(size, shard=\(rank, world\)\)",
+        lambda: (
+            len(BLOCKS | ops.reorder(1) | ops.merge(2, shard=(0, 2))) == 1
+            and len(
+                BLOCKS
+                | ops.reorder(RandomState(1))
+                | ops.merge(2)
+                | ops.gather(X)
+                | ops.rebatch(4, shard=(0, 2))
+            )
+            == 3
+        ),
+    ),
+    "windows of ranks over a generator": (
+        lambda: ops.mix(RandomState(1), 4, 2, shard=(0, 2)),
+        "give a seed",
+        lambda: len(ops.indices(12) | ops.mix(1, 4, 2, shard=(0, 2))) == 1,
     ),
     "a part of packed rows": (
         lambda: ops.pack(WORDS.lengths, 4, 1) | ops.shard(0, 2),

@@ -15,7 +15,7 @@ import numpy as np
 
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed, OverMade
-from batchup.core.plan import Plan, PlanOver
+from batchup.core.plan import Plan, PlanOver, rng_of
 from batchup.core.ragged import Ragged
 from batchup.core.randomness import Seed, Stateful
 from batchup.core.work import Own, Work
@@ -45,7 +45,11 @@ def _plan(plan: Plan) -> str:
     if isinstance(plan, OverMade) and isinstance(plan.up, Computed):
         children = [identity(plan.up.up, plan.up.work)]  # the work that comes before it
     own = _values(plan, contents=True)
-    if plan.shards and plan.children() and not plan.same_for_all_ranks:
+    # What is drawn for the items of one rank is for these alone.
+    of_rank = not plan.same_for_all_ranks or (
+        isinstance(plan, PlanOver) and isinstance(rng_of(plan), Stateful)
+    )
+    if plan.shards and plan.children() and of_rank:
         own += [f"parts {plan.shards}"]
     text = f"{type(plan).__name__.lower()}({', '.join(own)})"
     if isinstance(plan, PlanOver):

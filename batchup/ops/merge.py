@@ -10,7 +10,7 @@ from itertools import islice
 
 from batchup.core.checks import Block, whole_number
 from batchup.core.grid import Grid, GridOver
-from batchup.core.plan import Draws, Kind, PlanOver
+from batchup.core.plan import Draws, Kind, PlanOver, is_drawn
 from batchup.core.record import Count, parts_of_size, record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.blocks import joined
@@ -31,7 +31,7 @@ def merge(count: int, *, shard: ShardLike = None) -> Stage:
     any number. `()` asks the environment, as in `ops.shard`.
 
     Raises ValueError for a count below 1, TypeError for a stream of anything but blocks; with `shard` for one whose
-    sizes are not known.
+    sizes are not known, and for one over a generator, from which each rank would draw otherwise.
 
     >>> from batchup import ops
     >>> list(ops.indices(10) | ops.chunk(2) | merge(2))
@@ -49,10 +49,18 @@ def _merge(stream: Stream, count: int, index: int, world: int, text: str) -> Str
     plan = stream.index_plan(text)
     if why := whole_in(plan):
         raise TypeError(f"{text}: {stream!r} {why}")
+    if world > 1 and is_drawn(plan):
+        raise TypeError(f"{text}: {stream!r} {OTHER_DRAWS}")
     if world > 1 and (plan.grid is None or not isinstance(plan.length, int)):
         wanted = f"{text}: expected blocks of known number and sizes, to divide them beforehand"
-        raise TypeError(f"{wanted}; those of {stream!r} are not known. Over a generator give a seed")
+        raise TypeError(f"{wanted}; those of {stream!r} are not known")
     return replace(stream, plan=Merge(plan, count, index, world))
+
+
+OTHER_DRAWS = (
+    "draws from a generator, and ranks that take different blocks would draw different orders: give a seed, or divide "
+    "the batches by rebatch(size, shard=(rank, world))"
+)
 
 
 @record

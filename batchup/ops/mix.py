@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import PlainBlock, as_block, block_array, describe, whole_number
 from batchup.core.given import Blocks
-from batchup.core.randomness import Rng, ShuffleLike, as_rng
+from batchup.core.randomness import Rng, ShuffleLike, Stateful, as_rng
 from batchup.core.stream import Stage, Stream
 from batchup.ops.blocks import chunk
-from batchup.ops.merge import merge
+from batchup.ops.merge import OTHER_DRAWS, merge
 from batchup.ops.orders import Shuffle
 from batchup.ops.reorder import Reorder
 from batchup.ops.shards import ShardLike, as_shard
@@ -37,7 +37,7 @@ def mix(
 
     Where K classes of one size lie in runs, the label entropy of a batch is below a full shuffle's by about
     (K - 1) / (2 ln 2 window) bits (see `survey`, which says it of your labels before anything is read).
-    Raises TypeError for a stream of anything but `indices`, ValueError for chunks that its indices reach beyond.
+    Raises TypeError for a stream of anything but `indices`, and for a generator with `shard`, ValueError for chunks that its indices reach beyond.
 
     >>> from batchup import ops
     >>> windows = ops.indices(12) | mix(7, chunks=2, window=3)
@@ -51,6 +51,8 @@ def mix(
     index, world = as_shard(shard, "mix: ")
     shown = sizes if isinstance(sizes, int) else describe(sizes)
     text = f"mix({draws}, {shown}, {window}{f', shard=({index}, {world})' * (world > 1)})"
+    if world > 1 and isinstance(draws, Stateful):
+        raise TypeError(f"{text} {OTHER_DRAWS}")
     return Stage(_mix, draws, sizes, merge(window, shard=(index, world)), text, text=text)
 
 

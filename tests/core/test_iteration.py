@@ -286,6 +286,21 @@ def test_another_number_of_ranks_is_the_same_stream():
     assert sorted(seen) == list(range(1000))
 
 
+def test_draws_for_the_part_of_one_rank_are_not_those_of_another():
+    """Nor are they of use there: a checkpoint holds the indices that were drawn ahead."""
+
+    def make(rank):
+        return ops.indices(24) | ops.chunk(8) | ops.shard(rank, 2) | ops.shuffle(RandomState(1))
+
+    with work_pool.WorkerThreadPool(1) as pool:
+        items = iter(make(0) | ops.parallel(pool))
+        next(items)
+        state = items.state_dict()
+    assert some(resumed(lambda: make(0), items)) == some(make(0))[1:]
+    with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
+        iter(make(1)).load_state_dict(state)
+
+
 def test_shards_that_are_cut_anew_are_streams_of_their_own():
     def make(rank, world):
         return ops.indices(100) | ops.chunk(10) | ops.shard(rank, world) | ops.chunk(5)

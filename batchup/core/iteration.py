@@ -6,7 +6,7 @@ import base64
 import hashlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -175,6 +175,11 @@ class StreamIterator(Iterator[Any]):
         """
         self._check_it_can_go_on()
         unused = whole_number(unused, "state_dict: unused")
+        # While the lock is held nothing is drawn, so that no draw is forgotten which this position needs.
+        with nullcontext() if self._journal is None else self._journal.lock:
+            return self._state(unused)
+
+    def _state(self, unused: int) -> dict[str, Any]:
         most = self.received
         if self._journal is not None or self._track is not None:
             most = min(most, BEHIND)

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import signal
+import sys
 import threading
 from itertools import islice
 
@@ -546,12 +547,17 @@ def test_states_over_a_generator_that_another_thread_takes_while_it_is_drawn_fro
             states.append(json.dumps(loader.state_dict()))
             begun.set()
 
-    thread = threading.Thread(target=take)
-    thread.start()
-    begun.wait()
-    assert some(loader, 100) == whole
-    over.set()
-    thread.join()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that each sees the other at any moment
+    try:
+        thread = threading.Thread(target=take)
+        thread.start()
+        begun.wait()
+        assert some(loader, 100) == whole
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(interval)
     for text in dict.fromkeys(states):
         state = json.loads(text)
         if state["epoch"] == 0:

@@ -82,7 +82,7 @@ def block_array(block: Block) -> NDArray[np.intp]:
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy that can't be written into: of what a sampler was made of, as its streams would not see a change."""
+    """A read-only copy. Samplers keep these, because their streams don't see later changes."""
     copy = np.array(array)
     copy.flags.writeable = False
     return copy

@@ -12,7 +12,7 @@ from typing import Any
 from batchup.core.checks import Block, PlainBlock, as_block, describe, describe_callable
 from batchup.core.grid import Grid, Listed
 from batchup.core.loader import Loader
-from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, walk
+from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, once, walk
 from batchup.core.randomness import DIRECT
 from batchup.core.record import Count, record
 from batchup.core.work import as_batch
@@ -82,15 +82,11 @@ class Iterated(Plan):
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         if self.told and self.set_epoch is not None:
             self.set_epoch(pass_)
-        return _once(walk(iter(self.make(pass_) if self.numbered else self.make()), k))
+        items = iter(self.make(pass_) if self.numbered else self.make())
+        return once(map(as_batch, walk(items, k)))
 
     def with_epochs_told(self) -> Iterated:
         return self if self.set_epoch is None else replace(self, told=True)
-
-
-def _once(items: Iterator[Any]) -> Iterator[Any]:
-    """The items of a user's iterator, which is not asked again after its end, as some would go on."""
-    yield from map(as_batch, items)
 
 
 @record

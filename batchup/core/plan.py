@@ -265,13 +265,18 @@ def walk(items: Iterator[Any], start: int, stop: Count = None) -> Iterator[Any]:
     return islice(items, min(start, sys.maxsize), end) if start or end is not None else items
 
 
+def once(items: Iterator[Any]) -> Iterator[Any]:
+    """The items of an iterator, which is not asked again after its end: some would go on, and a zip would draw."""
+    yield from items
+
+
 def rng_of(plan: Plan) -> Any:
     """The seed or generator that a plan draws from; None for none."""
     return getattr(plan, "rng", None)
 
 
 def is_drawn(plan: Plan) -> bool:
-    """Whether it draws from a generator, also where something else about it can't be had again either."""
+    """Whether it draws from a generator, whatever `again` says of its other parts."""
     return plan.again in (Again.DRAWN, Again.UNKEPT) or bool(drawing_plans(plan))
 
 

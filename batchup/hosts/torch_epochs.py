@@ -34,12 +34,13 @@ class Epochs:
         self._iteration = 0  # how many began in the parent
         self._assigned: int | None = None  # to the iteration that workers are started for
         self._last: int | None = None  # in a worker: the epoch that it began last
-        # How often an epoch was set; in shared memory that, which it was, and the iteration from which on it holds;
-        # what iterations have reported; for each worker, which setting it has used up.
-        self._version = 0
+        self._version = 0  # the number of calls of `set`
+        # Shared memory: the last call of `set`, as its number, the epoch and the iteration from which it holds;
         self._said = _shared(3)
         self._said[1] = first
+        # the next epoch plus 1, reported by the workers of each iteration, 0 before they have started;
         self._reports = _shared(_REPORTS)
+        # and for each worker the number of the last call of `set` that it has used, plus 1.
         self._used = _shared(_WORKERS)
         self._begun_for: weakref.ref[Any] | None = None
         self._owner = weakref.ref(owner)
@@ -75,7 +76,7 @@ class Epochs:
             return self._assigned
         if not self._step:
             return self._next
-        # The dataset of the DataLoader is not this one, but has it inside where it was not found.
+        # The parent has not found this dataset inside that of the DataLoader, so no epoch was assigned.
         if int(self._used[number % _WORKERS]) > self._version:
             raise RuntimeError(
                 "Batches: expected to be told the epoch, as this DataLoader starts new workers for each, and its dataset is "

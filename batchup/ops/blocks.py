@@ -81,7 +81,9 @@ class Chunk(PlanOver):
         return in_whole_parts(samples, self.size) if self.drop_last else samples
 
     @property
-    def starts_anywhere(self) -> bool:  # else each item would take the work of all of a block before it
+    def starts_anywhere(
+        self,
+    ) -> bool:  # a shuffled block would be shuffled again for each item cut from it
         return self.up.starts_anywhere and self.up.is_view
 
     @property

@@ -92,7 +92,9 @@ class PlacedPlan(SameSamples):
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Placed]:
         number = pass_of(self, pass_)
-        if draws.stamp is not None:  # passes over a generator have no number that others don't have too
+        if (
+            draws.stamp is not None
+        ):  # epochs over a generator are not numbered: its state tells them apart
             number = (number, draws.stamp)
         places = builtins.zip(repeat(number), count(k), strict=False)
         return builtins.map(Placed, places, self.up.start(pass_, k, draws), repeat(self.indexed))

@@ -16,7 +16,7 @@ from batchup.core.computed import clamped
 from batchup.core.grid import Even, Grid
 from batchup.core.joint import Choice, JointStep, Pick
 from batchup.core.notes import users_frame
-from batchup.core.plan import Again, Draw, Draws, JointPlan, Plan
+from batchup.core.plan import Again, Draw, Draws, JointPlan, Plan, once
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream, as_stream, members_of
@@ -84,12 +84,7 @@ class Zip(JointPlan):
         return Even(min(counts), even[0].size, None)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return _once(builtins.zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False))
-
-
-def _once(items: Iterator[Any]) -> Iterator[Any]:
-    """The items of an iterator that must not be asked again after its end: zip would draw from its first members."""
-    yield from items
+        return once(builtins.zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False))
 
 
 @record

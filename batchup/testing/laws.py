@@ -63,7 +63,7 @@ def again(make: Make) -> None:
 
 
 def _refused_when_built(build: Callable[[], ops.Stream]) -> bool:
-    """As positions are of a pool inside of a stream over a generator: it would draw more than a serial iteration."""
+    """Whether building the stream raises, as for `take` behind an inner pool that draws from a generator ahead."""
     try:
         build()
     except (TypeError, ValueError):

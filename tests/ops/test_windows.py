@@ -12,6 +12,8 @@ from numpy.random import RandomState
 
 from batchup import ops, work_pool
 from batchup.core.randomness import Seed
+from batchup.core.record import record
+from batchup.core.work import Step
 from batchup.ops.feistel import permuted, place_of, round_keys
 from batchup.testing import plain
 
@@ -484,3 +486,16 @@ def test_survey_wants_a_label_for_each_sample():
         ValueError, match=r"labels: expected one for each sample .* at least 64; got 10"
     ):
         ops.survey(windows | ops.rebatch(8), labels=np.zeros(10, int))
+
+
+def test_a_step_of_ones_own_that_resizes_without_saying_so():
+    @record
+    class Halved(Step):
+        def run(self, item):
+            return (item[0][:1],)
+
+    stream = (ops.indices(8) | ops.chunk(4) | ops.gather(S)).with_step(Halved())
+    with pytest.raises(ValueError, match=r"write map\(fn, resizes=True\) before it"):
+        next(iter(stream | ops.rebatch(2)))
+    remedy = stream | ops.map(lambda x: (x,), resizes=True) | ops.rebatch(2)
+    assert [x.tolist() for (x,) in remedy] == [[0, 4]]

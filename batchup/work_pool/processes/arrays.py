@@ -37,8 +37,8 @@ class Place(NamedTuple):
 class Copies:
     """The copies of arrays in shared memory, each for as long as a stream has it.
 
-    An array is found by itself; one that is made anew each time, such as that of a tensor, by its number among those of
-    the work. Whether the copy is still as the array is, is compared byte by byte.
+    An array is found by its identity. One that is created whenever the work is pickled, such as that of a tensor, is
+    found by its position among the arrays of the work. The copy is used if its bytes equal those of the array.
     """
 
     def __init__(self, compare: bool = True, places: Sequence[Place] = ()):
@@ -59,7 +59,7 @@ class Copies:
 
 
 class _Copied:
-    """The last copy of each array, for as long as somebody has both."""
+    """The last copy of each array, while both the array and the copy are alive."""
 
     def __init__(self) -> None:
         self._places: dict[int, tuple[weakref.ref[Any], weakref.ref[Any], Any]] = {}

@@ -25,7 +25,7 @@ test-hosts: .venv-hosts/ready
 	KERAS_BACKEND=torch $(PYTEST_HOSTS) tests/hosts batchup/hosts docs/hosts.md $(IN_JAX:%=--ignore=%)
 
 PYTEST_HOSTS = .venv-hosts/bin/pytest -o addopts="--strict-markers --strict-config --doctest-modules"
-IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/tensors.py
+IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/batch/to_jax.py batchup/ops/batch/to_torch.py
 
 # The suite with the lowest versions that pyproject.toml admits, and with the newest that there are. With the lowest
 # what does not depend on them is left out, the types, the benchmarks and the arithmetic of parts, and there are fewer

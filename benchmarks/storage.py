@@ -33,7 +33,7 @@ import numpy as np
 from arrays import conclude, options, target, told
 
 from batchup import ops
-from batchup.ops.entropy import entropy
+from batchup.ops.index.mixing import entropy
 
 try:
     import zarr

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from batchup import ops, work_pool
-from batchup.core.checks import block_array, whole_number
+from batchup.core.blocks import block_array
+from batchup.core.checks import whole_number
 from batchup.core.computed import clamped
 from batchup.core.joint import Choice, Pick
 from batchup.core.plan import Again, Draws, Itemwise, JointPlan, Kind, PlanOver

@@ -17,8 +17,8 @@ from numpy.random import PCG64, RandomState, SeedSequence
 from batchup import ops, work_pool
 from batchup.core.randomness import as_seed
 from batchup.data_source import CallableDataSource
-from batchup.ops.feistel import permuted, round_keys
-from batchup.ops.packing import Packs
+from batchup.ops.index.pack import Packs
+from batchup.ops.index.permutation import permuted, round_keys
 from batchup.testing import plain
 
 X = np.arange(200).reshape(100, 2) * 10

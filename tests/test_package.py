@@ -38,19 +38,3 @@ def test_the_rooms_are_there_after_one_import():
     assert {"keras", "lightning", "torch"} <= set(dir(batchup.hosts))
     with pytest.raises(AttributeError, match=r"batchup.hosts.* has no attribute 'tensorflow'"):
         _ = batchup.hosts.tensorflow
-
-
-def test_ops_imports_no_preset():
-    """Imports point one way: with a bare package around it, `ops` brings in `core` alone, and that nothing."""
-    code = """
-import importlib.util, sys, types
-package = types.ModuleType("batchup")
-package.__path__ = importlib.util.find_spec("batchup").submodule_search_locations
-sys.modules["batchup"] = package
-import batchup.core.stream
-print([name for name in sys.modules if name.startswith("batchup.") and ".core" not in name])
-import batchup.ops
-print([name for name in sys.modules if name.startswith("batchup.") and not (".ops" in name or ".core" in name)])
-"""
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["[]", "[]"]

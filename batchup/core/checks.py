@@ -1,32 +1,14 @@
-"""Checks of arguments, made when a thing is built: what was expected, what came, where."""
+"""Checks of arguments when an object is built, and names of values for errors and reprs."""
 
 from __future__ import annotations
 
 import operator
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-
-class LazyBlock(ABC):
-    """An index block of which only slices are written out, each when it is asked for."""
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def __getitem__(self, part: slice) -> NDArray[np.intp]: ...
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return self[:].astype(dtype or np.intp, copy=False)
-
-
-PlainBlock = range | NDArray[np.intp]
-Block = PlainBlock | LazyBlock
 
 
 def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = None) -> int:
@@ -43,42 +25,6 @@ def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = No
     if number > sys.maxsize:
         raise ValueError(f"{wanted} and at most {sys.maxsize}; got {number}")
     return number
-
-
-def as_block(value: Any, where: str) -> PlainBlock:
-    """`value` as an index block: a `range` of step 1, or a 1-D intp array, of numbers >= 0.
-
-    Raises TypeError for what is not a 1-D sequence of integers, ValueError for negative ones.
-    """
-    wanted = f"{where}: expected an index block, that is a 1-D array of integers >= 0 or a range"
-    if isinstance(value, range):
-        if len(value) and min(value[0], value[-1]) < 0:
-            raise ValueError(f"{wanted}; got {value}")
-        return value if value.step == 1 else np.arange(value.start, value.stop, value.step)
-    array_like = hasattr(value, "__array__") and not isinstance(value, np.generic)
-    if isinstance(value, str | bytes) or not (array_like or isinstance(value, Sequence)):
-        number = isinstance(value, int | np.integer)
-        hint = "; a whole array is a block: write [array], or indices(array)" if number else ""
-        raise TypeError(f"{wanted}; got {describe(value)}{hint}")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # a ragged list
-        raise TypeError(f"{wanted}; got a list that is no array: {error}") from None
-    if array.ndim == 1 and array.size == 0:
-        return range(0)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        hint = "; for a mask use np.flatnonzero(mask)" if array.dtype.kind == "b" else ""
-        raise TypeError(f"{wanted}; got {describe(array)}{hint}")
-    if array.min() < 0 or array.max() > np.iinfo(np.intp).max:
-        raise ValueError(f"{wanted}; got the index {array.min() if array.min() < 0 else array.max()}")
-    return array.astype(np.intp, copy=False)
-
-
-def block_array(block: Block) -> NDArray[np.intp]:
-    """The block as an integer array; a `range` or a lazy block is written out."""
-    if isinstance(block, range):
-        return np.arange(block.start, block.stop, dtype=np.intp)
-    return block[:] if isinstance(block, LazyBlock) else block
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -144,3 +90,19 @@ def describe_callable(fn: Any, qualified: bool = False) -> str:
         return str(named.__name__)
     # Older ufuncs have no other name, and methods of built-in types no module.
     return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', named.__name__)}"
+
+
+def is_a(value: Any, *names: str) -> bool:
+    """Whether it is an instance of one of these classes of further packages, which may not be there.
+
+    >>> is_a(3, "torch.Tensor", "pandas.DataFrame")
+    False
+    """
+    for name in names:
+        package, _, path = name.partition(".")
+        kind: Any = sys.modules.get(package)
+        for part in path.split("."):
+            kind = getattr(kind, part, None)
+        if kind is not None and isinstance(value, kind):
+            return True
+    return False

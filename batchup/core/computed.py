@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from batchup.core.errors import note, where
 from batchup.core.grid import Grid
-from batchup.core.notes import note, where
 from batchup.core.plan import Again, Draws, Kind, Plan, PlanOver, SameSamples, rng_of, walk
 from batchup.core.randomness import DIRECT
 from batchup.core.record import Count, record

@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate
 
+import numpy as np
+from numpy.typing import NDArray
+
 from batchup.core.record import Count, record
 
 
@@ -196,3 +199,8 @@ class Sharded(_SomeOf):
 
     def block_size(self, pass_: int, k: int) -> int:  # of parts of parts not by all that is before
         return self.part(self.of.block_size(pass_, k))
+
+
+def chunk_numbers(indices: NDArray[np.intp], ends: int | NDArray[np.intp]) -> NDArray[np.intp]:
+    """The number of the chunk that each sample lies in: of chunks of one size, or that end there."""
+    return indices // ends if isinstance(ends, int) else ends.searchsorted(indices, side="right")

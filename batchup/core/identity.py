@@ -16,9 +16,8 @@ import numpy as np
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed, OverMade
 from batchup.core.plan import Plan, PlanOver, rng_of
-from batchup.core.ragged import Ragged
 from batchup.core.randomness import Seed, Stateful
-from batchup.core.work import Own, Work
+from batchup.core.work import Copyable, Own, Work
 
 Path = tuple[int, ...]
 
@@ -130,7 +129,7 @@ def _value(value: Any, contents: bool) -> str | None:
         return str(value)
     if isinstance(value, _ATOMS):
         return repr(value)
-    if isinstance(value, np.ndarray | Ragged):
+    if isinstance(value, np.ndarray | Copyable):
         return _data(value, contents)
     if isinstance(value, tuple | list):
         parts = [_value(part, contents) for part in value]

@@ -14,9 +14,9 @@ import numpy as np
 
 from batchup.core.checks import describe, shortened, whole_number
 from batchup.core.cursors import BEHIND, Places, Track, cursors_in, resumed
+from batchup.core.errors import no_stop_iteration, note, was_noted, where
 from batchup.core.identity import identity
 from batchup.core.journal import Journal
-from batchup.core.notes import no_stop_iteration, note, was_noted, where
 from batchup.core.plan import Again, Draws, Plan, drawing_plans, rng_of
 from batchup.core.randomness import DIRECT, Direct
 from batchup.core.record import Count

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol, Self
 
 from batchup.core.checks import whole_number
-from batchup.core.epochs import why_no_loader
+from batchup.core.epoch import why_no_loader
 from batchup.core.iteration import StreamIterator, check_version, length_of
 from batchup.core.plan import Again, Plan
 from batchup.core.work import Work

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import Block, block_array, describe
+from batchup.core.blocks import Block, block_array
+from batchup.core.checks import describe
 from batchup.core.plan import Again, Draw, Plan, rng_of
 from batchup.core.record import record
 

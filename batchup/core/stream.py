@@ -13,12 +13,12 @@ import numpy as np
 from batchup.core.checks import describe, describe_callable, shortened, whole_number
 from batchup.core.computed import Computed, ahead_of_others, here, of_member, under
 from batchup.core.cursors import why_not_behind
-from batchup.core.epochs import Epoch, why_no_epochs
-from batchup.core.given import as_blocks, plan_of
+from batchup.core.epoch import Epoch, why_no_epochs
 from batchup.core.iteration import StreamIterator, length_of
 from batchup.core.loader import Loader
 from batchup.core.plan import Again, Plan, is_drawn
 from batchup.core.record import Count, record
+from batchup.core.sources import as_blocks, plan_of
 from batchup.core.work import Step, Work, first_steps
 
 
@@ -133,7 +133,7 @@ class Stream:
                 name = "split" if split else "buffer"
                 raise TypeError(f"loader: {name}: expected a pool=, whose workers make the batches")
             return Loader(self)
-        from batchup.ops.workers import made_by
+        from batchup.ops.parallel import made_by
 
         return Loader(made_by(self, pool, buffer, split))
 

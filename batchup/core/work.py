@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from batchup.core.checks import LazyBlock, block_array
+from batchup.core.blocks import LazyBlock, block_array
+from batchup.core.errors import note
 from batchup.core.grid import Even, Grid
-from batchup.core.notes import note
 from batchup.core.plan import Kind, Plan
-from batchup.core.ragged import Ragged
 from batchup.core.record import Count, over_each, record
+
+
+class Copyable(ABC):
+    """An array type of ours other than NumPy's: batches of it are copied by `copy()` where they are not the caller's."""
+
+    @abstractmethod
+    def copy(self) -> Any: ...
 
 
 class Result(Protocol):
@@ -263,7 +270,7 @@ class Own(Step):
 def _copied(part: Any) -> Any:
     if isinstance(part, LazyBlock):
         return part[:]
-    return part.copy() if isinstance(part, np.ndarray | Ragged) else part
+    return part.copy() if isinstance(part, np.ndarray | Copyable) else part
 
 
 def _indices(block: Any) -> Any:

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import Block, block_array, describe, shortened, whole_number
+from batchup.core.blocks import Block, block_array
+from batchup.core.checks import describe, shortened, whole_number
 from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count, record
 from batchup.core.work import as_batch
 from batchup.data_source.base import AbstractDataSource, StreamDataSource
 from batchup.data_source.indices import as_asked, listed, several
 from batchup.data_source.request import Request, ShardLike
-from batchup.ops.items import Gather, gathering
+from batchup.ops.read.gather import Gather, gathering
 from batchup.sampling import (
     AbstractSampler,
     StandardSampler,

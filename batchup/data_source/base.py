@@ -18,8 +18,8 @@ from batchup.data_source.indices import as_asked, flat, refuse_others, several
 from batchup.data_source.refusals import NotIterable
 from batchup.data_source.request import BatchOf, Request, ShardLike, batches_of
 from batchup.data_source.results import BatchMaps
-from batchup.ops.functions import Map
-from batchup.ops.workers import Pool
+from batchup.ops.batch.map import Map
+from batchup.ops.parallel import Pool
 
 __all__ = ["AbstractDataSource", "MapDataSource", "StreamDataSource"]
 

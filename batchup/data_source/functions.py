@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import describe, describe_callable, whole_number
-from batchup.core.given import Iterated
 from batchup.core.plan import Again
 from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count
+from batchup.core.sources import Iterated
 from batchup.core.stream import Stream
 from batchup.data_source.arrays import ArrayDataSource
 from batchup.data_source.base import AbstractDataSource

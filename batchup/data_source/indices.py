@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.checks import LazyBlock, as_block
+from batchup.core.blocks import LazyBlock, as_block
 
 __all__ = ["as_asked", "flat", "listed", "refuse_others", "several"]
 

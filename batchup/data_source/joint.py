@@ -11,10 +11,10 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.checks import describe, shortened
-from batchup.core.given import Iterated
 from batchup.core.plan import Again, Plan
 from batchup.core.randomness import Seed, as_rng
 from batchup.core.record import Count, record
+from batchup.core.sources import Iterated
 from batchup.core.work import Step
 from batchup.data_source.base import (
     AbstractDataSource,

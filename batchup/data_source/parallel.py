@@ -9,7 +9,7 @@ from batchup.core.checks import describe, whole_number
 from batchup.core.record import Count
 from batchup.data_source.base import AbstractDataSource, StreamDataSource
 from batchup.data_source.request import Request
-from batchup.ops.workers import WINDOWS_AHEAD, Pool
+from batchup.ops.parallel import WINDOWS_AHEAD, Pool
 
 __all__ = ["ParallelDataSource"]
 

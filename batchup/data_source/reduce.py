@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, describe_callable
+from batchup.core.errors import note
 from batchup.core.iteration import StreamIterator
 from batchup.core.loader import Loader, LoaderIterator
-from batchup.core.notes import note
 from batchup.core.stream import Stream
 from batchup.core.work import as_batch
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.checks import describe, describe_callable, whole_number
-from batchup.core.given import Iterated
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import in_whole_parts, record
-from batchup.ops.shards import ShardLike, as_shard
+from batchup.core.sources import Iterated
+from batchup.ops.index.shard import ShardLike, as_shard
 
 __all__ = ["BatchOf", "Request", "ShardLike", "batches_of", "given"]
 

@@ -13,7 +13,7 @@ from batchup.core.iteration import StreamIterator
 from batchup.core.record import Count
 from batchup.core.stream import Stream
 from batchup.data_source.reduce import concat, mean
-from batchup.ops.blocks import take
+from batchup.ops.index.take import take
 from batchup.sampling import num_batches
 
 __all__ = ["BatchMaps", "batch_map_concat", "batch_map_mean"]

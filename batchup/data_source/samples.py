@@ -8,9 +8,10 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import Block, describe
+from batchup.core.blocks import Block
+from batchup.core.checks import describe
 from batchup.data_source.arrays import RandomAccessDataSource
-from batchup.ops.samples import Samples, collated, sampling
+from batchup.ops.read.samples import Samples, collated, sampling
 from batchup.sampling import AbstractSampler
 
 __all__ = ["SampleDataSource"]

@@ -9,13 +9,13 @@ from typing import Any
 from torch.utils.data import IterableDataset, get_worker_info
 
 from batchup.core.checks import describe, whole_number
-from batchup.core.epochs import why_no_epochs
+from batchup.core.epoch import why_no_epochs
 from batchup.core.loader import Loader
 from batchup.core.plan import Again, Draws, PlanOver, is_drawn
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream
 from batchup.hosts.torch_epochs import Epochs
-from batchup.ops.blocks import skip
+from batchup.ops.index.skip import skip
 
 __all__ = ["Batches"]
 

@@ -9,28 +9,36 @@
 """
 
 from batchup.core.iteration import StreamIterator
-from batchup.core.ragged import Ragged
 from batchup.core.stream import Stage, Stream
-from batchup.ops.blocks import chunk, skip, take
-from batchup.ops.draws import sample
-from batchup.ops.functions import map
-from batchup.ops.items import gather
+from batchup.ops.batch.fill import fill
+from batchup.ops.batch.filter import filter
+from batchup.ops.batch.map import map
+from batchup.ops.batch.pad import pad
+from batchup.ops.batch.rebatch import rebatch
+from batchup.ops.batch.to_jax import to_jax
+from batchup.ops.batch.to_torch import to_torch
+from batchup.ops.index.bucket import bucket
+from batchup.ops.index.chunk import chunk
+from batchup.ops.index.indices import indices
+from batchup.ops.index.merge import merge
+from batchup.ops.index.mix import mix
+from batchup.ops.index.pack import pack
+from batchup.ops.index.permute import permute
+from batchup.ops.index.reorder import reorder
+from batchup.ops.index.repeat import repeat
+from batchup.ops.index.sample import sample
+from batchup.ops.index.shard import shard
+from batchup.ops.index.shuffle import shuffle
+from batchup.ops.index.skip import skip
+from batchup.ops.index.stratify import stratify
+from batchup.ops.index.take import take
+from batchup.ops.index.where import where
 from batchup.ops.joins import choose, zip
-from batchup.ops.lengths import fill, pad
-from batchup.ops.merge import merge
-from batchup.ops.mix import mix
-from batchup.ops.orders import permute, repeat, shuffle
-from batchup.ops.packing import bucket, pack
-from batchup.ops.rebatch import rebatch
-from batchup.ops.reorder import reorder
-from batchup.ops.samples import samples
-from batchup.ops.selection import filter, where
-from batchup.ops.shards import shard
-from batchup.ops.sources import indices
-from batchup.ops.strata import stratify
+from batchup.ops.parallel import parallel
+from batchup.ops.read.gather import gather
+from batchup.ops.read.samples import samples
 from batchup.ops.survey import Survey, survey
-from batchup.ops.tensors import to_jax, to_torch
-from batchup.ops.workers import parallel
+from batchup.ragged import Ragged
 
 __all__ = [
     "Ragged",  # samples of different lengths in one flat array

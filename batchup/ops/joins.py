@@ -13,15 +13,15 @@ import numpy as np
 
 from batchup.core.checks import listed
 from batchup.core.computed import clamped
+from batchup.core.errors import users_frame
 from batchup.core.grid import Even, Grid
 from batchup.core.joint import Choice, JointStep, Pick
-from batchup.core.notes import users_frame
 from batchup.core.plan import Again, Draw, Draws, JointPlan, Plan, once
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream, as_stream, members_of
 from batchup.core.work import Results, Split, Work, mapped
-from batchup.ops.batches import has_samples, parts_of
+from batchup.ops.batch.parts import has_samples, parts_of
 
 
 def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.core.checks import as_labels, block_array, describe
+from batchup.core.blocks import block_array
+from batchup.core.checks import as_labels, describe
 from batchup.core.computed import Computed, OverMade, bare
 from batchup.core.plan import Plan, rng_of, trunk
 from batchup.core.randomness import DIRECT
 from batchup.core.stream import Stream
 from batchup.core.work import Work, planned_in
-from batchup.ops.entropy import entropy, expected_entropy, mixing_in, with_seeds
-from batchup.ops.items import Gather
-from batchup.ops.storage import Stored
+from batchup.ops.index.mixing import entropy, expected_entropy, mixing_in, with_seeds
+from batchup.ops.read.chunked import Stored
+from batchup.ops.read.gather import Gather
 
 _MOST = 10_000  # batches that are looked at
 

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import block_array, whole_number
-from batchup.core.given import Iterated
+from batchup.core.blocks import block_array
+from batchup.core.checks import whole_number
 from batchup.core.plan import Kind
 from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
 from batchup.core.record import Count
+from batchup.core.sources import Iterated
 from batchup.sampling.counts import counted
 from batchup.sampling.wording import said_of
 

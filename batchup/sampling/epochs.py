@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import as_block, block_array, describe, read_only, whole_number
+from batchup.core.blocks import as_block, block_array
+from batchup.core.checks import describe, read_only, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.sampling.base import OrderSampler
 from batchup.sampling.wording import said_of

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import as_block, as_labels, block_array, describe, read_only, whole_number
+from batchup.core.blocks import as_block, block_array
+from batchup.core.checks import as_labels, describe, read_only, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.core.record import Count
-from batchup.ops.draws import checked_weights
+from batchup.ops.index.sample import checked_weights
 from batchup.sampling.base import AbstractSampler, OrderSampler
 from batchup.sampling.wording import said_of
 

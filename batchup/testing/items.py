@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.ragged import Ragged
+from batchup.ragged import Ragged
 
 SOME = 25  # how many items of a stream are looked at
 

@@ -15,7 +15,7 @@ import numpy as np
 from batchup import ops
 from batchup.core.cursors import cursors_in
 from batchup.core.plan import Again, Kind, is_drawn
-from batchup.ops.shards import whole_in
+from batchup.ops.index.shard import whole_in
 from batchup.testing.items import SOME, arrays, beside, plain, refused, same, size, some
 
 Make = Callable[..., ops.Stream]  # make(rng) makes the stream anew, over that generator

@@ -12,7 +12,7 @@ from batchup.core.work import Work
 from batchup.data_source.base import AbstractDataSource
 from batchup.data_source.parallel import ParallelDataSource
 from batchup.memory.limits import available_cpus
-from batchup.ops.workers import Crew, Pool
+from batchup.ops.parallel import Crew, Pool
 from batchup.work_pool.tasks import WorkStream
 
 __all__ = ["CLOSED", "WorkerPool", "number_of_workers"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchup.core.checks import describe
 from batchup.core.work import Work
-from batchup.ops.workers import Crew
+from batchup.ops.parallel import Crew
 from batchup.work_pool.base import WorkerPool
 from batchup.work_pool.threads import Making, SharedCrew, make
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batchup.core.work import Work
-from batchup.ops.workers import Crew
+from batchup.ops.parallel import Crew
 from batchup.work_pool.base import WorkerPool
 
 if TYPE_CHECKING:

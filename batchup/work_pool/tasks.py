@@ -9,11 +9,11 @@ from typing import Any
 
 from batchup import ops
 from batchup.core.checks import describe, describe_callable, whole_number
-from batchup.core.given import Iterated
 from batchup.core.plan import Again
 from batchup.core.record import record
+from batchup.core.sources import Iterated
 from batchup.core.work import Step
-from batchup.ops.workers import Pool
+from batchup.ops.parallel import Pool
 
 __all__ = ["WorkStream"]
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from batchup.core.record import record
 from batchup.core.work import Work
-from batchup.ops.workers import Crew
+from batchup.ops.parallel import Crew
 from batchup.work_pool.base import CLOSED, WorkerPool, number_of_workers
 from batchup.work_pool.forks import called
 from batchup.work_pool.pending import Pending

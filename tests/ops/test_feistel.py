@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchup import ops
 from batchup.core.randomness import Seed
-from batchup.ops.feistel import PermutedBlock, enciphered, permuted, round_keys
+from batchup.ops.index.permutation import PermutedBlock, enciphered, permuted, round_keys
 
 
 def whole(n, seed, number=0):

@@ -20,7 +20,7 @@ from batchup.data_source import (
     batch_map_concat,
     batch_map_mean,
 )
-from batchup.ops.functions import Map
+from batchup.ops.batch.map import Map
 from batchup.testing import plain
 
 ROOT = Path(__file__).resolve().parents[2]

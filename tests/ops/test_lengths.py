@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchup import ops, work_pool
-from batchup.ops.packing import _best_fit
+from batchup.ops.index.pack import _best_fit
 from batchup.testing import plain
 
 LISTS = [[1, 2, 3], [], [4], [5, 6, 7, 8, 9], [10, 11]]

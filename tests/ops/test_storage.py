@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchup import data_source, ops, work_pool
-from batchup.core.given import Iterated
 from batchup.core.plan import Kind
+from batchup.core.sources import Iterated
 from batchup.image.utils import ImageArrayUInt8ToFloat32
 from batchup.testing import plain
 

@@ -14,7 +14,7 @@ from batchup import ops, work_pool
 from batchup.core.randomness import Seed
 from batchup.core.record import record
 from batchup.core.work import Step
-from batchup.ops.feistel import permuted, place_of, round_keys
+from batchup.ops.index.permutation import permuted, place_of, round_keys
 from batchup.testing import plain
 
 N = 103

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from batchup.core.checks import whole_number
 from batchup.core.record import record
 from batchup.core.work import Work
-from batchup.ops.workers import Crew, Pool
+from batchup.ops.parallel import Crew, Pool
 from batchup.work_pool.base import WorkerPool, number_of_workers
 from batchup.work_pool.pending import Pending, failed
 

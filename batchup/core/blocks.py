@@ -1,0 +1,76 @@
+"""Index blocks: 1-D integer arrays, ranges, and blocks whose slices are computed on demand."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.checks import describe
+
+
+class LazyBlock(ABC):
+    """An index block of which only slices are written out, each when it is asked for."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, part: slice) -> NDArray[np.intp]: ...
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:].astype(dtype or np.intp, copy=False)
+
+
+PlainBlock = range | NDArray[np.intp]
+Block = PlainBlock | LazyBlock
+
+
+def as_block(value: Any, where: str) -> PlainBlock:
+    """`value` as an index block: a `range` of step 1, or a 1-D intp array, of numbers >= 0.
+
+    Raises TypeError for what is not a 1-D sequence of integers, ValueError for negative ones.
+    """
+    wanted = f"{where}: expected an index block, that is a 1-D array of integers >= 0 or a range"
+    if isinstance(value, range):
+        if len(value) and min(value[0], value[-1]) < 0:
+            raise ValueError(f"{wanted}; got {value}")
+        return value if value.step == 1 else np.arange(value.start, value.stop, value.step)
+    array_like = hasattr(value, "__array__") and not isinstance(value, np.generic)
+    if isinstance(value, str | bytes) or not (array_like or isinstance(value, Sequence)):
+        number = isinstance(value, int | np.integer)
+        hint = "; a whole array is a block: write [array], or indices(array)" if number else ""
+        raise TypeError(f"{wanted}; got {describe(value)}{hint}")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # a ragged list
+        raise TypeError(f"{wanted}; got a list that is no array: {error}") from None
+    if array.ndim == 1 and array.size == 0:
+        return range(0)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        hint = "; for a mask use np.flatnonzero(mask)" if array.dtype.kind == "b" else ""
+        raise TypeError(f"{wanted}; got {describe(array)}{hint}")
+    if array.min() < 0 or array.max() > np.iinfo(np.intp).max:
+        raise ValueError(f"{wanted}; got the index {array.min() if array.min() < 0 else array.max()}")
+    return array.astype(np.intp, copy=False)
+
+
+def block_array(block: Block) -> NDArray[np.intp]:
+    """The block as an integer array; a `range` or a lazy block is written out."""
+    if isinstance(block, range):
+        return np.arange(block.start, block.stop, dtype=np.intp)
+    return block[:] if isinstance(block, LazyBlock) else block
+
+
+def joined(pieces: list[Block]) -> Block:
+    """Blocks one after another, as one."""
+    if len(pieces) == 1:
+        return pieces[0]
+    ranges = [piece for piece in pieces if isinstance(piece, range)]
+    if len(ranges) == len(pieces) and all(a.stop == b.start for a, b in pairwise(ranges)):
+        return range(ranges[0].start, ranges[-1].stop)
+    return np.concatenate([block_array(piece) for piece in pieces])

@@ -1,0 +1,42 @@
+"""The `dtypes` argument of `to_torch` and `to_jax`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.checks import describe
+
+# From the names of NumPy's dtypes to those of others.
+Dtypes = tuple[tuple[str, str], ...]
+
+
+def dtype_names(dtypes: Mapping[Any, Any] | None, where: str, known: Any) -> Dtypes:
+    wanted = f"{where}: dtypes: expected NumPy's dtypes and what they are to be"
+    wanted += ', such as {"int32": "int64"}'
+    if not isinstance(dtypes, Mapping | None):
+        raise TypeError(f"{wanted}; got {describe(dtypes)}")
+    names = []
+    for own, other in (dtypes or {}).items():
+        name = other if isinstance(other, str) else getattr(other, "__name__", str(other))
+        name = name.rpartition(".")[2]
+        try:
+            own = np.dtype(own).name
+        except TypeError:
+            raise TypeError(f"{wanted}; NumPy has no {own!r}") from None
+        if not known(name):
+            raise TypeError(f"{wanted}; there is no dtype {other!r} to make of {own}")
+        names.append((own, name))
+    return tuple(names)
+
+
+def shown(names: Dtypes) -> str:
+    return f"{dict(names)}" if names else ""
+
+
+def not_numbers(where: str, part: NDArray[Any]) -> TypeError:
+    wanted = f"{where}: expected arrays of numbers; got {describe(part)}"
+    return TypeError(f"{wanted}. Leave it out in a map, or make numbers of it")

@@ -1,0 +1,123 @@
+"""Write the samples of a batch into one row of tokens: `fill`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.checks import describe, listed, whole_number
+from batchup.core.record import record
+from batchup.core.stream import Stage, Stream
+from batchup.core.work import Step
+from batchup.ops.batch.padding import checked_value, filling, value_option
+from batchup.ops.batch.parts import parts_of
+from batchup.ops.read.gather import columns_known
+from batchup.ragged import Ragged
+
+
+def fill(capacity: int, *, value: Any = 0, cu_seqlens: bool = False) -> Stage:
+    """Make a row of `capacity` tokens of the samples of a batch, which `pack` has chosen for it: a dict.
+
+    Of the `Ragged` of a batch, its samples one after another, come `tokens`, (1, capacity, ...), filled up with `value`;
+    of a batch that is a dict of some, each by its name, for which `value` may be a dict, such as
+    `{"input_ids": 0, "labels": -100}`. With them come `segment_ids`, (1, capacity) int32, which are 1
+    for the tokens of the first sample, 2 for those of the next, and 0 where there are none, and `positions`,
+    (1, capacity) int32, of each token in its sample. `rebatch(8)` behind it makes batches of eight rows.
+
+    With `cu_seqlens` there are `cu_seqlens`, (samples + 1,) int32, where the samples begin and end, and `max_seqlen`,
+    an int, as kernels of attention want them: for batches of one row, as no `rebatch` can put these together.
+
+    Raises TypeError for a batch of anything but `Ragged`, ValueError for more tokens than `capacity`.
+
+    >>> from batchup import ops
+    >>> words = ops.Ragged(np.arange(1, 7), [0, 2, 3, 6])
+    >>> row = (ops.indices([2, 0]) | ops.gather(words) | fill(6))[0]
+    >>> {name: array.tolist() for name, array in row.items()}
+    {'tokens': [[4, 5, 6, 1, 2, 0]], 'segment_ids': [[1, 1, 1, 2, 2, 0]], 'positions': [[0, 1, 2, 0, 1, 0]]}
+    """
+    value = checked_value(value, "fill")
+    step = Fill(whole_number(capacity, "fill(capacity)", least=1), value, bool(cu_seqlens))
+    return Stage(_filled, step, text=str(step))
+
+
+def _filled(stream: Stream, step: Fill) -> Stream:
+    columns = columns_known(stream)
+    step.check_names(tuple(columns))
+    for name, column in columns.items():
+        if isinstance(column, Ragged):
+            filling(step.value, name, column, str(step))
+    return stream.with_step(step)
+
+
+_OWN = ("segment_ids", "positions", "cu_seqlens", "max_seqlen")
+
+
+@record
+class Fill(Step):
+    """The step of `fill`."""
+
+    capacity: int
+    value: Any
+    cu_seqlens: bool
+    rows = 1
+
+    def run(self, item: Any) -> dict[str, Any]:
+        parts = self._ragged(item)
+        lengths = next(iter(parts.values())).lengths
+        for name, part in parts.items():
+            if not np.array_equal(part.lengths, lengths):
+                raise ValueError(
+                    f"{self}: expected parts with the same lengths; those of {name!r} are others"
+                )
+        total = int(lengths.sum())
+        if total > self.capacity:
+            raise ValueError(
+                f"{self}: expected at most {self.capacity} tokens in a row; these {len(lengths)} samples have {total}. "
+                "pack(lengths, capacity, seed) chooses samples that fit"
+            )
+        row: dict[str, Any] = {name: self._row(name, part, total) for name, part in parts.items()}
+        ends = lengths.cumsum()
+        row["segment_ids"] = self._ints(np.repeat(np.arange(1, len(lengths) + 1), lengths))
+        row["positions"] = self._ints(np.arange(total) - np.repeat(ends - lengths, lengths))
+        if self.cu_seqlens:
+            row["cu_seqlens"] = np.append(0, ends).astype(np.int32)
+            row["max_seqlen"] = int(lengths.max(initial=0))
+        return row
+
+    def _ragged(self, item: Any) -> dict[str, Ragged]:
+        parts: dict[str, Any] = item
+        if not isinstance(item, dict):
+            parts = dict(zip(("tokens",), item if isinstance(item, tuple) else (item,), strict=False))
+        alone = isinstance(item, dict | Ragged) or (isinstance(item, tuple) and len(item) == 1)
+        if not alone or not parts or not all(isinstance(part, Ragged) for part in parts.values()):
+            given = listed(map(describe, parts_of(item)))
+            raise TypeError(
+                f"{self}: expected one Ragged, as of gather(ragged), or a dict of some, as of gather(tokens=ragged, "
+                f"labels=other); got {given}"
+            )
+        self.check_names(tuple(parts))
+        return parts
+
+    def check_names(self, names: tuple[str, ...]) -> None:
+        """ValueError for a part that has the name of one that this stage makes."""
+        if taken := [name for name in names if name in _OWN]:
+            raise ValueError(
+                f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one"
+            )
+
+    def _row(self, name: str, part: Ragged, total: int) -> NDArray[Any]:
+        value = filling(self.value, name, part, str(self))
+        row = np.full((1, self.capacity, *part.values.shape[1:]), value, part.dtype)
+        row[0, :total] = part.flat
+        return row
+
+    def _ints(self, values: NDArray[Any]) -> NDArray[np.int32]:
+        row = np.zeros((1, self.capacity), np.int32)
+        row[0, : len(values)] = values
+        return row
+
+    def __str__(self) -> str:
+        options = [str(self.capacity), value_option(self.value), "cu_seqlens=True" * self.cu_seqlens]
+        return f"fill({', '.join(filter(None, options))})"

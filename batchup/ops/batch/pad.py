@@ -1,0 +1,137 @@
+"""Make arrays of samples of different lengths: `pad`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from batchup.core.checks import describe, listed, whole_number
+from batchup.core.record import record
+from batchup.core.stream import Stage, Stream
+from batchup.core.work import Step
+from batchup.ops.batch.padding import checked_value, filling, value_option
+from batchup.ops.batch.parts import parts_of
+from batchup.ops.read.gather import columns_known
+from batchup.ragged import Ragged
+
+
+def pad(
+    to: int | None = None, multiple: int | None = None, value: Any = 0, *, mask: bool = False
+) -> Stage:
+    """Make arrays of the `Ragged` parts of a batch: each becomes the array, its samples' lengths and, on request, a mask.
+
+    The array is (n, longest, ...), filled up with `value`, a number or a dict of numbers by the names of the parts; with `multiple` up to a multiple of that; with `to` up to so
+    many tokens in each batch. The lengths are (n,) int64, the mask (n, longest) bool, True for tokens. In a tuple they
+    come right behind the array; in a dict as `name_lengths` and `name_mask`. Raises TypeError for a batch without a
+    `Ragged`, ValueError for a sample of more than `to` tokens.
+
+    >>> from batchup import ops
+    >>> words = ops.Ragged(np.arange(1, 7), [0, 2, 2, 6])
+    >>> batches = ops.indices(3) | ops.gather(words, np.array([7, 8, 9]))
+    >>> for part in (batches | pad(multiple=3))[0]:
+    ...     print(part.tolist())
+    [[1, 2, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [3, 4, 5, 6, 0, 0]]
+    [2, 0, 4]
+    [7, 8, 9]
+    """
+    if to is not None and multiple is not None:
+        raise TypeError("pad: expected to= or multiple=; got both")
+    to = None if to is None else whole_number(to, "pad: to", least=1)
+    multiple = 1 if multiple is None else whole_number(multiple, "pad: multiple", least=1)
+    step = Pad(to, multiple, checked_value(value, "pad"), bool(mask))
+    return Stage(_padded, step, text=str(step))
+
+
+def _padded(stream: Stream, step: Pad) -> Stream:
+    columns = columns_known(stream)
+    ragged = {name: column for name, column in columns.items() if isinstance(column, Ragged)}
+    step.check_names(tuple(columns), ragged)
+    for name, column in ragged.items():
+        filling(step.value, name, column, str(step))
+    return stream.with_step(step)
+
+
+@record
+class Pad(Step):
+    """The step of `pad`."""
+
+    to: int | None
+    multiple: int
+    value: Any
+    mask: bool
+
+    def run(self, item: Any) -> Any:
+        if isinstance(item, Ragged):
+            return self._parts(item, "tokens")
+        padded, found = self._padded(item)
+        if not found:
+            given = listed(map(describe, parts_of(item)))
+            wanted = f"{self}: expected a Ragged among the parts of the batch"
+            raise TypeError(f"{wanted}; got {given}. gather(ragged) gives one")
+        return padded
+
+    def _padded(self, item: Any) -> tuple[Any, bool]:
+        """A tuple or dict with arrays in place of each `Ragged`, also inside nested ones; and whether there was any."""
+        if isinstance(item, dict):
+            ragged = {name: part for name, part in item.items() if isinstance(part, Ragged)}
+            self.check_names(tuple(item), ragged)
+            found = bool(ragged)
+            parts: dict[str, Any] = {}
+            for name, part in item.items():
+                if name in ragged:
+                    parts |= zip(self._names(name), self._parts(part, name), strict=True)
+                else:
+                    parts[name], inside = self._padded(part)
+                    found |= inside
+            return parts, found
+        if not isinstance(item, tuple):
+            return item, False
+        flat: list[Any] = []
+        found = False
+        for n, part in enumerate(item):
+            if isinstance(part, Ragged):
+                flat += self._parts(part, str(n))
+                found = True
+            else:
+                inner, inside = self._padded(part)
+                flat.append(inner)
+                found |= inside
+        return tuple(flat), found
+
+    def _names(self, name: str) -> tuple[str, ...]:
+        return (name, f"{name}_lengths") + (f"{name}_mask",) * self.mask
+
+    def check_names(self, names: tuple[str, ...], ragged: dict[str, Any]) -> None:
+        """ValueError for a part that has the name of one that this stage makes."""
+        taken = [new for name in ragged for new in self._names(name)[1:] if new in names]
+        if taken:
+            raise ValueError(
+                f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one"
+            )
+
+    def _parts(self, part: Ragged, name: str) -> tuple[Any, ...]:
+        lengths = part.lengths.astype(np.int64)
+        longest = int(lengths.max(initial=0))
+        width = self.to or -(-longest // self.multiple) * self.multiple
+        if longest > width:
+            raise ValueError(
+                f"{self}: expected samples of at most {width} tokens; sample {lengths.argmax()} of the batch has "
+                f"{longest}. Cut them before: gather(ragged.truncate({width}))"
+            )
+        value = filling(self.value, name, part, str(self))
+        padded = np.full((len(part), width, *part.values.shape[1:]), value, part.dtype)
+        for row, sample in zip(padded, part, strict=True):
+            row[: len(sample)] = sample
+        if not self.mask:
+            return padded, lengths
+        return padded, lengths, np.arange(width) < lengths[:, None]
+
+    def __str__(self) -> str:
+        options = [
+            f"to={self.to}" * (self.to is not None),
+            f"multiple={self.multiple}" * (self.multiple > 1),
+            value_option(self.value),
+            "mask=True" * self.mask,
+        ]
+        return f"pad({', '.join(filter(None, options))})"

@@ -1,0 +1,46 @@
+"""The value that `pad` and `fill` write where there is no token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from batchup.core.checks import describe, listed
+from batchup.ragged import Ragged
+
+
+def checked_value(value: Any, where: str) -> Any:
+    """`value` for the places without a token: a number, or a dict of them by the names of the parts."""
+    for one in value.values() if isinstance(value, Mapping) else (value,):
+        if not isinstance(one, bool | int | float | complex | str | bytes | np.generic):
+            wanted = (
+                f"{where}: value: expected a number, or a dict of numbers by the names of the parts"
+            )
+            raise TypeError(f"{wanted}; got {describe(one)}")
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def filling(value: Any, name: str, part: Ragged, where: str) -> Any:
+    """The value that a part is filled up with, as its dtype has it."""
+    if isinstance(value, dict):
+        if name not in value:
+            wanted = f"{where}: value: expected a value for each part"
+            raise ValueError(f"{wanted}; got {listed(map(repr, value))}, and none for {name!r}")
+        value = value[name]
+    try:
+        with np.errstate(invalid="ignore"):
+            one = np.array(value).astype(part.dtype)
+        fits = part.dtype.kind not in "iubUS" or bool(one == value)
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{where}: value: expected one that {part.dtype} has, for {name!r}; got {value!r}"
+        )
+    return value
+
+
+def value_option(value: Any) -> str:
+    return "" if type(value) is int and value == 0 else f"value={value!r}"

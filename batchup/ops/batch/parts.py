@@ -1,0 +1,154 @@
+"""Parts and samples of batches: count them, select some, join several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.blocks import LazyBlock, block_array
+from batchup.core.checks import describe, is_a, listed
+from batchup.core.work import mapped, planned_in
+from batchup.ragged import Ragged
+
+
+class Piece(NamedTuple):
+    """Samples `start` to `stop` of a batch, or of whatever has samples."""
+
+    of: Any
+    start: int
+    stop: int
+
+
+def has_samples(part: Any) -> bool:
+    """Whether it is an array, a list or the like: no number, no array of one, no text."""
+    if isinstance(part, np.ndarray):  # as mostly
+        return part.ndim > 0
+    sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
+    return sliced and bool(getattr(part, "shape", True)) and not isinstance(part, str | bytes)
+
+
+def parts_of(batch: Any) -> Iterator[Any]:
+    """The parts of a batch, also inside of nested tuples and dicts."""
+    if isinstance(batch, tuple | dict):
+        for part in batch.values() if isinstance(batch, dict) else batch:
+            yield from parts_of(part)
+    else:
+        yield batch
+
+
+def samples_in(batch: Any, where: str) -> int:
+    """How many samples a batch has; TypeError for a part without, ValueError where they are of several lengths."""
+    lengths = set()
+    for part in parts_of(batch):
+        if not has_samples(part):
+            wanted = f"{where}: expected batches of arrays, lists and the like, with an axis of samples"
+            raise TypeError(f"{wanted}; got {describe(part)} as a part of one")
+        lengths.add(len(part))
+    if len(lengths) != 1:
+        each = listed(map(describe, parts_of(batch)))
+        wanted = f"{where}: expected batches with parts, each of as many samples as the others"
+        raise ValueError(f"{wanted}; got ({each})")
+    return lengths.pop()
+
+
+def put_together(pieces: Sequence[Piece], where: str) -> Any:
+    """One batch of pieces of several, in memory of its own: each sample is copied once."""
+    first = pieces[0].of
+    if isinstance(first, tuple | dict):
+        same_kind = {(type(of), tuple(of) if isinstance(of, dict) else len(of)) for of, _, _ in pieces}
+        if len(same_kind) > 1:
+            wanted = f"{where}: expected batches with the same parts; one"
+            raise ValueError(f"{wanted} has {_keys(first)}, another {_keys(pieces[-1].of)}")
+        keys = first if isinstance(first, dict) else range(len(first))
+        parts = [put_together([Piece(of[key], *ends) for of, *ends in pieces], where) for key in keys]
+        if isinstance(first, dict):
+            return dict(zip(first, parts, strict=True))
+        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+    return _joined([of[start:stop] for of, start, stop in pieces], where)
+
+
+def _keys(batch: Any) -> str:
+    return listed(map(repr, batch)) if isinstance(batch, dict) else f"{len(batch)} parts"
+
+
+def _joined(parts: Sequence[Any], where: str) -> Any:
+    """Arrays, tensors or lists one after another, as a new one. ValueError where they are of different kinds."""
+    first = parts[0]
+    if (
+        len(parts) > 1
+        and (other := next((part for part in parts if not _fits(first, part)), None)) is not None
+    ):
+        raise ValueError(
+            f"{where}: expected windows of one dtype and shape, to put their samples together; got {describe(first)}, "
+            f"then {describe(other)}. Make them alike in a map: array.astype(dtype)"
+        )
+    if isinstance(first, list):
+        return list(chain.from_iterable(parts))
+    if isinstance(first, Ragged):
+        return Ragged.joined(parts)
+    if is_a(first, "torch.Tensor"):
+        import torch
+
+        return torch.cat(list(parts))
+    if is_a(first, "jax.Array"):
+        import jax.numpy
+
+        return jax.numpy.concatenate(list(parts))
+    return np.concatenate(parts) if len(parts) > 1 else np.array(first)
+
+
+def _fits(one: Any, other: Any) -> bool:
+    """Whether the samples of both can be put together as they are; strings may have different widths."""
+    if type(one) is not type(other) and not (
+        isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+    ):
+        return False
+    if isinstance(one, list):
+        return True
+    if one.dtype != other.dtype and not (
+        isinstance(one, np.ndarray) and one.dtype.kind == other.dtype.kind in "US"
+    ):
+        return False
+    return bool(one.shape[1:] == other.shape[1:])
+
+
+def chosen(batch: Any, mask: NDArray[np.bool_]) -> Any:
+    """The samples of a batch where the mask is True, in memory of their own."""
+    places = np.flatnonzero(mask)
+
+    def some(part: Any) -> Any:
+        if isinstance(part, list):
+            return [part[i] for i in places]
+        return part[places]
+
+    return mapped(batch, some, (tuple, dict))
+
+
+def planned_piece(planned: Any, n: int, some: slice | NDArray[np.bool_]) -> Any:
+    """What the plan gave for some of the n samples of a batch."""
+    inside = planned_in(planned)
+    if isinstance(inside, range | LazyBlock | np.ndarray) and len(inside) == n:
+        return inside[some] if isinstance(some, slice) else block_array(inside)[some]
+    if isinstance(some, slice):
+        return inside, some.start, some.stop
+    return inside, np.flatnonzero(some)
+
+
+def _is_block(piece: Any) -> bool:
+    """Whether it is an index block, and not data of a user's list."""
+    return isinstance(piece, range) or (
+        isinstance(piece, np.ndarray) and piece.ndim == 1 and piece.dtype == np.intp
+    )
+
+
+def planned_together(pieces: Sequence[Any]) -> Any:
+    """What the plan gave for a batch that is put together of pieces."""
+    if len(pieces) == 1:
+        return pieces[0]
+    if all(map(_is_block, pieces)):
+        return np.concatenate([block_array(piece) for piece in pieces])
+    return tuple(pieces)

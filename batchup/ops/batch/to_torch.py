@@ -1,0 +1,71 @@
+"""Convert arrays to PyTorch tensors: `to_torch`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from batchup.core.record import record
+from batchup.core.stream import Stage, Stream
+from batchup.core.work import Step, mapped
+from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown
+
+
+def to_torch(dtypes: Mapping[Any, Any] | None = None) -> Stage:
+    """The arrays of a batch as PyTorch tensors, without a copy; also in nested tuples, lists and dicts.
+
+    `dtypes` says which dtypes are to be others, and are copied: `{"int32": torch.int64}`, or "int64", for
+    labels. What is no array stays as it is. On the CPU; move them where you train, with
+    `tensor.to(device)`. Raises ImportError without PyTorch, TypeError for dtypes that there are not, and,
+    while iterating, for arrays of a dtype that PyTorch has not: strings, objects, dates.
+
+    >>> from batchup import ops
+    >>> stage = to_torch({"int32": "int64"})
+    >>> list(ops.indices(3) | ops.gather(np.arange(3, dtype=np.int32)) | stage)
+    [(tensor([0, 1, 2]),)]
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError("to_torch: expected PyTorch: pip install 'batchup[torch]'") from error
+
+    names = dtype_names(
+        dtypes, "to_torch", lambda name: isinstance(getattr(torch, name, None), torch.dtype)
+    )
+    step = ToTorch(names)
+    return Stage(Stream.with_step, step, text=str(step))
+
+
+@record
+class ToTorch(Step):
+    """The step of `to_torch`."""
+
+    dtypes: Dtypes
+
+    @cached_property
+    def _wanted(self) -> dict[str, Any]:
+        import torch
+
+        return {own: getattr(torch, other) for own, other in self.dtypes}
+
+    def run(self, item: Any) -> Any:
+        return mapped(item, self._tensor)
+
+    def _tensor(self, part: Any) -> Any:
+        import torch
+
+        if not isinstance(part, np.ndarray):
+            return part
+        if not part.flags.writeable or min(part.strides, default=0) < 0:
+            part = part.copy()
+        try:
+            tensor = torch.from_numpy(part)
+        except TypeError:
+            raise not_numbers("to_torch", part) from None
+        return tensor.to(self._wanted[part.dtype.name]) if part.dtype.name in self._wanted else tensor
+
+    def __str__(self) -> str:
+        return f"to_torch({shown(self.dtypes)})"

@@ -1,0 +1,1 @@
+"""Stages and sources of index blocks: which samples come, and in which order."""

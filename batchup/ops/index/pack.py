@@ -1,0 +1,150 @@
+"""Samples that fill a row of tokens together: `pack`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from batchup.core.blocks import Block
+from batchup.core.checks import describe, whole_number
+from batchup.core.grid import Grid
+from batchup.core.plan import Draws, Kind, PlanOver
+from batchup.core.randomness import SeedLike, as_seed
+from batchup.core.record import record
+from batchup.core.stream import Stream
+from batchup.ops.index.groups import Grouped, Lengths, as_lengths, check_longest, grouped, subset_text
+from batchup.ops.index.reorder import Reorder
+from batchup.ops.index.shard import ShardLike, as_shard
+from batchup.ragged import Ragged
+
+
+def pack(
+    lengths: ArrayLike | Ragged,
+    capacity: int,
+    rng: SeedLike,
+    window: int = 10_000,
+    indices: ArrayLike | None = None,
+    *,
+    shard: ShardLike = None,
+) -> Stream:
+    """Samples packed into rows of `capacity` tokens, each sample whole: a source, of one index block a row.
+
+    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`; `rng` is a
+    seed. Samples within windows of a random order, of `window` samples, are packed by best-fit decreasing (Johnson,
+    Near-optimal bin packing algorithms, 1973): the longest first, each into the row with the least room that holds it.
+    That is done once for a seed; each pass has the rows in an order of its own. So each sample comes once in a pass,
+    and the length is known.
+    A larger window fills better, and mixes more. Behind it stand `gather(ragged) | fill(capacity)`, and `rebatch(8)` for
+    eight rows a batch. With `indices` (1-D) only those samples come.
+
+    With `shard=(rank, world)` ranks take whole rows in turn, as many each: the last round is filled up with empty
+    rows. `()` asks the environment. Raises ValueError for a sample of more tokens than `capacity`, TypeError or
+    ValueError for what are no lengths and no seed.
+
+    >>> from batchup import ops
+    >>> lengths = np.array([5, 3, 4, 2, 1, 1])
+    >>> [lengths[block].tolist() for block in pack(lengths, 8, 5)]
+    [[5, 3], [4, 2, 1, 1]]
+    """
+    given, chosen = as_lengths(lengths, indices, "pack")
+    size = whole_number(capacity, "pack: capacity", least=1)
+    seed = as_seed(rng, "pack")
+    window = whole_number(window, "pack: window", least=1)
+    index, world = as_shard(shard, "pack: ")
+    check_longest(given, chosen, size, "pack: capacity")
+    groups = grouped(given, chosen, seed, window, partial(_best_fit, capacity=size))
+    text = f"pack({describe(given)}, {size}, {seed}, window={window}{subset_text(indices)}"
+    text += f", shard=({index}, {world}))" if world > 1 else ")"
+    return Stream(Packs(Reorder(groups, seed), index, world), text=text)
+
+
+def _best_fit(lengths: Lengths, capacity: int) -> Grouped:
+    """The samples row by row, and where the rows end: best-fit decreasing.
+
+    Rows with as much room as each other are alike, and so are samples of one length: they are dealt with at once, so
+    that the time is that of the lengths there are, not of the samples. Which rooms there are is in the bits of a number.
+    """
+    order = (-lengths).argsort(kind="stable")
+    sizes, counts = np.unique(lengths, return_counts=True)
+    rows: dict[int, list[int]] = {}  # by the room that they have
+    rooms = 0
+    row_of: list[int] = []  # of each sample, in that order
+    made = 0
+    for size, count in zip(sizes[::-1].tolist(), counts[::-1].tolist(), strict=True):
+        while count:
+            fitting = rooms >> size
+            if fitting:
+                room = size + (fitting & -fitting).bit_length() - 1
+                own = rows[room]
+            else:
+                room = capacity
+                times = capacity // size if size else count
+                own = list(range(made, made - (-count // times)))
+                made += len(own)
+            # The least room that holds one is that of the same row, until it holds no more.
+            times = room // size if size else count
+            used = min(len(own), -(-count // times))
+            full, rest = divmod(count, times) if used * times > count else (used, 0)
+            taken = own[len(own) - used :]
+            del own[len(own) - used :]
+            if fitting and not own:
+                rooms ^= 1 << room
+            for filled, each in ((taken[:full], times), (taken[full:], rest)):
+                if filled:
+                    row_of += (
+                        filled if each == 1 else [number for number in filled for _ in range(each)]
+                    )
+                    left = room - size * each
+                    rows.setdefault(left, []).extend(filled)
+                    rooms |= 1 << left
+            count -= full * times + rest
+    row = np.array(row_of, np.int64)
+    by_row = row.argsort(kind="stable")
+    return order[by_row], np.bincount(row, minlength=made).cumsum()
+
+
+@record
+class Packs(PlanOver):
+    """Rows, of which this rank takes every `world`-th."""
+
+    index: int
+    world: int
+    kind = Kind.BLOCKS
+    same_for_all_ranks = True
+    unnamed = ("index",)  # position t is step t of all ranks
+    whole = (
+        "has the samples of one row in each block, which are no rows any more when they are cut: for a rank's part write "
+        "pack(..., shard=(rank, world)), for several rows in a batch rebatch(rows) behind fill(capacity)"
+    )
+
+    @property
+    def length(self) -> int:
+        assert isinstance(self.up.length, int)
+        return -(-self.up.length // self.world)
+
+    @property
+    def samples(self) -> int | None:
+        samples = self.up.samples
+        return samples if self.world == 1 and isinstance(samples, int) else None
+
+    @property
+    def grid(self) -> Grid | None:
+        return self.up.grid if self.world == 1 else None
+
+    @property
+    def shards(self) -> tuple[tuple[int, int], ...]:
+        return ((self.index, self.world),) if self.world > 1 else ()
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
+        if self.world == 1:
+            return self.up.start(pass_, k, draws)
+        rows = self.up.start(pass_, k * self.world + self.index, draws)
+        return self._in_turn(islice(rows, 0, None, self.world), self.length - k)
+
+    def _in_turn(self, rows: Iterator[Block], count: int) -> Iterator[Block]:
+        for _ in range(count):
+            yield next(rows, range(0))

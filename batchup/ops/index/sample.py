@@ -1,0 +1,144 @@
+"""Weighted random draws: `sample`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup.core.blocks import as_block
+from batchup.core.checks import describe
+from batchup.core.grid import Even, Grid
+from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan
+from batchup.core.randomness import Rng, ShuffleLike, as_rng
+from batchup.core.record import record
+from batchup.core.stream import Stream
+
+
+def sample(
+    weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None = None, replace: bool = True
+) -> Stream:
+    """Endless weighted draws: index i comes with probability w[i] / sum(w).
+
+    `weights` is a 1-D float array, >= 0, not all 0, of any sum; `rng` is as for `shuffle`, but not
+    None. With `indices` (1-D, as long as `weights`) weight i is that of the sample `indices[i]`.
+    `chunk` right after it draws just the samples of each batch; on its own, a block is n draws. From
+    a RandomState or Generator the draws are those of its `choice(n, size, p=weights)`, bit for bit.
+
+    With `replace=False` it is not endless: one block, a whole pass, is a permutation of all samples, in
+    the order of weighted draws without replacement; samples of weight 0 come last. `repeat` goes on with
+    further passes. Sample i is due at a random time, exponentially distributed with rate w[i]
+    (Efraimidis and Spirakis, Information Processing Letters 97(5), 2006).
+
+    Raises TypeError or ValueError for weights that are no such array, and for no `rng`.
+
+    A draw is a binary search for a uniform number in the cumulative weights (inverse transform
+    sampling; Devroye, Non-Uniform Random Variate Generation, 1986, chapter III.2).
+
+    >>> from batchup import ops
+    >>> list(sample([0, 1, 0, 3], rng=5) | ops.chunk(6) | ops.take(2))
+    [array([3, 3, 1, 3, 3, 3]), array([3, 1, 1, 3, 3, 3])]
+    """
+    cumulative = cumulative_weights(weights)
+    draws = as_rng(rng, "sample")
+    if draws is None:
+        raise ValueError("sample: weighted draws have no order; expected rng=, a seed or a generator")
+    if draws.again is Again.UNKEPT:
+        wanted = "sample: expected a seed or one of NumPy's generators, for weighted draws"
+        raise TypeError(f"{wanted}; got {draws}, which can only permute")
+    text = f"sample({describe(np.asarray(weights))}, {draws}"
+    subset = None
+    if indices is not None:
+        subset = np.array(as_block(indices, "sample: indices"), dtype=np.intp)
+        if len(subset) != len(cumulative):
+            wrong = f"got {len(cumulative)} weights and {len(subset)} indices"
+            raise ValueError(f"sample: expected one index a weight; {wrong}")
+        text += f", {describe(subset)}"
+    plan: Plan = Sample(len(cumulative), False, cumulative, draws, subset)
+    if not replace:
+        plan = SampleOnce(np.array(weights, dtype=np.float64), draws, subset)
+    return Stream(plan, text=text + (")" if replace else ", replace=False)"))
+
+
+def cumulative_weights(weights: ArrayLike) -> NDArray[np.float64]:
+    """The cumulative probabilities of checked weights, computed as NumPy's `choice` computes them."""
+    p = checked_weights(weights, "sample", "weight")
+    total = p.sum()
+    if abs(total - 1) > math.sqrt(np.finfo(np.float64).eps):  # what `choice` takes for 1
+        p = p / total
+    cumulative: NDArray[np.float64] = p.cumsum()
+    cumulative /= cumulative[-1]
+    return cumulative
+
+
+def checked_weights(weights: ArrayLike, where: str, name: str) -> NDArray[np.float64]:
+    """`weights` as a 1-D array of numbers >= 0 with a positive finite sum."""
+    wanted = f"{where}: expected {name}s as a 1-D array of numbers >= 0 with a positive finite sum"
+    try:
+        p = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{wanted}; got {describe(weights)}") from None
+    if p.ndim != 1 or np.iscomplexobj(weights):
+        raise TypeError(f"{wanted}; got {describe(np.asarray(weights))}")
+    if (wrong := np.flatnonzero(np.isnan(p) | (p < 0))).size:
+        raise ValueError(f"{wanted}; {name} {wrong[0]} is {p[wrong[0]]}")
+    if not 0 < p.sum() < math.inf:
+        raise ValueError(f"{wanted}; the sum of {len(p)} {name}s is {p.sum()}")
+    return p
+
+
+@record
+class Sample(EndlessSource):
+    """Endless weighted draws in blocks of `size`."""
+
+    cumulative: NDArray[np.float64]
+    rng: Rng
+    subset: NDArray[np.intp] | None
+    starts_anywhere = True
+
+    @cached_property
+    def grid(self) -> Grid:
+        return Even(math.inf, self.size, _bound(self.subset, len(self.cumulative)))
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
+        uniforms = draws.begin(self, pass_, k).uniforms(k, self.size)
+        return map(self._samples, uniforms)
+
+    def _samples(self, uniforms: NDArray[np.float64]) -> NDArray[np.intp]:
+        drawn = self.cumulative.searchsorted(uniforms, side="right")
+        return drawn if self.subset is None else self.subset.take(drawn)
+
+
+def _bound(subset: NDArray[np.intp] | None, n: int) -> int:
+    return n if subset is None else int(subset.max()) + 1
+
+
+@record
+class SampleOnce(Plan):
+    """One block a pass, all samples in a weighted random order."""
+
+    weights: NDArray[np.float64]
+    rng: Rng
+    subset: NDArray[np.intp] | None
+    kind = Kind.BLOCKS
+    length = 1
+
+    @cached_property
+    def grid(self) -> Grid:
+        n = len(self.weights)
+        return Even(n, n, _bound(self.subset, n))
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
+        uniforms = draws.begin(self, pass_, k).uniforms(k, len(self.weights))
+        return map(self._order, islice(uniforms, 1))
+
+    def _order(self, uniforms: NDArray[np.float64]) -> NDArray[np.intp]:
+        waits = -np.log1p(-uniforms)
+        with np.errstate(divide="ignore", over="ignore"):
+            due = waits / self.weights  # for ever, where the weight is 0: by `waits` then
+        order = np.lexsort((waits, due))
+        return order if self.subset is None else self.subset.take(order)

@@ -1,0 +1,147 @@
+"""One rank's part of every block, for data-parallel training: `shard`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from batchup.core.blocks import Block
+from batchup.core.checks import whole_number
+from batchup.core.grid import Grid, Sharded
+from batchup.core.plan import Draws, Itemwise, Kind, Plan
+from batchup.core.record import record
+from batchup.core.stream import Stage, Stream
+
+# Who sets which variables for rank and world size: torchrun, Open MPI, SLURM.
+_ENVIRONMENTS = (
+    ("RANK", "WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+)
+
+
+def shard(index: int | None = None, count: int | None = None) -> Stage:
+    """Part `index` of `count` of every index block: contiguous; the first parts have one
+    sample more where they can't all be of one size.
+
+    Every rank takes its part of every batch, so all take the same number of steps, together they see
+    each sample once, and step t is of the same samples whatever the number of ranks. A part of a block
+    smaller than `count` may be empty. `chunk` before it cuts the global batches.
+
+    Without arguments, rank and world size come from the environment that torchrun (RANK, WORLD_SIZE),
+    Open MPI (OMPI_COMM_WORLD_RANK, _SIZE) or SLURM (SLURM_PROCID, SLURM_NTASKS) sets, the first of them
+    that is there. Raises ValueError where none is and for an index that is not below the count,
+    TypeError for a stream of anything but blocks.
+
+    >>> from batchup import ops
+    >>> [list(ops.indices(7) | ops.chunk(5) | shard(rank, 2)) for rank in range(2)]
+    [[range(0, 3), range(5, 6)], [range(3, 5), range(6, 7)]]
+    """
+    source = ""
+    if index is None and count is None:
+        index, count, source = _from_environment()
+    index, count = _checked(index, count)
+    return Stage(_shard, index, count, text=f"shard({index}, {count}{source})")
+
+
+# As an argument: which part, an index and a count, () for those of the environment, None for the whole.
+ShardLike = tuple[int, int] | tuple[()] | None
+
+
+def as_shard(shard: ShardLike, where: str) -> tuple[int, int]:
+    """What a user wrote for `shard=`, as an index and a count; the whole is part 0 of 1."""
+    if shard is None:
+        return 0, 1
+    if not isinstance(shard, tuple) or len(shard) not in (0, 2):
+        raise TypeError(
+            f"{where}shard: expected (index, count), or () for those that the environment names; got {shard!r}"
+        )
+    return _checked(*shard) if shard else _from_environment()[:2]
+
+
+def _checked(index: Any, count: Any) -> tuple[int, int]:
+    count = whole_number(count, "shard: count", least=1)
+    index = whole_number(index, "shard: index")
+    if index >= count:
+        raise ValueError(f"shard: expected an index below the count, {count}; got {index}")
+    return index, count
+
+
+def part_of(n: int, index: int, count: int) -> slice:
+    """Where part `index` of `count` of n samples lies: the first parts have one more."""
+    size, more = divmod(n, count)
+    start = index * size + min(index, more)
+    return slice(start, start + size + (index < more))
+
+
+def _from_environment() -> tuple[int, int, str]:
+    for names in _ENVIRONMENTS:
+        values = [os.environ.get(name) for name in names]
+        if None in values:
+            continue
+        try:
+            rank, world = [int(value or "") for value in values]
+        except ValueError:
+            wanted = f"shard: expected whole numbers in {names[0]} and {names[1]}"
+            raise ValueError(f"{wanted}; got {values}") from None
+        return rank, world, f" from {names[0]}"
+    raise ValueError(
+        "shard: expected an index and a count, or one of these pairs of environment variables: "
+        f"{'; '.join(', '.join(names) for names in _ENVIRONMENTS)}. None is set"
+    )
+
+
+def _shard(stream: Stream, index: int, count: int) -> Stream:
+    plan = stream.index_plan("shard")
+    if why := whole_in(plan):
+        raise TypeError(f"shard({index}, {count}): {stream!r} {why}")
+    return replace(stream, plan=Shard(plan, index, count))
+
+
+def whole_in(plan: Plan) -> str:
+    """Why the items of a plan can't be taken in parts, or cut anew; nothing where they can."""
+    return plan.whole or next(filter(None, map(whole_in, plan.children())), "")
+
+
+def of_outer_ranks(plan: Plan) -> tuple[Plan, Plan]:
+    """The plan as the first rank has it, which has the most samples, and as the last has it."""
+    return _of_rank(plan, 0), _of_rank(plan, -1)
+
+
+def _of_rank(plan: Plan, index: int) -> Plan:
+    plan = plan.over(lambda up: _of_rank(up, index))
+    return replace(plan, index=index % plan.count) if isinstance(plan, Shard) else plan
+
+
+@record
+class Shard(Itemwise):
+    index: int
+    count: int
+    kind = Kind.BLOCKS
+    divided = True
+    # A position means the same for all parts, so checkpoints are those of all of them.
+    unnamed = ("index", "count")
+
+    @property
+    def grid(self) -> Grid | None:
+        of = self.up.grid
+        return None if of is None else Sharded(of, self.up.length, self._size)
+
+    @property
+    def shards(self) -> tuple[tuple[int, int], ...]:
+        return (*self.up.shards, (self.index, self.count))
+
+    @property
+    def is_view(self) -> bool:
+        return self.up.is_view
+
+    def part(self, block: Block) -> Block:
+        return block[part_of(len(block), self.index, self.count)]
+
+    def _size(self, n: int) -> int:
+        return len(self.part(range(n)))
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
+        return map(self.part, self.up.start(pass_, k, draws))

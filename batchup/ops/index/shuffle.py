@@ -1,0 +1,63 @@
+"""A random order within each index block: `shuffle`."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.plan import Draws, Kind, SameSamples
+from batchup.core.randomness import Rng, ShuffleLike, as_rng
+from batchup.core.record import record
+from batchup.core.stream import Stage, Stream
+
+
+def shuffle(rng: ShuffleLike) -> Stage:
+    """Permute within each index block; each block, and each pass, has an order of its own.
+
+    `rng` is one of three kinds:
+
+    * a **seed**, an int >= 0 or a sequence of them: the stream is pure. The order of block k of pass p
+      is a function of (seed, p, k) alone, by `np.random.SeedSequence`.
+    * a **generator**, `RandomState` or `Generator`, or True for NumPy's global one: one
+      `rng.permutation` a pass, drawn when that pass is first needed, so that the same seed gives
+      the same batches as the plain NumPy loop, and the next epoch a new order.
+    * None or False: in order.
+
+    `5`, `(5,)` and `[5]` are one seed; `(5, 0)` is another.
+    Raises TypeError for anything else, ValueError for a negative seed.
+
+    >>> from batchup import ops
+    >>> list(ops.indices(5) | shuffle(7))
+    [array([3, 2, 1, 4, 0])]
+    >>> windowed = ops.indices(8) | ops.chunk(4) | shuffle(np.random.RandomState(1))
+    >>> list(windowed)
+    [array([3, 2, 0, 1]), array([4, 6, 5, 7])]
+    """
+    draws = as_rng(rng, "shuffle")
+    return Stage(_shuffle, draws, text=f"shuffle({draws})")
+
+
+def _shuffle(stream: Stream, rng: Rng | None) -> Stream:
+    plan = stream.index_plan("shuffle")
+    return replace(stream, plan=plan if rng is None else Shuffle(plan, rng))
+
+
+@record
+class SameBlocks(SameSamples):
+    """Blocks of the same samples as before, each in another order."""
+
+    kind = Kind.BLOCKS
+
+
+@record
+class Shuffle(SameBlocks):
+    rng: Rng
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
+        permutation = draws.begin(self, pass_, k).permutation
+        return builtins.map(permutation, count(k), self.up.start(pass_, k, draws))

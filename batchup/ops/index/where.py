@@ -1,0 +1,97 @@
+"""Only the indices that a mask selects: `where`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchup.core.blocks import Block, block_array
+from batchup.core.checks import describe
+from batchup.core.grid import Grid
+from batchup.core.plan import Draws, Itemwise, Kind
+from batchup.core.record import Count, record
+from batchup.core.sources import Blocks
+from batchup.core.stream import Stage, Stream
+
+
+def where(mask: ArrayLike) -> Stage:
+    """Only the indices of which `mask`, a 1-D boolean array, says True: `mask[i]` is of sample i.
+
+    Right behind `indices` lengths stay known; behind anything else they are not, as nobody looks at the
+    indices before they come. It stands before `chunk`, so that batches are full. Raises TypeError for what is no
+    such mask, ValueError where the indices reach beyond it.
+
+    >>> from batchup import ops
+    >>> kept = ops.indices(6) | where(np.array([True, False, True, True, False, True]))
+    >>> list(kept | ops.chunk(3)), kept.num_samples
+    ([array([0, 2, 3]), array([5])], 4)
+    """
+    array = np.asarray(mask)
+    if array.ndim != 1 or array.dtype.kind != "b":
+        raise TypeError(f"where(mask): expected a 1-D array of True and False; got {describe(array)}")
+    return Stage(_where, array.copy(), text=f"where({describe(array)})")
+
+
+def _where(stream: Stream, mask: NDArray[np.bool_]) -> Stream:
+    plan = stream.index_plan("where")
+    bound = None if plan.grid is None else plan.grid.bound
+    if bound is not None and bound > len(mask):
+        raise ValueError(
+            f"where(mask): expected a mask for the indices of {stream!r}, which reaches {bound - 1}; it has {len(mask)}"
+        )
+    if plan.length == math.inf and not mask.any():
+        raise ValueError(
+            f"where(mask): the mask leaves none of the samples of {stream!r}, and there is no end"
+        )
+    if isinstance(plan, Blocks):
+        kept = tuple([_of_block(block, mask) for block in plan.given])
+        return replace(stream, plan=Blocks(kept))
+    return replace(stream, plan=Where(plan, mask))
+
+
+def _of_block(block: Block, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    if isinstance(block, range):
+        return np.flatnonzero(mask[block.start : block.stop]) + block.start
+    indices = block_array(block)
+    return indices[mask[indices]]
+
+
+@record
+class Where(Itemwise):
+    mask: NDArray[np.bool_]
+    kind = Kind.BLOCKS
+
+    @property
+    def grid(self) -> Grid | None:
+        return None
+
+    @property
+    def samples(self) -> Count:
+        return math.inf if self.up.samples == math.inf else None
+
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
+        blocks = self.up.start(pass_, k, draws)
+        return self._unless_none(blocks) if self.up.length == math.inf else map(self._of_block, blocks)
+
+    def _of_block(self, block: Block) -> NDArray[np.intp]:
+        return _of_block(block, self.mask)
+
+    def _unless_none(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        empty = none = 0
+        for block in blocks:
+            left = self._of_block(block)
+            empty, none = (0, 0) if len(left) else (empty + 1, none + len(block))
+            if empty > _EMPTY and none > 100 * len(self.mask):
+                raise ValueError(
+                    f"where(mask): {empty} blocks in a row without a sample that it leaves, and there is no end"
+                )
+            yield left
+
+
+# So many blocks, or batches, without a sample of a stream without end, and there may be none.
+# (Of blocks, they must also have each sample a hundred times, on average.)
+_EMPTY = 1000

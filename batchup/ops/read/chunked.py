@@ -1,0 +1,269 @@
+"""Arrays that lie in chunks, on a disk or elsewhere: read by slices, each chunk once for a block of indices.
+
+Storage has chunks, and to read one sample of one that is compressed costs all of it. So the samples that a block
+wants are sorted, and read in runs. Two neighbours are in one run
+
+* of compressed chunks where they lie in the same chunk, or in the next and less than 128 KB apart;
+* of others where they lie less than 128 KB apart, as to skip more is cheaper: a call costs 15 us beyond what it
+  copies, which goes at some 10 GB/s (h5py 3.16, a file in the page cache; `benchmarks/storage.py` measures both).
+
+A run has 16 MB of chunks at most. So a window of whole chunks is read chunk by chunk, and of a full shuffle,
+of which a block wants a sample here and there, sample by sample; never by a list of indices, which takes h5py some 30
+ms a batch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from copy import copy
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.blocks import block_array
+from batchup.core.checks import describe
+from batchup.core.grid import chunk_numbers
+from batchup.ops.read.arrays import with_samples
+
+GAP = 128 * 1024  # bytes that are rather read than skipped
+RUN = 16 * 2**20  # bytes of chunks that are read at once, at most
+Samples = Any  # an array, or a dict of some
+
+
+def in_chunks(array: Any, where: str) -> Stored | None:
+    """An array with `chunks` as one that is read by them; None for anything else."""
+    shape = getattr(array, "shape", None)
+    if not isinstance(shape, tuple) or not hasattr(array, "__getitem__"):
+        return None
+    package = type(array).__module__.partition(".")[0]
+    if not hasattr(array, "chunks") and package != "tensorstore":
+        return None
+    with_samples(array, where)
+    kind = {"tensorstore": _OfTensorStore, "zarr": _OfZarr}.get(package, Stored)
+    return kind(array) if kind is not Stored or array.chunks else None
+
+
+class ChunkCache:
+    """Decoded chunks, the least recently used of them dropped when there are more bytes; for several threads."""
+
+    def __init__(self, capacity: int):
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Any, _Entry] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Any, read: Callable[[], Samples]) -> Samples:
+        """What is kept under the key, or else is read now, by one thread; the others wait for it."""
+        with self._lock:
+            entry = self._kept.setdefault(key, _Entry())
+            self._kept.move_to_end(key)
+        with entry.lock:
+            if entry.samples is None:
+                try:
+                    entry.samples = read()
+                except BaseException:
+                    with self._lock:
+                        if self._kept.get(key) is entry:
+                            del self._kept[key]
+                    raise
+                self._count(key, entry)
+            return entry.samples
+
+    def _count(self, key: Any, entry: _Entry) -> None:
+        with self._lock:
+            if self._kept.get(key) is not entry:
+                return  # was dropped meanwhile
+            entry.size = sum(part.nbytes for part in _parts(entry.samples).values())
+            self._bytes += entry.size
+            while self._bytes > self._capacity and self._kept:
+                _, oldest = self._kept.popitem(last=False)
+                self._bytes -= oldest.size
+
+
+class _Entry:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.samples: Samples = None
+        self.size = 0
+
+
+class Stored:
+    """An array with chunks as an array-like: `samples(block)` reads those of a block of indices.
+
+    It is of anything with `shape`, `dtype`, `chunks` and slices: `chunks[0]` is the number of samples in each, or a
+    tuple of those of all.
+    """
+
+    whole = True  # to read any part of a chunk costs all of it
+    is_fresh = False  # what a slice gives is nobody else's
+
+    def __init__(self, array: Any):
+        self.array = array
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self.dtype: Any = array.dtype
+        self.cache: ChunkCache | None = None
+        self._ends = _chunk_ends(self._chunks(), self.shape[0])
+
+    def _chunks(self) -> Any:
+        return self.array.chunks[0]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def chunks(self) -> int | NDArray[np.intp] | None:
+        """How many samples each chunk has; the last of chunks of one size may have less. None where there are none."""
+        return self._ends if isinstance(self._ends, int) else np.diff(self._ends, prepend=0)
+
+    @property
+    def number_of_chunks(self) -> int:
+        return -(-len(self) // self._ends) if isinstance(self._ends, int) else len(self._ends)
+
+    def with_cache(self, cache: ChunkCache | None) -> Stored:
+        other = copy(self)
+        other.cache = cache
+        return other
+
+    @property
+    def bytes_a_sample(self) -> int:
+        return max(1, int(np.dtype(self.dtype).itemsize * np.prod(self.shape[1:])))
+
+    def read(self, start: int, stop: int) -> Samples:
+        """The samples of a slice."""
+        return np.asarray(self.array[start:stop])
+
+    def run(self, block: range) -> Samples:
+        """The samples of consecutive indices, in memory of their own."""
+        if self.cache is not None or not len(block) or block.stop > len(self):
+            return self.samples(block_array(block))
+        data = self.read(block.start, block.stop)
+        return data if self.is_fresh else fresh(data)
+
+    def samples(self, block: NDArray[np.intp]) -> Samples:
+        """The samples of a block of indices, in memory of their own."""
+        if not len(block):
+            first = self.read(0, min(1, len(self)))
+            return fresh(first, slice(0))
+        order = block.argsort(kind="stable")
+        wanted = block[order]
+        if wanted[-1] >= len(self):
+            raise IndexError(f"expected indices below {len(self)}; got {wanted[-1]}")
+        out: dict[Any, NDArray[Any]] = {}
+        data: Samples = None
+        for a, b, begin, data in self._reads(wanted):
+            rows = wanted[a:b] - begin
+            places = order[a:b]
+            for name, part in _parts(data).items():
+                if name not in out:
+                    out[name] = np.empty((len(block), *part.shape[1:]), part.dtype)
+                all_of_it = len(part) == b - a and bool((np.diff(rows) == 1).all())
+                out[name][places] = part if all_of_it else part[rows]
+        return out if isinstance(data, dict) else out[None]
+
+    def _reads(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, int, int, Samples]]:
+        """What is read: wanted samples a to b, from what number on, and the data."""
+        chunk_of = self.chunk_of(wanted)
+        steps = np.diff(chunk_of)
+        other_chunk = steps > 0
+        if self.cache is not None:
+            for a, b in pairwise([0, *(np.flatnonzero(other_chunk) + 1).tolist(), len(wanted)]):
+                begin, end = self._bounds(int(chunk_of[a]))
+                key = id(self.array), begin
+                yield a, b, begin, self.cache.get(key, partial(self.read, begin, end))
+            return
+        apart = np.diff(wanted) * self.bytes_a_sample > GAP
+        if self.whole:
+            apart = (apart & other_chunk) | (steps > 1)  # never a chunk that nobody wants
+        size = (self._ends if isinstance(self._ends, int) else 1) * self.bytes_a_sample
+        of_run = chunk_of // max(1, RUN // size)
+        apart |= of_run[1:] != of_run[:-1]
+        for a, b in pairwise([0, *(np.flatnonzero(apart) + 1).tolist(), len(wanted)]):
+            begin = int(wanted[a])
+            yield a, b, begin, self.read(begin, int(wanted[b - 1]) + 1)
+
+    def chunk_of(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The number of the chunk that each sample lies in."""
+        return chunk_numbers(indices, self._ends)
+
+    def _bounds(self, chunk: int) -> tuple[int, int]:
+        if isinstance(self._ends, int):
+            return chunk * self._ends, min((chunk + 1) * self._ends, len(self))
+        return (int(self._ends[chunk - 1]) if chunk else 0), int(self._ends[chunk])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.array,)
+
+
+def _chunk_ends(chunks: Any, n: int) -> int | NDArray[np.intp]:
+    """The size of all chunks, or where each ends."""
+    if isinstance(chunks, int | np.integer):
+        return max(1, int(chunks))
+    sizes = np.array(chunks, np.intp)
+    if int(sizes.sum()) != n:
+        raise ValueError(f"expected chunks of {n} samples in all; they have {sizes.sum()}")
+    return sizes.cumsum()
+
+
+def _parts(samples: Samples) -> dict[Any, NDArray[Any]]:
+    return samples if isinstance(samples, dict) else {None: samples}
+
+
+def fresh(samples: Samples, some: slice = slice(None)) -> Samples:
+    """The same in memory of its own."""
+    if isinstance(samples, dict):
+        return {name: np.array(part[some]) for name, part in samples.items()}
+    return np.array(samples[some])
+
+
+class _OfZarr(Stored):
+    is_fresh = True
+
+
+class _OfTensorStore(Stored):
+    is_fresh = True
+
+    def __init__(self, array: Any):
+        super().__init__(array)
+        self.dtype = np.dtype(array.dtype.numpy_dtype)
+
+    def _chunks(self) -> Any:
+        return self.array.chunk_layout.read_chunk.shape[0] or 1
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        data: NDArray[Any] = self.array[start:stop].read().result()
+        return data
+
+
+def by_slices(column: Any, pick: Callable[[Any], Any]) -> Callable[[range], Any]:
+    """How to read the samples of a range from an array-like: by slices, if it takes them, else by `pick`."""
+    takes: bool | None = None
+    # Of any other class it is not known whether it keeps what it gives.
+    fresh = getattr(type(column), "batchup_gives_fresh_arrays", False)
+
+    def run(block: range) -> Any:
+        nonlocal takes
+        if takes is None:
+            takes = _takes_slices(column)
+        if not takes or not len(block):
+            return pick(block)
+        samples = column[block.start : block.stop]
+        if len(samples) != len(block):
+            given = f"{describe(column)} gave {describe(samples)}"
+            raise ValueError(f"expected one sample for each of {len(block)} indices; {given}")
+        return samples if fresh else np.array(samples)
+
+    return run
+
+
+def _takes_slices(column: Any) -> bool:
+    """Whether it gives arrays for slices, as a few of ours do and most that read files."""
+    try:
+        none = column[0:0]
+        return type(none) is np.ndarray and len(none) == 0
+    except Exception:
+        return False

@@ -1,0 +1,196 @@
+"""Read samples one by one: `samples`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.blocks import Block, block_array
+from batchup.core.checks import describe, describe_callable, is_a
+from batchup.core.errors import note
+from batchup.core.record import record
+from batchup.core.stream import Stage
+from batchup.core.work import Results, Split, Step, mapped
+from batchup.ops.read.gather import reading, with_indices
+
+Collate = Callable[[list[Any]], Any]
+
+
+def samples(
+    dataset: Any,
+    collate: Collate | None = None,
+    *,
+    include_indices: bool = False,
+    resizes: bool = False,
+) -> Stage:
+    """Read the samples of each index block one by one, `dataset[i]` for an int i, and put them together.
+
+    `dataset` is anything with `__len__` and `__getitem__`: a PyTorch `Dataset`, a list of records, a Hugging
+    Face dataset; where it has PyTorch's `__getitems__`, that is asked for all samples of a batch at once.
+    `collate(list of samples)` makes the batch. By default tuples, named tuples, lists and dicts stay what they
+    are, lists as tuples, and in their place come arrays of shape (samples, ...) of arrays, images and
+    numbers, PyTorch tensors of tensors, lists of strings. With `include_indices` the index block comes first, as an
+    intp array; in a dict, under "indices". In a pool of threads `parallel(pool, split=True)` has them read
+    the samples of one batch at once. A `collate` that leaves samples out, broken ones say, needs `resizes=True` where a
+    `rebatch` follows.
+
+    Raises TypeError for what is no such dataset, ValueError for a stream that reaches beyond it; while
+    iterating, by default, for samples of different shapes or dtypes.
+
+    >>> from batchup import ops
+    >>> records = [{"x": [0.5, 1.5], "name": "a"}, {"x": [2.5, 3.5], "name": "b"}]
+    >>> list(ops.indices([1, 0]) | samples(records))
+    [{'x': array([[2.5, 3.5],
+           [0.5, 1.5]]), 'name': ['b', 'a']}]
+    """
+    step = Samples(dataset, collate or collated, bool(include_indices), resizes=bool(resizes))
+    return sampling(step)
+
+
+def sampling(step: Samples) -> Stage:
+    """The stage of a step that is there already."""
+    return Stage(reading, step, "samples", "dataset", text=str(step))
+
+
+@record
+class Samples(Step):
+    """The step of `samples`: from an index block to what `collate` makes of its samples."""
+
+    dataset: Any
+    collate: Collate
+    include_indices: bool = False
+    where: str = "samples"
+    resizes: bool = False
+    length: int = field(init=False)
+    only_reads = True
+    splits = True
+    unnamed = ("where",)
+    data = ("dataset",)
+
+    def __post_init__(self) -> None:
+        wanted = f"{self.where}: expected a dataset with __len__ and __getitem__, which takes an int"
+        dataset = self.dataset
+        if isinstance(dataset, Mapping):
+            raise TypeError(
+                f"{wanted}; got {describe(dataset)}: give one of its parts, dataset['train']"
+            )
+        if isinstance(dataset, str | bytes) or not hasattr(dataset, "__getitem__"):
+            raise TypeError(f"{wanted}; got {describe(dataset)}")
+        try:
+            length = len(dataset)
+        except TypeError:
+            raise TypeError(f"{wanted}; {describe(dataset)} has no length") from None
+        if hasattr(dataset, "iloc"):
+            raise TypeError(f"{wanted}; got {describe(dataset)}, whose columns gather takes")
+        if not callable(self.collate):
+            wanted = f"{self.where}: collate: expected a function of a list of samples"
+            raise TypeError(f"{wanted}; got {describe(self.collate)}")
+        object.__setattr__(self, "length", length)
+
+    @property
+    def remedy(self) -> str:  # type: ignore[override]
+        given = self.collate is not collated and not self.resizes
+        return f"{self.where}(dataset, collate, resizes=True)" * given
+
+    def run(self, item: Block) -> Any:
+        block = block_array(item)
+        several = getattr(self.dataset, "__getitems__", None)
+        if several is None:
+            return self._batch(block, [self._sample(i) for i in block.tolist()])
+        given = list(several(block.tolist())) if len(block) else []
+        if len(given) != len(block):
+            wanted = f"expected __getitems__ to give one sample for each of {len(block)} indices"
+            raise ValueError(f"{wanted}; it gave {len(given)}")
+        return self._batch(block, given)
+
+    def split(self, item: Block) -> Split:
+        block = block_array(item)
+        calls = [partial(self._sample, i) for i in block.tolist()]
+        return Split(calls, partial(self._joined, block))
+
+    def _joined(self, block: NDArray[np.intp], results: Results) -> Any:
+        return self._batch(block, [result.result() for result in results])
+
+    def _sample(self, i: int) -> Any:
+        try:
+            return self.dataset[i]
+        except Exception as error:
+            note(error, lambda: f"while sample {i} of {describe(self.dataset)} was read")
+            raise
+
+    def _batch(self, block: NDArray[np.intp], given: list[Any]) -> Any:
+        if given or not self.length:
+            batch = self.collate(given)
+        else:  # the part of a shard may be empty: what a batch is, another sample tells
+            batch = mapped(self.collate([self._sample(0)]), _emptied, (tuple, dict))
+        return with_indices(block, batch) if self.include_indices else batch
+
+    def __str__(self) -> str:
+        options = "" if self.collate is collated else f", collate={describe_callable(self.collate)}"
+        options += ", include_indices=True" if self.include_indices else ""
+        options += ", resizes=True" if self.resizes else ""
+        return f"samples({describe(self.dataset)}{options})"
+
+
+def _emptied(part: Any) -> Any:
+    return part[:0] if hasattr(part, "__getitem__") and getattr(part, "shape", True) else part
+
+
+def collated(given: list[Any], where: str = "") -> Any:
+    """Samples put together: what `samples` does if it is not told otherwise."""
+    first = given[0]
+    if isinstance(first, Mapping):
+        _check(
+            given, {(type(s), tuple(s)) if isinstance(s, Mapping) else type(s) for s in given}, where
+        )
+        return {key: collated([s[key] for s in given], f"{where}[{key!r}]") for key in first}
+    if isinstance(first, tuple) or (isinstance(first, list) and not where):
+        _check(
+            given, {(type(s), len(s)) if isinstance(s, tuple | list) else type(s) for s in given}, where
+        )
+        columns = [
+            collated(list(part), f"{where}[{n}]") for n, part in enumerate(zip(*given, strict=True))
+        ]
+        return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
+    _check(given, set(map(type, given)), where)
+    if isinstance(first, str | bytes):
+        return given
+    if is_a(first, "torch.Tensor"):
+        import torch
+
+        _check(given, {(s.shape, s.dtype) for s in given}, where)
+        return torch.stack(given)
+    arrays = [np.asarray(sample) for sample in given]
+    _check(given, {(array.shape, array.dtype) for array in arrays}, where)
+    if arrays[0].dtype.hasobject:
+        raise TypeError(f"samples: {_expected(where)}; got {describe(first)}. {_REMEDY}")
+    return np.stack(arrays)
+
+
+_REMEDY = "Have the dataset give what fits, or give collate=, a function of a list of samples"
+
+
+def _expected(where: str) -> str:
+    return f"expected arrays, numbers, strings, tuples or dicts{f' at sample{where}' * bool(where)}"
+
+
+def _check(given: list[Any], kinds: set[Any], where: str) -> None:
+    """ValueError where samples are not of one kind."""
+    if len(kinds) > 1:
+        got = ", ".join(dict.fromkeys(_kind(sample) for sample in given))
+        wanted = f"samples: expected samples of one type, shape and dtype for a batch{f', at sample{where}' * bool(where)}"
+        raise ValueError(f"{wanted}; got {got:.200}. {_REMEDY}")
+
+
+def _kind(sample: Any) -> str:
+    if isinstance(sample, Mapping):
+        return f"a dict of {', '.join(map(repr, sample))}"
+    if isinstance(sample, list) and np.asarray(sample).dtype != object:
+        sample = np.asarray(sample)
+    named = hasattr(sample, "shape") or isinstance(sample, tuple | list)
+    return describe(sample) if named else type(sample).__name__

@@ -1,0 +1,127 @@
+"""Tables: pandas, polars, Arrow, and datasets of Hugging Face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.blocks import block_array
+from batchup.core.checks import describe, is_a
+
+# --- tables: rows by position, columns by name
+
+TABLES = "pandas.DataFrame", "polars.DataFrame", "pyarrow.Table", "pyarrow.RecordBatch"
+SERIES = "pandas.Series", "polars.Series", "pyarrow.ChunkedArray", "pyarrow.Array"
+
+
+class Columns:
+    """Columns of one length by their names; the samples of a block are a dict of arrays."""
+
+    def __init__(self, arrays: dict[str, NDArray[Any]], length: int):
+        self.arrays = arrays
+        self.shape = (length,)
+        self.dtype = "{" + ", ".join(f"{name}: {array.dtype}" for name, array in arrays.items()) + "}"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def reader(self, how: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any], Any]:
+        """The function that reads a block, where `how(array)` is that of one column."""
+        readers = {name: how(array) for name, array in self.arrays.items()}
+        return lambda block: {name: read(block) for name, read in readers.items()}
+
+
+def of_table(table: Any, where: str) -> Columns:
+    return Columns(table_arrays(table, where), len(table))
+
+
+def table_arrays(table: Any, where: str) -> dict[str, NDArray[Any]]:
+    """The columns of a table as arrays, by their names."""
+    arrow = is_a(table, "pyarrow.Table", "pyarrow.RecordBatch")
+    names = list(table.column_names if arrow else table.columns)
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise TypeError(f"{where}: expected names of columns that are strings; got {wrong[0]!r}")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{where}: expected each name of a column once; {min(twice)!r} is there twice")
+    columns = {name: table.column(name) if arrow else table[name] for name in names}
+    return {name: of_series(column, f"{where}: column {name!r}") for name, column in columns.items()}
+
+
+def of_series(series: Any, where: str) -> NDArray[Any]:
+    missing = series.null_count if hasattr(series, "null_count") else series.isna().sum()
+    missing = missing() if callable(missing) else missing
+    # With zero_copy_only, which is Arrow's default for some, it refuses what it has to convert.
+    array = series.to_numpy(**({"zero_copy_only": False} if is_a(series, "pyarrow.Array") else {}))
+    native = isinstance(
+        getattr(series, "dtype", None), np.dtype
+    )  # of pandas: NaN is a number as any other
+    if missing and not (native and array.dtype.kind in "fcmM"):
+        raise ValueError(
+            f"{where}: expected no missing values; {missing} are. Fill them first, or leave them out"
+        )
+    if array.dtype == object:
+        other = next((value for value in array if not isinstance(value, str | bytes)), None)
+        if other is not None:
+            wanted = f"{where}: expected numbers, dates or strings; got {describe(other)}"
+            raise TypeError(f"{wanted}. For samples of other kinds there is samples(dataset, collate)")
+    return np.asarray(array)
+
+
+class OfDataset:
+    """A Hugging Face dataset: rows by index, a dict of NumPy arrays, whatever its own format is."""
+
+    def __init__(self, dataset: Any, where: str):
+        self._where = where
+        if dataset.format["type"] == "custom":
+            raise TypeError(
+                f"{where}: expected a dataset without a transform; give one with it to samples(dataset)"
+            )
+        names = dataset.format["columns"]
+        self._dataset = dataset.with_format("numpy", columns=names)
+        self.shape = (len(dataset),)
+        self.dtype = "{" + ", ".join(f"{name}: {dataset.features[name]}" for name in names) + "}"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, block: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+        if not len(block):
+            return {name: column[:0] for name, column in self.read(np.zeros(1, np.intp)).items()}
+        first, last = int(block.min()), int(block.max())
+        if first < 0 or last - first >= 4 * len(block):
+            return self._checked(self._dataset[block])
+        # So near one another that a slice is cheaper, which Arrow gives without a search for each row.
+        rows = self._checked(self._dataset[first : last + 1])
+        return {name: column[block - first] for name, column in rows.items()}
+
+    def run(self, block: range) -> dict[str, NDArray[Any]]:
+        """Those of consecutive rows, in memory of their own."""
+        rows = (
+            self._checked(self._dataset[block.start : block.stop])
+            if len(block)
+            else self.read(block_array(block))
+        )
+        return {name: np.array(column) for name, column in rows.items()}
+
+    @property
+    def chunks(self) -> NDArray[np.intp]:
+        """How many rows each record batch has; all in one where they were put into another order."""
+        if self._dataset._indices is not None or not self._dataset.data.num_columns:
+            return np.array([len(self)], np.intp)
+        return np.array([len(chunk) for chunk in self._dataset.data.column(0).chunks], np.intp)
+
+    def _checked(self, rows: dict[str, Any]) -> dict[str, NDArray[Any]]:
+        for name, column in rows.items():
+            where = f"{self._where}: column {name!r}"
+            whole = "int" in str(getattr(self._dataset.features[name], "dtype", ""))
+            if whole and column.dtype.kind not in "iu":
+                raise ValueError(f"{where}: expected no missing values; there are some in this batch")
+            if not isinstance(column, np.ndarray) or column.dtype == object:
+                raise TypeError(
+                    f"{where}: expected values of one shape, none of them missing; in this batch they are not. "
+                    "Give SampleDataSource(dataset, collate=...), or samples(...), a function of your own"
+                )
+        return rows

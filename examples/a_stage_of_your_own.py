@@ -1,8 +1,9 @@
 """Three stages of your own, written with public names alone, and checked by the laws.
 
-Most stages need none of this: they are compositions, `ops.Stage(function, ...)`. What says which samples
-come, in which order or how many, is a *plan*: a frozen record that gives the items of any pass from any
-position on. What it does not say of itself makes it slower, never wrong.
+Most stages need none of this: they are compositions, `ops.Stage(function, ...)`. A stage that decides which samples
+come, in which order or how many, is a *plan*: a frozen record with a method `items`, which gives the items of a pass
+from any position on, and a `tag`, its name in checkpoints. That is all that these three say. Whatever else a plan may
+say of itself, such as its `length` or its `kind`, only makes it faster.
 
     python examples/a_stage_of_your_own.py
 """
@@ -14,20 +15,27 @@ from typing import Any
 import numpy as np
 
 from batchup import ops, work_pool
-from batchup.core.blocks import block_array
-from batchup.core.checks import whole_number
-from batchup.core.computed import clamped
-from batchup.core.joint import Choice, Pick
-from batchup.core.plan import Again, Draws, Itemwise, JointPlan, Kind, PlanOver
-from batchup.core.record import Count, record
-from batchup.core.stream import Stage, Stream, members_of
+from batchup.core import (
+    Choice,
+    Draws,
+    Itemwise,
+    JointPlan,
+    Pick,
+    PlanOver,
+    Stage,
+    Stream,
+    block_array,
+    members_of,
+    record,
+    whole_number,
+)
 from batchup.testing import check_laws
 
-# -- 1. A plan with one item for each item before it: `Itemwise`. Positions and lengths are as there.
+# -- 1. A plan with one item for each item before it: `Itemwise`.
 
 
 def pad_blocks(size: int) -> Stage:
-    """Each index block filled up to `size` by repeating its last sample; an empty one stays empty."""
+    """Fill each index block up to `size` by repeating its last sample; an empty block stays empty."""
     size = whole_number(size, "pad_blocks(size)", least=1)  # errors come when the stage is built
     return Stage(_pad_blocks, size, text=f"pad_blocks({size})")
 
@@ -38,27 +46,23 @@ def _pad_blocks(stream: Stream, size: int) -> Stream:
 
 @record
 class PaddedBlocks(Itemwise):
-    size: int
-    # It says nothing of its `grid`, where the samples lie: a `chunk` behind it goes through the blocks
-    # to find the first sample of its own, where it would else jump.
+    tag = "pad_blocks"
 
-    @property
-    def kind(self) -> Kind:
-        return Kind.BLOCKS  # so `gather`, `chunk` and the like may follow
+    size: int
+    # It doesn't say that its items are index blocks (`kind`), so `gather` and `chunk` check each one. It doesn't say where
+    # the samples lie (`grid`), so a `chunk` behind it goes through all blocks to find its own first sample.
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         return map(self.padded, self.up.start(pass_, k, draws))
 
     def padded(self, block: Any) -> Any:
         missing = self.size - len(block)
-        return (
-            np.append(block_array(block), [block[-1]] * missing)
-            if len(block) and missing > 0
-            else block
-        )
+        if not len(block) or missing <= 0:
+            return block
+        return np.append(block_array(block), [block[-1]] * missing)
 
 
-# -- 2. A plan with fewer items: it says how many, and begins at the item before it that it needs.
+# -- 2. A plan over another, with fewer items: item k begins at the item before it that it needs.
 
 
 def every(n: int) -> Stage:
@@ -68,23 +72,15 @@ def every(n: int) -> Stage:
 
 
 def _every(stream: Stream, n: int) -> Stream:
-    # `with_plan`, and not a new Stream: the work is owed as before, and a pool makes no more than this.
+    # `with_plan`, and not a new Stream: the work stays as it is, and a pool makes no more than these items.
     return stream.with_plan(lambda plan: Every(plan, n))
 
 
 @record
 class Every(PlanOver):
+    tag = "every"
+
     n: int
-    same_for_all_ranks = True  # item k is of the same item before it, whichever part a shard takes
-
-    @property
-    def length(self) -> Count:
-        length = self.up.length
-        return -(-length // self.n) if isinstance(length, int) else length
-
-    @property
-    def kind(self) -> Kind:
-        return self.up.kind
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         # Item k - 1 was received, and what it needed was drawn; what lies between it and item k was not.
@@ -92,29 +88,20 @@ class Every(PlanOver):
         return islice(self.up.start(pass_, start, draws), k * self.n - start, None, self.n)
 
 
-# -- 3. A plan over several: a source. The items say which one they are from, as each has its own work.
+# -- 3. A plan over several: a source. An item says which member it comes from, since each has its own work.
 
 
 def interleave(a: Any, b: Any) -> Stream:
-    """An item of one and an item of the other in turns, until the one whose turn it is has none."""
+    """An item of one and an item of the other in turns, until the one whose turn it is has ended."""
     plans, works, text = members_of((a, b), "interleave")
     return Stream(Interleaved(plans), (Pick(works, "interleave"),), f"interleave({text})")
 
 
 @record
 class Interleaved(JointPlan):
-    same_for_all_ranks = True
-
-    @property
-    def length(self) -> Count:
-        a, b = [plan.length for plan in self.plans]
-        if a is None or b is None:
-            return None
-        return min(2 * a, 2 * b + 1)
+    tag = "interleave"
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
-        if k and self.length is None and self.again is Again.KEYED:
-            k = clamped(self, pass_, k)  # nothing comes after the end
         a, b = self.plans
         members = [a.start(pass_, (k + 1) // 2, draws), b.start(pass_, k // 2, draws)]
         return self._in_turns(members, k % 2)
@@ -142,7 +129,7 @@ def main() -> None:
     with work_pool.WorkerThreadPool(2) as pool:
         check_laws(build_padded, members=1, model=padded, pools=[pool])
         check_laws(build_every, members=1, model=every_third, pools=[pool])
-        check_laws(build_interleaved, members=2, model=interleaved)
+        check_laws(build_interleaved, members=2, model=interleaved, pools=[pool])
         check_laws(build_larger, members=1)
     print("All laws hold.")
 
@@ -181,7 +168,7 @@ def interleaved(a: list[Any], b: list[Any]) -> list[Any]:
 
 
 def build_larger(stream: Stream, rng: Any) -> Stream:
-    """As part of something larger, and over what draws, or ends who knows when."""
+    """As part of a larger stream, over plans that draw from a generator and have no known length."""
     others = ops.indices(9) | ops.shuffle(rng) | ops.chunk(2) | pad_blocks(3)
     return interleave(stream | every(2), ops.choose(others, [1], rng=5)) | ops.repeat(2)
 

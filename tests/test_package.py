@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-LATER = ["tqdm", "toolz", "more_itertools", "numpy.random", "multiprocessing", "urllib.request", "h5py"]
+LATER = ["tqdm", "numpy.random", "multiprocessing", "urllib.request", "h5py"]
 LATER += [
     "torch",
     "keras",

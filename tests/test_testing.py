@@ -4,10 +4,11 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from numpy.random import RandomState
 
 from batchup import ops
-from batchup.core.plan import Again, Itemwise, Kind, PlanOver, SameSamples
+from batchup.core.grid import Total
+from batchup.core.plan import Itemwise, Kind, PlanOver, SameSamples
+from batchup.core.randomness import Stateful
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.testing import LawError, check_laws
@@ -19,6 +20,8 @@ def staged(plan, *args):
 
 @record
 class TooLong(PlanOver):
+    tag = "toolong"
+
     kind = Kind.BLOCKS
 
     @property
@@ -31,6 +34,8 @@ class TooLong(PlanOver):
 
 @record
 class Impure(Itemwise):
+    tag = "impure"
+
     kind = Kind.BLOCKS
 
     def items(self, pass_, k, draws):
@@ -41,6 +46,8 @@ class Impure(Itemwise):
 
 @record
 class FromTheStart(Itemwise):
+    tag = "fromthestart"
+
     kind = Kind.BLOCKS
 
     def items(self, pass_, k, draws):
@@ -49,16 +56,19 @@ class FromTheStart(Itemwise):
 
 @record
 class DrawsBesideTheJournal(Itemwise):
-    generator: RandomState
+    tag = "drawsbesidethejournal"
+
+    rng: Stateful
     kind = Kind.BLOCKS
-    again = Again.DRAWN
 
     def items(self, pass_, k, draws):
-        return (self.generator.permutation(np.asarray(b)) for b in self.up.start(pass_, k, draws))
+        return (self.rng.generator.permutation(np.asarray(b)) for b in self.up.start(pass_, k, draws))
 
 
 @record
 class GivesItsOwn(Itemwise):
+    tag = "givesitsown"
+
     shared: np.ndarray
     kind = Kind.OWN
 
@@ -68,11 +78,13 @@ class GivesItsOwn(Itemwise):
 
 @record
 class WrongSamples(SameSamples):
+    tag = "wrongsamples"
+
     kind = Kind.BLOCKS
 
     @property
-    def samples(self):
-        return 3
+    def grid(self):
+        return Total(3)
 
     def items(self, pass_, k, draws):
         return self.up.start(pass_, k, draws)
@@ -83,7 +95,7 @@ BROKEN = {
     "law 1, num_samples": lambda s, rng: s | staged(WrongSamples),
     "law 2": lambda s, rng: s | staged(Impure),
     "law 3, skip": lambda s, rng: s | staged(FromTheStart),
-    "law 7": lambda s, rng: s | staged(DrawsBesideTheJournal, rng),
+    "law 7": lambda s, rng: s | staged(DrawsBesideTheJournal, Stateful(rng)),
     "law 8": lambda s, rng: s | staged(GivesItsOwn, np.zeros(100)),
 }
 

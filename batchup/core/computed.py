@@ -1,4 +1,4 @@
-"""Plans whose items are made already, work and all, by a pool or where they are iterated."""
+"""Plans whose items have their batches already: made by a pool, or while the plan is iterated."""
 
 from __future__ import annotations
 
@@ -6,106 +6,104 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
-from batchup.core.errors import note, where
+from batchup.core.errors import item_note, note
 from batchup.core.grid import Grid
-from batchup.core.plan import Again, Draws, Kind, Plan, PlanOver, SameSamples, rng_of, walk
-from batchup.core.randomness import DIRECT
-from batchup.core.record import Count, record
-from batchup.core.work import Made, Work
+from batchup.core.item import Item, planned_in, with_batch
+from batchup.core.plan import Draws, Kind, Plan, PlanOver, Replay, SameSamples, replay_of, without_work
+from batchup.core.record import record
+from batchup.core.work import Work
 
 
 @record
 class Computed(SameSamples):
-    """Items that were made here: of a plan and the work, each a `Made`."""
+    """The items of a plan with their batches, which the caller's thread makes."""
 
     work: Work
     text: str  # of the stream
+
     kind = Kind.OWN
+    # The number of items that are made before they are asked for.
+    ahead = 0
 
     @property
     def grid(self) -> Grid | None:
         return self.work.grid(self.up)
 
-    @property
-    def samples(self) -> Count:
-        return self.work.samples(self.up)
-
-    def with_work(self, work: Work) -> Computed:
+    def with_work(self, work: Work) -> Self:
         return replace(self, work=work)
 
-    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Item]:
         return self._made(self.up.start(pass_, k, draws), k)
 
-    def _made(self, items: Iterator[Any], k: int) -> Iterator[Any]:
+    def _made(self, items: Iterator[Any], k: int) -> Iterator[Item]:
         run = self.work.run
         for position, item in enumerate(items, k):
             try:
                 batch = run(item)
             except Exception as error:
-                note(error, partial(where, self.text, self.again, position, item))
+                note(error, partial(item_note, self.text, replay_of(self), position, item))
                 raise
-            yield Made(item, batch)
-            del item, batch  # else they would be kept while the next is made
+            yield with_batch(item, batch)
+            del item, batch  # otherwise they are kept while the next batch is made
+
+    def _without_work(self) -> Plan:
+        # How many samples a batch has may be known by the work alone.
+        return self._unmade() if self.work.changes_sizes else without_work(self.up)
+
+    def _unmade(self) -> Plan:
+        return _Unmade(without_work(self.up), self.work, self.text)
 
 
 @record
 class OverMade(PlanOver):
-    """A plan that makes its items of those of a `Computed`, one after another: each a `Made`."""
+    """A plan over a `Computed` that makes items with batches of several such items, as `rebatch` does."""
 
     kind = Kind.OWN
 
+    @property
+    def cursor(self) -> bool:
+        """True if the number of items depends on the data: a checkpoint then needs more than a position."""
+        return False
 
-NOT_MADE: Any = object()  # in place of a batch that nobody wants
+    @property
+    def _cursors(self) -> int:
+        return self.cursor + super()._cursors
+
+    def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        return self.items(pass_, k, draws)
+
+    def _without_work(self) -> Plan:
+        return self.over(lambda up: up._unmade() if isinstance(up, Computed) else without_work(up))
 
 
 @record
 class _Unmade(Computed):
-    """The same, where nobody wants the batches, but only to know which there are."""
+    """The same items without batches, of which only the numbers of samples are wanted."""
 
-    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return (Made(item, NOT_MADE) for item in self.up.start(pass_, k, draws))
-
-
-def bare(plan: Plan) -> Plan:
-    """The plan alone: its positions and draws, of items that nobody makes."""
-    if isinstance(plan, OverMade):
-        return plan.over(_unmade)
-    if isinstance(plan, Computed):
-        # How many samples an item has may be known by the work alone.
-        return _unmade(plan) if plan.work.changes_sizes else bare(plan.up)
-    return plan.over(bare)
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Item]:
+        return (Item(planned_in(item)) for item in self.up.start(pass_, k, draws))
 
 
-def _unmade(plan: Plan) -> Plan:
-    return _Unmade(bare(plan.up), plan.work, plan.text) if isinstance(plan, Computed) else bare(plan)
-
-
-def here(plan: Plan) -> Plan:
-    """This plan with no pool in it: what workers would do is done by whoever iterates."""
-    plan = plan.over(here)
+def without_pools(plan: Plan) -> Plan:
+    """The same plan, but the caller does the work of pools."""
+    plan = plan.over(without_pools)
     return Computed(plan.up, plan.work, plan.text) if isinstance(plan, Computed) else plan
 
 
-def clamped(plan: Plan, pass_: int, k: int) -> int:
-    """Position `k` of a pass, or that of the end where it is further on, by the plan alone."""
-    return sum(1 for _ in walk(bare(plan).start(pass_, 0, DIRECT), 0, k))
+def below_pool(plan: Plan, f: Callable[[Plan], Plan]) -> Plan:
+    """`f(plan)`, applied below the pool if the plan's items are made by one.
 
-
-def under(plan: Plan, f: Callable[[Plan], Plan]) -> Plan:
-    """`f(plan)`, but below the pool that has made the items, if there is one.
-
-    Which items come does not depend on who makes them. So the pool need not make what is left out, and
-    stays outermost.
+    Which items come doesn't depend on who makes them. So the pool doesn't make what is left out, and stays outermost.
     """
-    return plan.over(lambda up: under(up, f)) if isinstance(plan, Computed) else f(plan)
+    return plan.over(lambda up: below_pool(up, f)) if isinstance(plan, Computed) else f(plan)
 
 
 def of_member(plan: Plan, member: int) -> Plan:
-    """A copy of this plan for one of several streams that are joined; see `Work.of_member`.
+    """A copy of this plan for member `member` of a join; see `Work.of_member`.
 
-    Each is there once then, also where a stream is joined with itself.
+    It is a copy so that each plan stands in one place, also where a stream is joined with itself.
     """
     plan = copy(plan.over(lambda child: of_member(child, member)))
     if isinstance(plan, Computed):
@@ -114,17 +112,23 @@ def of_member(plan: Plan, member: int) -> Plan:
     return plan
 
 
-def ahead_of_others(plan: Plan) -> bool:
-    """Whether a plan ahead draws from a generator somewhere but outermost.
-
-    There it would take draws that others are due.
-    """
-    while isinstance(plan, OverMade | SameSamples) and rng_of(plan) is None:
+def draws_ahead_below(plan: Plan) -> bool:
+    """True if a pool below the last stage draws from a generator: it would take draws that belong to later stages."""
+    while isinstance(plan, OverMade | SameSamples) and plan.rng is None:
         plan = plan.up
     return any(map(_draws_ahead, plan.children()))
 
 
 def _draws_ahead(plan: Plan) -> bool:
-    if plan.again < Again.DRAWN:
+    if replay_of(plan) < Replay.DRAWN:
         return False
-    return plan.ahead or any(map(_draws_ahead, plan.children()))
+    return _is_pool(plan) or any(map(_draws_ahead, plan.children()))
+
+
+def has_pool(plan: Plan) -> bool:
+    """True if a pool makes the items of the plan, or of one below."""
+    return _is_pool(plan) or any(map(has_pool, plan.children()))
+
+
+def _is_pool(plan: Plan) -> bool:
+    return isinstance(plan, Computed) and bool(plan.ahead)

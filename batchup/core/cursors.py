@@ -1,9 +1,9 @@
-"""Cursors: how an iteration goes on where its position alone does not say what comes next.
+"""Cursors: how an iteration goes on if its position alone doesn't say what comes next.
 
-How many items come of a stage such as `filter` depends on the data. So a checkpoint has, for each of these, the
-position of the stream below it and the few ints of what it holds: its *cursor*. Such plans stand one over another,
-with nothing else but plans of one child in between: that is the trunk of a stream. Each of their items carries
-the cursors behind it, in a `Mark`.
+How many items come of a stage such as `filter` depends on the data. For each of these a checkpoint keeps a *cursor*: its
+own position, the position of the plan below, and a few ints that say what it holds; () is the beginning. Its own
+position is among them since a plan over it may leave out items. Such plans stand one over another, with only plans
+over one other in between: on the trunk of a stream. Each of their items carries the cursors behind it.
 """
 
 from __future__ import annotations
@@ -11,26 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from batchup.core.plan import Draw, Draws, Plan, trunk, walk
+from batchup.core.item import Cursors, Item
+from batchup.core.plan import Draw, Draws, Plan, cursors_in, trunk, walk
 from batchup.core.record import record
-from batchup.core.work import Made, Mark, Placed
 
-# How many of the items received last an iterator can be put back by: of those who read ahead of the training.
+# How many of the items received last an iterator can be put back by, if a training loop prefetches.
 BEHIND = 32
 
-# Of one plan: its own position, the one below, and what it holds; () is its beginning. (Its own, as a plan over it may
-# leave out items, so that it goes on further than the last one received.)
-Place = tuple[int, ...]
-Places = tuple[Place, ...]  # of all on a trunk, the innermost first
-
-
-def cursors_in(plan: Plan) -> int:
-    """How many plans with a cursor there are in it."""
-    return plan.cursor + sum(map(cursors_in, plan.children()))
+Cursor = tuple[int, ...]
 
 
 def why_not_behind(plan: Plan) -> str:
-    """Why a stage that counts on positions can't follow a plan; nothing where it can."""
+    """Why a stage that counts positions can't follow a plan, and the remedy; empty if it can."""
     if not cursors_in(plan):
         return ""
     return (
@@ -39,19 +31,17 @@ def why_not_behind(plan: Plan) -> str:
     )
 
 
-def places_of(item: Any) -> Places:
+def cursors_of(item: Any) -> Cursors:
     """The cursors behind an item."""
-    while isinstance(item, Placed | Made):
-        item = item.planned
-    return item.places if isinstance(item, Mark) else ()
+    return item.cursors if type(item) is Item else ()
 
 
 @record
-class FromPlaces:
-    """Draws, for an iteration that goes on from these places."""
+class FromCursors:
+    """The draws of an iteration that goes on from these cursors."""
 
     draws: Draws
-    places: Places
+    cursors: Cursors
 
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
         return self.draws.begin(plan, pass_, number)
@@ -60,49 +50,49 @@ class FromPlaces:
     def stamp(self) -> str | None:
         return self.draws.stamp
 
-    def cursor(self, plan: Plan) -> Place:
-        return self.places[sum(map(cursors_in, plan.children()))]
-
-
-def places_below(plan: Plan, draws: Draws) -> Places:
-    """The cursors of the plans below one on a trunk, where an iteration goes on."""
-    below = [inner for inner in trunk(plan) if inner.cursor and inner is not plan]
-    return tuple(map(draws.cursor, reversed(below)))
+    def cursor(self, plan: Plan) -> Cursor:
+        """The cursor of a plan; of a plan without one, that of the plan below."""
+        return self.cursors[min(_below(plan), len(self.cursors) - 1)]
 
 
 def gone_on(
-    plan: Plan, k: int, draws: Draws, begin: Callable[[Place, Places], Iterator[Any]]
+    plan: Plan, k: int, draws: Draws, begin: Callable[[Cursor, Cursors], Iterator[Any]]
 ) -> Iterator[Any]:
-    """The items of a plan with a cursor from position `k` on: `begin` gives those from a place on.
+    """The items of a plan with a cursor from position `k` on.
 
-    That is where the draws say, as far as they do; from there the items before `k` are made, and left out.
+    `begin(cursor, those below)` gives the items from a cursor on. The items between the cursor that the draws know and
+    position `k` are made and left out.
     """
-    place = draws.cursor(plan)
-    if not place or place[0] > k:
-        beginning: Places = ((),) * sum(map(cursors_in, plan.children()))
-        return walk(begin((), beginning), k)
-    return walk(begin(place, places_below(plan, draws)), k - place[0])
+    cursor = draws.cursor(plan)
+    below = [inner for inner in trunk(plan) if inner is not plan and cursors_in(inner) > _below(inner)]
+    if not cursor or cursor[0] > k:
+        return walk(begin((), ((),) * len(below)), k)
+    return walk(begin(cursor, tuple(map(draws.cursor, reversed(below)))), k - cursor[0])
+
+
+def _below(plan: Plan) -> int:
+    return sum(map(cursors_in, plan.children()))
 
 
 class Track:
-    """Where the cursors were behind each of the items received last."""
+    """The cursors behind each of the items received last."""
 
-    def __init__(self, position: int, places: Places):
-        self._kept = {position: places}
+    def __init__(self, position: int, cursors: Cursors):
+        self._kept = {position: cursors}
 
-    def at(self, position: int) -> Places:
-        """The cursors behind the first items up to a position; () where they are not known."""
+    def at(self, position: int) -> Cursors:
+        """The cursors behind the first `position` items; () if they are unknown."""
         return self._kept.get(position, ())
 
     def through(self, items: Iterator[Any], position: int) -> Iterator[Any]:
-        """The items, from a position on."""
+        """The items from a position on, whose cursors are kept."""
         for behind, item in enumerate(items, position + 1):
-            self._kept[behind] = places_of(item)
+            self._kept[behind] = cursors_of(item)
             self._kept.pop(behind - BEHIND - 2, None)
             yield item
             del item
 
 
-def resumed(draws: Draws, places: Places) -> Draws:
-    """The draws for an iteration that goes on from there."""
-    return FromPlaces(draws, places) if places else draws
+def resumed(draws: Draws, cursors: Cursors) -> Draws:
+    """The draws of an iteration that goes on from cursors, if there are some."""
+    return FromCursors(draws, cursors) if cursors else draws

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from batchup.core.grid import Grid, OfPass
-from batchup.core.plan import Again, Draws, Plan, SameSamples, is_drawn, rng_of
+from batchup.core.plan import Draws, Plan, Replay, SameSamples, is_drawn, located, replay_of
 from batchup.core.record import record
 
 
@@ -15,48 +15,43 @@ from batchup.core.record import record
 class Epoch(SameSamples):
     """Pass `number` of a plan: each pass of this plan is that one."""
 
+    tag = "epoch"
+
     number: int
 
     @property
-    def is_view(self) -> bool:
-        return self.up.is_view
-
-    @property
     def grid(self) -> Grid | None:
-        of = self.up.grid
-        return None if of is None else OfPass(of, self.up.length, self.number)
+        of = located(self.up)
+        return self.up.grid if of is None else OfPass(of, self.up.length, self.number)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         return self.up.start(self.number, k, draws)
 
 
 def why_no_epochs(plan: Plan) -> str:
-    """Why the passes of a plan can't be had each by itself, and what to do; nothing where they can."""
+    """Why no pass of a plan can be had by itself, and the remedy; empty if each can."""
     drawn = "draws from a generator, whose passes come one after another: give a seed, or use a loader"
     return why_no_loader(plan) or drawn * is_drawn(plan)
 
 
 def why_no_loader(plan: Plan) -> str:
-    """Why a plan has no epochs, neither by themselves nor one after another."""
+    """Why a plan has no epochs, not even one after another; empty if it has."""
     if plan.length == math.inf:
         return "is endless: behind take(n) its epochs have n items each"
-    if plan.again is Again.SINGLE_PASS:
+    if replay_of(plan) is Replay.SINGLE_PASS:
         return "goes through a user's iterator, which has one epoch: make it a list"
-    return _alike(plan)
-
-
-def _alike(plan: Plan) -> str:
-    return getattr(plan, "alike", "") or next(filter(None, map(_alike, plan.children())), "")
+    return plan.refusal("epochs")
 
 
 def pass_of(plan: Plan, pass_: int) -> Any:
-    """The number of a pass, as random maps count it: that of the epoch where the plan is over one.
+    """The number of a pass, as random steps count it: over an epoch, the number of that epoch.
 
-    A tuple where there are several: of the members of a join, and of a plan that draws anew in each pass of an epoch.
+    It is a tuple if there are several: over the members of a join, and for a plan that draws anew in each pass of an
+    epoch.
     """
     if isinstance(plan, Epoch):
         return pass_of(plan.up, plan.number)
     numbers = [pass_of(child, pass_) for child in plan.children()]
-    if not numbers or rng_of(plan) is not None or hasattr(plan, "seed"):
+    if not numbers or plan.rng is not None:
         numbers.append(pass_)
     return tuple(numbers) if len(set(numbers)) > 1 else numbers[0]

@@ -1,4 +1,4 @@
-"""Notes on exceptions: which stage, which item, which samples, which line of the user's code."""
+"""Notes on exceptions: at which stage, item and samples they were raised; and where in the user's code a warning points."""
 
 from __future__ import annotations
 
@@ -12,18 +12,29 @@ import numpy as np
 
 from batchup.core.blocks import LazyBlock
 from batchup.core.checks import describe, shortened
-from batchup.core.plan import Again
+from batchup.core.item import planned_in
+from batchup.core.plan import Replay
+
+# After so many items, or passes, in a row without a sample an endless stream counts as empty: an error or a warning is
+# better than waiting for ever.
+EMPTY_IN_A_ROW = 1000
+
+
+class ItemNote(str):
+    """A note that says at which item of a stream an exception was raised."""
+
+    __slots__ = ()
 
 
 def note(error: BaseException, text: Callable[[], str]) -> None:
-    """Add a note to a user's exception, which must arrive as it was raised whatever it is."""
-    if isinstance(error, Exception):  # and no Ctrl-C
+    """Add a note to an exception of a user's code; Ctrl-C gets none. Whatever fails here, `error` must be raised."""
+    if isinstance(error, Exception):
         with contextlib.suppress(Exception):
             error.add_note(text())
 
 
 def no_stop_iteration(error: BaseException) -> BaseException:
-    """The error; of a StopIteration, which would silently end the loop around us, a RuntimeError (PEP 479)."""
+    """The error; for a StopIteration, which would end the caller's loop silently, a RuntimeError (PEP 479)."""
     if not isinstance(error, StopIteration):
         return error
     other = RuntimeError("a function of the stream raised StopIteration")
@@ -31,25 +42,24 @@ def no_stop_iteration(error: BaseException) -> BaseException:
     return other
 
 
-def was_noted(error: BaseException) -> bool:
-    """Whether a note says at which item it was."""
-    return any(str(text).startswith("at item ") for text in getattr(error, "__notes__", ()))
+def has_item_note(error: BaseException) -> bool:
+    """True if a note says already at which item the exception was raised."""
+    return any(isinstance(text, ItemNote) for text in getattr(error, "__notes__", ()))
 
 
-def where(stream: str, again: Again, position: int, item: Any) -> str:
-    """The note that says at which item of a stream something happened, and how to have it again."""
+def item_note(stream: str, replay: Replay, position: int, item: Any) -> ItemNote:
+    """The note that says at which item of a stream an exception was raised, and how to make that item again."""
     text = f"at item {position} of {shortened(stream)}, made of {shortened(glance(item))}"
-    if again is Again.KEYED:
-        return f"{text}; stream[{position}] makes it again"
-    if again is Again.DRAWN:
-        return f"{text}; to make it again, load this iterator's state_dict() into a fresh one"
-    return text
+    if replay is Replay.KEYED:
+        text += f"; stream[{position}] makes it again"
+    if replay is Replay.DRAWN:
+        text += "; to make it again, load this iterator's state_dict() into a fresh one"
+    return ItemNote(text)
 
 
 def glance(item: Any) -> str:
-    """The first few sample indices of what a plan gave for a batch."""
-    while hasattr(item, "planned"):  # without its place, or the batch that was made of it
-        item = item.planned
+    """The first sample indices of an item of a plan."""
+    item = planned_in(item)
     if isinstance(item, range | LazyBlock) or (isinstance(item, np.ndarray) and item.ndim == 1):
         head = ", ".join(str(index) for index in item[:5])
         return f"samples [{head}{', ...' if len(item) > 5 else ''}]"
@@ -59,7 +69,7 @@ def glance(item: Any) -> str:
 
 
 def users_frame() -> int:
-    """How far up the first frame is that is none of ours, for `warnings.warn` where this is called."""
+    """The `stacklevel` for `warnings.warn` that points at the user's code."""
     ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(ours):

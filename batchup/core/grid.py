@@ -18,31 +18,52 @@ from batchup.core.record import Count, record
 class Grid(ABC):
     """Where the samples lie in the blocks of a pass.
 
-    `samples` is their number, `math.inf` where there is no end; all indices are below `bound`, None
-    where nobody knows; `size` is that of all blocks but the last, which may be shorter, None where they
-    are not of one size.
+    `samples` is their number, `math.inf` if there is no end. All indices are below `bound`, None if that is
+    unknown. All blocks have `size` samples, but the last may be shorter; None if they are not of one size.
     """
 
     samples: int | float
     bound: int | None
     size: int | None
+    # False if only the number of samples is known.
+    located = True
 
     @property
     def varies(self) -> bool:
-        """Whether block k may have another size in another pass; in all there are as many samples."""
+        """True if block k may have another size in another pass; all passes have as many samples."""
         return False
 
     @abstractmethod
     def before(self, pass_: int, k: int) -> int:
-        """How many samples the first `k` blocks of a pass hold."""
+        """The number of samples in the first `k` blocks of a pass."""
 
     def block_size(self, pass_: int, k: int) -> int:
-        """How many samples block `k` of a pass holds."""
+        """The number of samples in block `k` of a pass."""
         return self.before(pass_, k + 1) - self.before(pass_, k)
 
     @abstractmethod
     def seek(self, pass_: int, offset: int) -> tuple[int, int]:
         """The position of the block with sample `offset` of a pass, and its place in that block."""
+
+
+@record
+class Total(Grid):
+    """Blocks of unknown sizes, with a known number of samples in all."""
+
+    samples: int | float
+    bound: int | None = None
+    size = None
+    located = False
+
+    @staticmethod
+    def of(samples: Count, bound: int | None = None) -> Total | None:
+        """None if the number of samples is unknown."""
+        return None if samples is None else Total(samples, bound)
+
+    def before(self, pass_: int, k: int) -> int:
+        raise NotImplementedError
+
+    seek = before  # type: ignore[assignment]
 
 
 @record
@@ -86,7 +107,7 @@ class Listed(Grid):
 
 @record
 class GridOver(Grid):
-    """What a grid made of another has of that: all of its samples, if it does not say otherwise."""
+    """A grid made of another one, `of`. Unless it says otherwise, it has all of its samples."""
 
     of: Grid
     size = None
@@ -106,7 +127,7 @@ class GridOver(Grid):
 
 @record
 class _SomeOf(GridOver):
-    """`length` blocks that are chosen, or made, of those of another."""
+    """`length` blocks, chosen from the blocks of another grid or made of them."""
 
     length: Count
 
@@ -116,13 +137,13 @@ class _SomeOf(GridOver):
 
 
 def passes(times: int | float) -> int:
-    """How far apart the passes of what is repeated `times` times are numbered; of no end, out of reach."""
+    """The number of passes that pass 1 of a plan repeated `times` times begins at: for endless ones out of reach."""
     return times if isinstance(times, int) else 2**64
 
 
 @record
 class Repeated(_SomeOf):
-    """The blocks of `times` passes of `length` blocks, one after another; of `math.inf`, for ever."""
+    """The blocks of `times` passes of `length` blocks each; `math.inf` passes have no end."""
 
     length: int  # of one pass
     times: int | float
@@ -150,7 +171,7 @@ class Sliced(_SomeOf):
 
     @property
     def size(self) -> int | None:  # type: ignore[override]
-        return self.of.size  # cut at an end, the short block is still the last
+        return self.of.size  # the short block, if it is there, is still the last
 
     def before(self, pass_: int, k: int) -> int:
         return self.of.before(pass_, self.first + k) - self.of.before(pass_, self.first)
@@ -197,10 +218,11 @@ class Sharded(_SomeOf):
             k, offset = k + 1, offset - n
         return k, offset
 
-    def block_size(self, pass_: int, k: int) -> int:  # of parts of parts not by all that is before
+    def block_size(self, pass_: int, k: int) -> int:
+        # Not by `before`: for parts of parts that would count all blocks before, at each level.
         return self.part(self.of.block_size(pass_, k))
 
 
 def chunk_numbers(indices: NDArray[np.intp], ends: int | NDArray[np.intp]) -> NDArray[np.intp]:
-    """The number of the chunk that each sample lies in: of chunks of one size, or that end there."""
+    """The number of the chunk that each sample lies in. `ends` is the size of all chunks, or where each ends."""
     return indices // ends if isinstance(ends, int) else ends.searchsorted(indices, side="right")

@@ -1,106 +1,157 @@
-"""What a checkpoint calls a stream: all that its plan and its steps were built of."""
+"""The name of a stream in its checkpoints: its stages, each with its tag and what it was built of."""
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import zlib
-from collections.abc import Iterator
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed, OverMade
-from batchup.core.plan import Plan, PlanOver, rng_of
+from batchup.core.noise import Noise
+from batchup.core.plan import Part, Plan, PlanOver, parts_in
 from batchup.core.randomness import Seed, Stateful
+from batchup.core.record import is_data, is_named, record
 from batchup.core.work import Copyable, Own, Work
 
-Path = tuple[int, ...]
+
+class Entry(NamedTuple):
+    """A stage in the name of a stream. `path` are the numbers of the members of joins that it belongs to."""
+
+    path: tuple[int, ...]
+    tag: str
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "".join(f"{n}: " for n in self.path) + f"{self.tag}({', '.join(self.values)})"
 
 
-def identity(plan: Plan, work: Work) -> str:
-    """The plan and the work as text: the same for streams that are built alike, whoever does the work.
+def entries_of(plan: Plan, work: Work, path: tuple[int, ...] = ()) -> list[Entry]:
+    """The stages of a plan and the work: the same for streams that are built alike, whoever does the work.
 
-    Arrays in plans are indices, and count by what is in them; those in steps are data, and count by
-    shape and dtype, as functions do by their qualified name. Generators and pools don't count, nor does
-    which part a shard is, where a position means the same for all parts.
+    The stages of members come before the join. Arrays in plans are indices, and count by their contents; arrays in
+    steps are data, and count by shape and dtype. Functions count by their qualified names. Generators and pools don't
+    count, nor does which part a rank takes, if a position means the same for all parts. Raises TypeError for a stage
+    that can't be named.
     """
-    # Work that a pool has done comes before what follows, as it does without the pool.
-    steps = [*_computed(plan), *((path, _step(step)) for path, step in work.leaves())]
-    parts = [_plan(plan)]
-    for path, step in sorted([s for s in steps if s[1]], key=lambda s: (-len(s[0]), s[0])):
-        parts.append("".join(f"{n}: " for n in path) + step)
-    return " | ".join(parts)
+    return [*_plans(plan, path), *step_entries(plan, work, path)]
 
 
-def _plan(plan: Plan) -> str:
+def step_entries(plan: Plan, work: Work, path: tuple[int, ...] = ()) -> list[Entry]:
+    """The steps alone; those of members come before the step of the join."""
+    # The work that a pool does comes before what follows the pool, as it does without the pool.
+    steps = [*_computed(plan, path), *_steps(work, path)]
+    return sorted(steps, key=lambda entry: (-len(entry.path), entry.path))
+
+
+def _plans(plan: Plan, path: tuple[int, ...]) -> Iterator[Entry]:
     while isinstance(plan, Computed):
         plan = plan.up
-    children = [_plan(child) for child in plan.children()]
     if isinstance(plan, OverMade) and isinstance(plan.up, Computed):
-        children = [identity(plan.up.up, plan.up.work)]  # the work that comes before it
-    own = _values(plan, contents=True)
-    # What is drawn for the items of one rank is for these alone.
-    of_rank = not plan.same_for_all_ranks or (
-        isinstance(plan, PlanOver) and isinstance(rng_of(plan), Stateful)
-    )
-    if plan.shards and plan.children() and of_rank:
-        own += [f"parts {plan.shards}"]
-    text = f"{type(plan).__name__.lower()}({', '.join(own)})"
-    if isinstance(plan, PlanOver):
-        return f"{children[0]} | {text}"
-    return f"{text}[{', '.join(children)}]" if children else text
+        yield from entries_of(plan.up.up, plan.up.work, path)
+    else:
+        for n, child in enumerate(plan.children()):
+            yield from _plans(child, path if isinstance(plan, PlanOver) else (*path, n))
+    yield entry_of(plan, path)
 
 
-def _computed(plan: Plan, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def entry_of(plan: Plan, path: tuple[int, ...] = ()) -> Entry:
+    """One plan by itself."""
+    below = parts_in(plan)
+    # What is drawn for the items of one rank is for these items alone.
+    drawn = isinstance(plan, PlanOver) and isinstance(plan.rng, Stateful)
+    of_rank = drawn or any(not part.aligned and part not in below for part in plan.shards)
+    parts = [f"parts {_shown(plan.shards)}"] if plan.shards and below and of_rank else []
+    return Entry(path, _tag(plan), (*_values(plan, contents=True), *parts))
+
+
+def _shown(parts: tuple[Part, ...]) -> str:
+    return str(tuple((part.rank, part.world) for part in parts))
+
+
+def _computed(plan: Plan, path: tuple[int, ...]) -> Iterator[Entry]:
     if isinstance(plan, OverMade):
         return
     for n, child in enumerate(plan.children()):
         yield from _computed(child, path if isinstance(plan, PlanOver) else (*path, n))
     if isinstance(plan, Computed):
-        for inside, step in plan.work.leaves(path):
-            yield inside, _step(step)
+        yield from _steps(plan.work, path)
 
 
-def _step(step: Any) -> str:
-    if isinstance(step, Own):  # there or not, the same batches
-        return ""
-    name = type(step).__name__.lower()
-    return f"{name}({', '.join(_values(step, contents=False))})" if is_dataclass(step) else name
+def _steps(work: Work, path: tuple[int, ...]) -> Iterator[Entry]:
+    for inside, step in work.leaves(path):
+        if not isinstance(step, Own):  # a copy more or less makes no other batches
+            yield Entry(inside, _tag(step), tuple(_values(step, contents=False)))
 
 
-def _values(thing: Any, contents: bool) -> list[str]:
-    """The fields of a record; those that have a default by name, and only where they are another.
+def _tag(stage: Any) -> str:
+    if not stage.tag:
+        name = type(stage).__name__
+        raise TypeError(
+            f"a checkpoint can't name the stage {name}, which has no tag. Write tag = {name.lower()!r} in the class {name}"
+        )
+    return str(stage.tag)
 
-    TypeError for a field whose value has no text of its own: two streams that differ in it would be taken for one.
-    """
+
+def _values(stage: Any, contents: bool) -> list[str]:
+    """The fields of a record as text. Fields with a default are given by name, and only if they differ from it."""
     texts = []
-    for f in fields(thing):
-        if not f.init or f.name in getattr(thing, "unnamed", ()):
+    for f in filter(is_named, fields(stage) if is_dataclass(stage) else ()):
+        text = _field(stage, f, contents)
+        if text is None:
             continue
-        token = _data if f.name in getattr(thing, "data", ()) else _value
-        try:
-            text = token(getattr(thing, f.name), contents)
-        except _NoTokenError as error:
-            stage = type(thing).__name__ if isinstance(thing, Plan) else thing
-            raise TypeError(
-                f"a checkpoint can't name {f.name!r} of the stage {stage}, which has {error} in it: expected numbers, "
-                "strings, arrays, functions, and tuples, lists and dicts of these. A map can be given a name, "
-                "map(fn, name='...')"
-            ) from None
         if f.default is MISSING:
             texts.append(text)
         elif text != _value(f.default, contents):
-            texts.append(text and f"{f.name}={text}")
-    return [text for text in texts if text is not None]
+            texts.append(f"{f.name}={text}")
+    return texts
+
+
+def _field(stage: Any, f: Field[Any], contents: bool) -> str | None:
+    token = _data if is_data(f) else _value
+    try:
+        return token(getattr(stage, f.name), contents)
+    except _NoTokenError as error:
+        name = type(stage).__name__ if isinstance(stage, Plan) else stage
+        raise TypeError(
+            f"a checkpoint can't name {f.name!r} of the stage {name}, which has {error} in it: expected numbers, "
+            "strings, arrays, functions, and tuples, lists and dicts of these. A map can be given a name, "
+            "map(fn, name='...')"
+        ) from None
 
 
 class _NoTokenError(Exception):
-    """A value for which there is no text that tells it from others of its type."""
+    """Raised for a value without a text that tells it from other values of its type."""
+
+
+@record
+class Named:
+    """A function with a name of the user's, which checkpoints use in place of the function's own."""
+
+    fn: Callable[..., Any]
+    name: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.fn(*args, **kwargs)
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+
+def named(fn: Callable[..., Any], name: str | None, where: str) -> Callable[..., Any]:
+    """The function under the name that a user gave it, if there is one. Raises TypeError for what is no name."""
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"{where}: name: expected a string; got {describe(name)}")
+    return fn if name is None else Named(fn, name)
 
 
 _ATOMS = (
@@ -120,11 +171,15 @@ _ATOMS = (
 
 
 def _value(value: Any, contents: bool) -> str | None:
-    """A value as text; None if it is a plan, or work, or makes no difference."""
-    if isinstance(value, Plan | Work | Stateful):
-        return "drawn" if isinstance(value, Stateful) else None
-    if callable(getattr(value, "permutation", None)):  # a generator of the user's
+    """A value as text; None for plans and work, which have entries of their own."""
+    if isinstance(value, Plan | Work):
+        return None
+    if isinstance(value, Stateful) or callable(getattr(value, "permutation", None)):
         return "drawn"
+    if isinstance(value, Noise):
+        return f"{value.seed} {_value(value.path, contents)}"
+    if isinstance(value, Named):
+        return repr(value.name)
     if isinstance(value, Seed | Enum):
         return str(value)
     if isinstance(value, _ATOMS):
@@ -142,8 +197,8 @@ def _value(value: Any, contents: bool) -> str | None:
     if isinstance(value, set | frozenset):
         return f"{{{', '.join(sorted(str(_value(part, contents)) for part in value))}}}"
     if isinstance(value, partial):
-        named = [f"{name}={_value(part, contents)}" for name, part in sorted(value.keywords.items())]
-        args = [_value(value.func, contents), *[_value(arg, contents) for arg in value.args], *named]
+        keywords = [f"{name}={_value(part, contents)}" for name, part in sorted(value.keywords.items())]
+        args = [_value(value.func, contents), *[_value(arg, contents) for arg in value.args], *keywords]
         return f"partial({', '.join(map(str, args))})"
     if callable(value):
         return describe_callable(value, qualified=True)
@@ -151,16 +206,37 @@ def _value(value: Any, contents: bool) -> str | None:
 
 
 def _data(value: Any, contents: bool) -> str:
-    """Data as text: by shape and dtype, or by type and length; arrays of a plan by what is in them, too."""
+    """Data as text: by shape and dtype, or by type and length; an array of a plan also by a hash of its contents."""
     if isinstance(value, np.ndarray) and contents:
-        return f"{_named(value)} {zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}"
+        return f"{_full(value)} {zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}"
     if isinstance(value, list):
-        return f"{_named(value)}: {', '.join(map(_named, value[:1000]))}"
+        return f"{_full(value)}: {', '.join(map(_full, value[:1000]))}"
     if isinstance(value, tuple):
         return f"({', '.join(_data(part, contents) for part in value)})"
-    return _named(value)
+    return _full(value)
 
 
-def _named(value: Any) -> str:
-    """The name of a value, in full."""
+def _full(value: Any) -> str:
     return describe(value, sys.maxsize)
+
+
+# --- as a checkpoint has it: the stages as a list of texts, of less than 1 KB in all
+
+_STAGE, _IN_ALL = 80, 500  # characters
+
+
+def name_of(plan: Plan, work: Work) -> list[str]:
+    """The stages of a stream as short texts: of long ones the beginning and a hash."""
+    texts = [_short(str(entry)) for entry in entries_of(plan, work)]
+    if sum(map(len, texts)) <= _IN_ALL:
+        return texts
+    first = next(n for n in range(len(texts)) if sum(map(len, texts[: n + 1])) > _IN_ALL - 100)
+    return [*texts[:first], f"and {len(texts) - first} more, {_digest(' | '.join(texts[first:]))}"]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _STAGE else f"{text[:_STAGE]}... {_digest(text)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,33 +1,43 @@
-"""Several streams as one: what `zip` and `choose` have in common, for stages of your own too."""
+"""Several streams as one: what `zip` and `choose` have in common, also for stages of your own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 from batchup.core.record import over_each, record
-from batchup.core.work import Split, Step, Work
+from batchup.core.work import SAME, Results, Split, Step, Work
 
 
 @record
 class JointStep(Step):
-    """A step that does the works of several streams."""
+    """A step that does the work of several streams. If it can divide the work for an item, it writes `_split`."""
 
     works: tuple[Work, ...]
 
     def parts(self) -> tuple[Work, ...]:
         return self.works
 
+    sizes = SAME
+
     @property
-    def splits(self) -> bool:  # type: ignore[override]
-        return any(work.splits for work in self.works)
+    def split(self) -> Callable[[Any], Split] | None:
+        return self._split if any(work.splits for work in self.works) else None
+
+    def _split(self, item: Any) -> Split:
+        return Split([partial(self.run, item)], _only)
 
     def over(self, f: Callable[[Work], Work]) -> Self:
         return over_each(self, "works", f)
 
 
+def _only(results: Results) -> Any:
+    return results[0].result()
+
+
 class Choice(NamedTuple):
-    """An item of a plan over several: the number of the one that it is from, and what that gave."""
+    """An item of a plan over several: the number of the member that it comes from, and the item of that member."""
 
     member: int
     item: Any
@@ -35,14 +45,16 @@ class Choice(NamedTuple):
 
 @record
 class Pick(JointStep):
-    """The step for items that are each from one of several streams: does that stream's work."""
+    """The step for `Choice`s: does the work of the member that an item comes from."""
+
+    tag = "pick"
 
     name: str
 
     def run(self, item: Choice) -> Any:
         return self.works[item.member].run(item.item)
 
-    def split(self, item: Choice) -> Split:
+    def _split(self, item: Choice) -> Split:
         return self.works[item.member].split(item.item)
 
     def __str__(self) -> str:

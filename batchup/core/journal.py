@@ -1,13 +1,12 @@
-"""What a checkpoint needs of generators: their state now, and the draws that are not yet used up.
+"""What a checkpoint needs of generators: their states, and the draws that are not used up yet.
 
-A pool plans further than the caller has received, and of an order drawn for a whole pass a batch is a
-part. So while a stream over generators is iterated, its plans draw through a `Journal`, which keeps what
-was drawn, small draws by value, large ones by the state before them. A checkpoint holds those that
-going on from its position will ask for; what is asked for beyond is drawn from the generator as it is
-then. So somebody else may draw from it in between.
+A pool plans further than the caller has received, and a batch is only a part of an order that was drawn for a whole
+pass. So while a stream over generators is iterated, its plans draw through a `Journal`. It keeps what was drawn:
+small draws by value, large draws as the state of the generator before them. A checkpoint holds the draws that going
+on from its position asks for. Later draws come from the generator as it is then, so others may draw from it too.
 
-Which draws those are, the plan says itself: started at a position, each plan that draws says from which
-of its draws on it will ask. Nothing is drawn by that, as plans draw when they are asked for an item.
+A plan says itself which draws these are: started at a position, each plan that draws says from which number on it will
+ask. To ask this, the journal starts the plan without its work at the position, and draws nothing.
 """
 
 from __future__ import annotations
@@ -17,27 +16,28 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from batchup.core.computed import bare
-from batchup.core.cursors import BEHIND, Place, Places, resumed
-from batchup.core.plan import Again, Draw, Plan, drawing_plans, rng_of
+from batchup.core.cursors import BEHIND, Cursor, resumed
+from batchup.core.item import Cursors
+from batchup.core.plan import Draw, Plan, Replay, drawing_plans, without_work
 from batchup.core.randomness import (
     DIRECT,
     Drawn,
     bits_of,
     copy_with_state,
+    generators_of,
     get_state,
     set_state,
     stamp_of,
 )
 
-_LARGE = 256  # numbers; by value they are as large as the state of a generator
-_MANY = 32  # draws kept before it is looked which of them are used up
+_LARGE = 256  # numbers: as many bytes as the state of a generator
+_MANY = 32  # draws that are kept before the journal looks which of them are used up
 
 Key = tuple[int, int]  # the pass, and the number of the draw in it
 
 
 class _NotDrawnError(Exception):
-    """A plan that is only asked where it would go on from wants a draw that was not made."""
+    """Raised if a plan, asked from which draw on it will draw, needs a draw that was not made."""
 
 
 class _Site:
@@ -46,12 +46,14 @@ class _Site:
     def __init__(self, generator: Any, journal: Journal):
         self.generator = generator
         self.journal = journal
-        self.kept: dict[Key, Any] = {}  # value, or a dict, the state before the draw
-        self.first: Key | None = None  # the key from which on a plan that was started will ask
+        self.kept: dict[Key, Any] = {}  # the value, or a dict: the state before the draw
+        self.first: Key | None = (
+            None  # the first draw that the plan, started at a position, will ask for
+        )
         self.due = _MANY
 
     def draw(self, pass_: int, number: int, method: str, of: Any) -> Any:
-        """What a method of the generator gives: now, or gave when this draw was made."""
+        """What a method of the generator gives, or gave if this draw was made before."""
         with self.journal.lock:
             return self._draw((pass_, number), method, of)
 
@@ -68,7 +70,7 @@ class _Site:
             self.due = 2 * len(self.kept) + _MANY
         size = of if isinstance(of, int) else len(of)
         before = get_state(self.generator) if size > _LARGE else None
-        # In one call from C: a Ctrl-C comes before it or after it, never between the draw and keeping it.
+        # One call into C, so Ctrl-C comes before or after it, never between drawing and keeping the draw.
         self.kept.update(zip((key,), map(getattr(self.generator, method), (of,)), strict=True))
         value = self.kept[key]
         if before is not None:
@@ -79,35 +81,34 @@ class _Site:
 class Journal:
     """The draws of one iteration over a plan that draws from generators: the `Draws` of the plan.
 
-    `position` says how many items the caller has received, `places` what the cursors were at a position.
+    `position()` is the number of items that the caller has received, `cursors(position)` the cursors there.
     """
 
-    def __init__(self, plan: Plan, position: Callable[[], int], places: Callable[[int], Places]):
-        self._bare = bare(plan)
+    def __init__(self, plan: Plan, position: Callable[[], int], cursors: Callable[[int], Cursors]):
+        self._planned = without_work(plan)
         self._position = position
-        self._places = places
+        self._cursors = cursors
         self.asking = False
-        # Another thread may ask for the state while plans draw; and a signal handler, in the midst of a draw.
+        # Another thread may ask for the state while plans draw, and a signal handler may ask during a draw.
         self.lock = threading.RLock()
         self._stamp: str | None = None
         drawing = drawing_plans(plan)
-        self._sites = [_Site(rng_of(plan).source(), self) for plan in drawing]
+        self._sites = [_Site(generator, self) for generator in generators_of(plan)]
         self._of_plan = {
             id(plan): site
-            for plans in (drawing, drawing_plans(self._bare))
+            for plans in (drawing, drawing_plans(self._planned))
             for plan, site in zip(plans, self._sites, strict=True)
         }
         if len({id(plan) for plan in drawing}) < len(drawing):
             raise RuntimeError(
-                "expected plans that are each there once; one stands in two places. A stage over several "
+                "expected each plan once; one stands in two places. A stage over several "
                 "streams takes their plans from members_of(streams)"
             )
-        # One of each source of bits, which generators may share.
+        # One generator for each source of bits, since generators may share one.
         self._generators = list({id(bits_of(s.generator)): s.generator for s in self._sites}.values())
 
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
-        rng = rng_of(plan)
-        if rng.again < Again.DRAWN:
+        if plan.rng is None or plan.rng.replay < Replay.DRAWN:
             return DIRECT.begin(plan, pass_, number)
         site = self._of_plan[id(plan)]
         with self.lock:
@@ -115,7 +116,7 @@ class Journal:
                 site.first = (pass_, number)
         return Drawn(partial(site.draw, pass_))
 
-    def cursor(self, plan: Plan) -> Place:
+    def cursor(self, plan: Plan) -> Cursor:
         return ()
 
     @property
@@ -125,14 +126,14 @@ class Journal:
         return self._stamp
 
     def _needed(self, position: int) -> list[dict[Key, Any]]:
-        """Of each site, the draws that going on from a position would ask for."""
-        # A signal handler may ask while this is being asked.
+        """For each site, the draws that going on from a position asks for."""
+        # A signal handler may call this while it runs.
         outer = self.asking, [site.first for site in self._sites]
         self.asking = True
         for site in self._sites:
             site.first = None
         try:
-            self._bare.start(0, position, resumed(self, self._places(position)))
+            self._planned.start(0, position, resumed(self, self._cursors(position)))
             return [
                 {
                     key: kept
@@ -141,7 +142,7 @@ class Journal:
                 }
                 for site in self._sites
             ]
-        except _NotDrawnError:  # it is not known then what it needs: everything is kept
+        except _NotDrawnError:  # what it needs is unknown, so everything is kept
             return [site.kept for site in self._sites]
         finally:
             self.asking, firsts = outer
@@ -149,13 +150,13 @@ class Journal:
                 site.first = first
 
     def forget(self) -> None:
-        """Keep only what going on from one of the items that were received last would ask for."""
+        """Keep only the draws that going on from one of the items received last asks for."""
         needed = self._needed(max(0, self._position() - BEHIND))
         for site, kept in zip(self._sites, needed, strict=True):
             site.kept = kept
 
     def state(self, position: int) -> dict[str, Any]:
-        """The states of the generators, and for each plan that draws the draws that are not used up."""
+        """The states of the generators, and the draws of each plan that are not used up."""
         with self.lock:
             self.forget()
             return {
@@ -167,10 +168,10 @@ class Journal:
             }
 
     def load(self, generators: list[Any], draws: list[Any], stamp: str | None) -> None:
-        """Put the generators and the draws back to a state, all of them or none."""
+        """Set the generators and the draws to a state: all of them or, if an error is raised, none."""
         kept = [{(pass_, number): value for pass_, number, value in each} for each in draws]
         for own, state in zip(self._generators, generators, strict=True):
-            copy_with_state(own, state)  # refuses those of another kind
+            copy_with_state(own, state)  # raises for another kind of generator
         self._stamp = stamp
         for site, own_kept in zip(self._sites, kept, strict=True):
             site.kept = own_kept

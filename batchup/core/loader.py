@@ -1,4 +1,4 @@
-"""Loaders: what a training loop holds, an epoch for each time it is gone through."""
+"""Loaders: what a training loop iterates, once for each epoch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol, Self
 
+from batchup.core.checkpoint import check_version
 from batchup.core.checks import whole_number
 from batchup.core.epoch import why_no_loader
-from batchup.core.iteration import StreamIterator, check_version, length_of
-from batchup.core.plan import Again, Plan
+from batchup.core.iteration import StreamIterator, length_of
+from batchup.core.plan import Plan, Replay, replay_of
 from batchup.core.work import Work
 
 _VERSION = 1
 
 
 class Epochs(Protocol):
-    """What a loader is of: a `Stream`."""
+    """The stream of a loader: a `Stream`."""
 
     @property
     def plan(self) -> Plan: ...
@@ -32,15 +33,15 @@ class Epochs(Protocol):
 
 
 class Loader:
-    """The epochs of a stream, one each time that it is iterated: a new order, and new noise.
+    """The epochs of a stream: each iteration is the next one, with a new order and new noise.
 
-    `ds.loader(...)` and `stream.loader()` make one. Of a stream with seeds, iteration e is `stream.epoch(e)`; of
-    one over a generator, each epoch draws from that. A new `iter()` ends the iterator before: its `next`
-    raises RuntimeError. After a `break` the next epoch comes, after an exception too; where nothing was received
-    yet it is still the same. `state_dict()` may be called at any time, by another thread or a signal handler, and never
-    waits for a batch; `load_state_dict`, `set_epoch` and `iter` raise RuntimeError, and change nothing, while a batch is
-    made. A loader pickles, and a copy goes on where this one is. Raises TypeError for an endless stream, and for one over
-    a user's iterator that has one epoch.
+    `ds.loader(...)` and `stream.loader()` make one. For a stream with seeds, iteration e is `stream.epoch(e)`; over a
+    generator, each epoch draws from it. A new `iter()` ends the iterator before, whose `next` then raises RuntimeError.
+    After a `break` or an exception the next epoch comes; if nothing was received yet, the same epoch comes again.
+    `state_dict()` may be called at any time, also by another thread or a signal handler, and never waits for a batch;
+    while a batch is made, `load_state_dict`, `set_epoch` and `iter` raise RuntimeError and change nothing. A loader
+    pickles, and a copy goes on where this one is. Raises TypeError for an endless stream, and for a stream over a user's
+    iterator that has one epoch only.
 
     >>> from batchup import ops
     >>> loader = (ops.indices(4) | ops.shuffle(7) | ops.chunk(2)).loader()
@@ -56,21 +57,21 @@ class Loader:
         if why := why_no_loader(stream.plan):
             raise TypeError(f"loader: {stream!r} {why}")
         self.stream = stream
-        # One that the same thread may take again: a signal handler, in the midst of a `next`.
+        # A signal handler may take it during a `next` of the same thread.
         self._lock = threading.RLock()
         self._under_way: _Epoch | None = None
-        self._ticket = 0  # of the one iterator that may go on
+        self._ticket = 0  # that of the only iterator that may go on
         self._coming = _Epoch(stream, 0)
 
     @property
     def epoch(self) -> int:
-        """The epoch that is gone through; once that has ended, and before any, the one that comes."""
+        """The number of the epoch under way; between two epochs, that of the next one."""
         with self._lock:
             return self._now().number
 
     @property
     def received(self) -> int:
-        """How many batches of the epoch that is gone through were received; 0 once it has ended, and before any."""
+        """The number of batches received of the epoch under way; 0 between two epochs."""
         with self._lock:
             return self._now().received
 
@@ -79,7 +80,7 @@ class Loader:
         return self._coming if under_way is None or under_way.ended else under_way
 
     def set_epoch(self, epoch: int) -> None:
-        """Have the next `iter` be this epoch; from its beginning, unless what was loaded is the rest of it."""
+        """Make this epoch the next one: from its beginning, unless the rest of it was loaded from a checkpoint."""
         number = whole_number(epoch, "set_epoch")
         with self._lock, self._between_batches("set_epoch()"):
             if self._under_way is not None or self._coming.number != number:
@@ -87,11 +88,11 @@ class Loader:
                 self._coming = _Epoch(self.stream, number)
 
     def state_dict(self, unused: int = 0) -> dict[str, Any]:
-        """Where the training is, as of the last batch received: a dict that `json` can write.
+        """The place after the last batch received, as a dict that `json` can write.
 
-        Behind the last batch of an epoch that is the beginning of the next. Who reads ahead of the training
-        says how many of the batches received are `unused`; see `StreamIterator.state_dict`. Raises ValueError
-        for more than were received of this epoch, TypeError for a stream over a user's iterator.
+        After the last batch of an epoch it is the beginning of the next epoch. If your loop prefetches batches, pass
+        the number of those that it hasn't trained on yet as `unused`; see `StreamIterator.state_dict`. Raises ValueError
+        for more batches than were received of this epoch, TypeError for a stream over a user's iterator.
         """
         with self._lock:
             epoch = self._under_way
@@ -104,12 +105,12 @@ class Loader:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there: the next `iter` is the rest of that epoch. One that is under way is ended.
+        """Go on from a checkpoint: the next `iter` is the rest of that epoch. An epoch under way ends.
 
-        Reads no data. Generators are put back as they were. Raises ValueError for the state of another
-        stream, TypeError for what is no state of a loader.
+        Reads no data. Sets generators to their states then. Raises ValueError for the state of another stream,
+        TypeError for an object that is no state of a loader.
         """
-        check_version(state, "loader", _VERSION, "the state_dict() of a loader")
+        check_version(state, "loader", (_VERSION,), "the state_dict() of a loader")
         number = whole_number(state.get("epoch"), "load_state_dict: epoch")
         with self._lock, self._between_batches("load_state_dict()"):
             coming = _Epoch(self.stream, number)
@@ -118,7 +119,7 @@ class Loader:
             self._coming = coming
 
     def _between_batches(self, method: str) -> AbstractContextManager[None]:
-        """RuntimeError, before anything is changed, while a batch of the epoch under way is made."""
+        """Raises RuntimeError, before anything is changed, while a batch of the epoch under way is made."""
         return nullcontext() if self._under_way is None else self._under_way.turn(method)
 
     def _end(self) -> None:
@@ -131,19 +132,19 @@ class Loader:
         with self._lock, self._between_batches("iter(loader)"):
             before = self._under_way
             if before is not None and not (before.received or before.ended):
-                self._coming = before  # hosts ask for an iterator more than once
+                self._coming = before  # some training frameworks ask for an iterator more than once
             self._end()
             epoch = self._coming
-            epoch.start()  # where a pool refuses, it is still to come
+            epoch.start()  # if a pool refuses, this epoch is still the next one
             self._under_way, self._coming = epoch, _Epoch(self.stream, epoch.number + 1)
             return LoaderIterator(self, epoch, self._ticket)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        resumable = self.stream.plan.again <= Again.DRAWN
+        resumable = replay_of(self.stream.plan) <= Replay.DRAWN
         return _restored, (self.stream, self.state_dict() if resumable else self._coming.number)
 
     def __len__(self) -> int:
-        """The number of batches of an epoch; TypeError where it is not known beforehand."""
+        """The number of batches of an epoch. Raises TypeError if it is unknown."""
         return length_of(self.stream.plan.length, repr(self.stream))
 
     def __bool__(self) -> bool:
@@ -156,7 +157,7 @@ class Loader:
 
 
 def _restored(stream: Epochs, state: dict[str, Any] | int) -> Loader:
-    """A loader that goes on from a state, or begins with this epoch."""
+    """A loader that goes on from a state, or begins with an epoch."""
     loader = Loader(stream)
     if isinstance(state, int):
         loader.set_epoch(state)
@@ -166,21 +167,24 @@ def _restored(stream: Epochs, state: dict[str, Any] | int) -> Loader:
 
 
 class _Epoch(StreamIterator):
-    """An epoch of a loader, to be begun."""
+    """An epoch of a loader, which is not started yet."""
 
     def __init__(self, stream: Epochs, number: int):
-        drawn = stream.plan.again in (Again.DRAWN, Again.UNKEPT)
-        own = stream if drawn else stream.numbered(number)
+        own = (
+            stream
+            if replay_of(stream.plan) in (Replay.DRAWN, Replay.UNKEPT)
+            else stream.numbered(number)
+        )
         super().__init__(own.plan, own.work, own.text, start=False)
         self.number = number
-        self.ended = False  # its end was reached
+        self.ended = False  # True after its last batch
         self.end = self._end
 
 
 class LoaderIterator(Iterator[Any]):
-    """The batches of one epoch of a loader; `len` of it is how many are left.
+    """The batches of one epoch of a loader; `len` is the number of batches left.
 
-    To stop and go on take the state of the loader.
+    For checkpoints use the state of the loader.
     """
 
     def __init__(self, loader: Loader, epoch: _Epoch, ticket: int):
@@ -194,7 +198,7 @@ class LoaderIterator(Iterator[Any]):
         try:
             return epoch.__next__()
         except StopIteration:
-            self._check_ticket()  # another thread may have ended it meanwhile
+            self._check_ticket()  # another thread may have ended the epoch meanwhile
             epoch.ended = True
             raise
 
@@ -215,7 +219,7 @@ class LoaderIterator(Iterator[Any]):
         return self._epoch.shown_as(f"LoaderIterator, epoch {self._epoch.number},", self._loader.stream)
 
     def __del__(self) -> None:
-        # As if there were no loader, which keeps the epoch for its state: nobody wants the rest.
+        # Nobody wants the rest of the epoch, which the loader keeps for its state.
         if self._loader._ticket == self._ticket:
-            with suppress(RuntimeError):  # a `next` is under way
+            with suppress(RuntimeError):  # raised during a `next`
                 self._epoch.close()

@@ -1,8 +1,8 @@
-"""What a plan is: the cheap half of a stream, which says what each item is made of.
+"""The plan of a stream: which samples make up each item, in any pass, from any position on.
 
-A plan counts in *passes*. Pass 0 is what you get by iterating; `repeat` asks for the further ones, and
-a shuffle gives each of them an order of its own. What a plan does not say of itself makes it slower,
-never wrong.
+A plan counts in *passes*. Iterating gives pass 0; `repeat` asks for the passes after it, and a shuffle gives
+each pass its own order. `Plan` declares everything that a plan may say of itself, with a default that is
+safe: what a plan doesn't say makes it slower, never wrong.
 """
 
 from __future__ import annotations
@@ -14,28 +14,43 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import Enum, IntEnum
 from itertools import chain, islice
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from batchup.core.grid import Grid
 from batchup.core.record import Count, over_each, record
 
 
-class Again(IntEnum):
-    """How the items of a plan can be had again; of a plan over several, as of the worst of them."""
+class Replay(IntEnum):
+    """How the items of a plan can be had again. Of several plans the largest value counts."""
 
-    KEYED = 0  # every time the same, from any position: a function of seeds and positions
-    DRAWN = 1  # drawn from a generator: anew each time, but a checkpoint goes on with them
+    KEYED = 0  # the same items each time, from any position: a function of seeds and positions
+    DRAWN = 1  # drawn anew from a generator each time; a checkpoint keeps the draws
     UNKEPT = 2  # drawn from a generator whose state can't be read: no checkpoints
-    NOT_RESUMABLE = 3  # what a user's iterator gives, from the start each time
-    SINGLE_PASS = 4  # of an iterator that is there only once
+    NOT_RESUMABLE = 3  # of a user's iterable, from its beginning each time: no checkpoints
+    SINGLE_PASS = 4  # of a user's iterator, which can be iterated once
 
 
 class Kind(Enum):
-    """What the items of a plan are, and whose."""
+    """What the items of a plan are, and to whom they belong."""
 
-    BLOCKS = "index blocks, which may be views of others"
-    BORROWED = "somebody else's: copied before anybody may write into them"
-    OWN = "whoever gets them owns them"
+    VIEWS = "index blocks of which a part costs that part alone: ranges, views of an array"
+    BLOCKS = "index blocks"
+    BORROWED = "batches of somebody else: copied before the caller gets them"
+    OWN = "batches of the caller"
+
+    @property
+    def indexed(self) -> bool:
+        """True for index blocks."""
+        return self in (Kind.VIEWS, Kind.BLOCKS)
+
+
+class Part(NamedTuple):
+    """One rank's part of the samples, as `Plan.shards` lists them."""
+
+    rank: int
+    world: int  # the number of ranks
+    equal: bool = True  # each item has as many samples on every rank
+    aligned: bool = True  # item k is made of the same items of the plan below on every rank
 
 
 class Draw(Protocol):
@@ -48,123 +63,122 @@ class Draw(Protocol):
         """Endless float64 arrays of `size` uniform numbers: the draws from `number` on."""
 
 
+class Rng(Protocol):
+    """What a plan draws from: a seed, a generator, or a user's iterator."""
+
+    @property
+    def replay(self) -> Replay: ...
+
+    def draw(self, pass_: int) -> Draw:
+        """The draws of a pass."""
+
+
 class Draws(Protocol):
-    """Where plans get what they draw."""
+    """Gives plans their draws, and the places from which they go on."""
 
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
-        """What `plan` draws from its `rng` in this pass, from draw `number` on: when `items` is called."""
+        """The draws of `plan.rng` in a pass, from draw `number` on; `items` calls it before it returns."""
 
     def cursor(self, plan: Plan) -> tuple[int, ...]:
-        """Where a plan with a `cursor` goes on; () where nobody knows."""
+        """The place from which a plan with a `cursor` goes on; () if it is unknown."""
 
     @property
     def stamp(self) -> str | None:
-        """A digest of the generators' states when the iteration began; None if it draws from seeds alone."""
+        """A digest of the generators' states when the iteration began; None if all draws are of seeds."""
 
 
 class Plan(ABC):
-    """The items of one pass, and of those after it. Subclasses are frozen records, hence picklable.
+    """The items of one pass, and of the passes after it. Subclasses are frozen records, so they pickle."""
 
-    One that draws has a field `rng`, its seed or generator.
-    """
-
-    # Whether it asks for items before it is asked for them, as a pool does.
-    ahead = False
-    # Whether item k is made of the same items below it, whichever part of its blocks a shard takes.
-    same_for_all_ranks = False
-    # What each item stands for as a whole, and what to write where parts of them are wanted; nothing, mostly.
-    whole = ""
+    # The name of the plan in checkpoints, such as "chunk". Checkpoints need it, iterating doesn't.
+    tag: ClassVar[str] = ""
+    # What the plan draws from: the only thing besides the pass and the position that its items depend on.
+    rng: Rng | None = None
 
     @property
     def length(self) -> Count:
-        """How many items a pass has; of a number, no more is ever asked for."""
+        """The number of items of a pass. No item beyond it is asked for."""
         return None
 
     @property
     def grid(self) -> Grid | None:
-        """Where the samples lie in the items, which are index blocks or what was made of some."""
+        """Where the samples lie in the items, or how many they are in all."""
         return None
-
-    @property
-    def samples(self) -> Count:
-        """How many samples a pass has in all."""
-        return None if self.grid is None else self.grid.samples
 
     @property
     def kind(self) -> Kind:
         return Kind.BORROWED
 
     @property
-    def again(self) -> Again:
-        each = [plan.again for plan in self.children()]
-        if rng := rng_of(self):
-            each.append(rng.again)
-        return max(each, default=Again.NOT_RESUMABLE)
-
-    @property
     def starts_anywhere(self) -> bool:
-        """Whether `items` from position k on does no more work for item k than that item takes."""
+        """True if `items` from position k on does no more work for item k than item k takes."""
         return False
 
     @property
-    def is_view(self) -> bool:
-        """Whether its items take no work: ranges, views of an array, or blocks computed when they are sliced."""
-        return False
-
-    @property
-    def cursor(self) -> bool:
-        """Whether how many items there are depends on the data: a checkpoint needs more than a position."""
-        return False
-
-    @property
-    def shards(self) -> tuple[tuple[int, int], ...]:
-        """Which parts of blocks there are in it, as (index, count)."""
-        return tuple(part for plan in self.children() for part in plan.shards)
-
-    @property
-    def divided(self) -> bool:
-        """Whether its items are one rank's parts of blocks, and may have fewer samples on other ranks."""
-        return any(plan.divided for plan in self.children())
+    def shards(self) -> tuple[Part, ...]:
+        """The parts of ranks that the plan is made of."""
+        return tuple(part._replace(aligned=False) for part in parts_in(self))
 
     @abstractmethod
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        """The items of pass `pass_` from position `k` on.
+        """The items of pass `pass_` from position `k` on; `k` never lies beyond the end.
 
-        Where `k` is above 0, those before it were received, and what they needed was drawn. So a plan
-        over others starts those at what item `k` still needs, and draws nothing before it is asked for
-        it. What it draws from, and what it is over, is begun in this call, not at the first `next`.
+        If `k` is above 0, the items before it were received, and what they needed was drawn. So a plan over
+        others starts these at what item `k` still needs, and draws nothing before it is asked for an item.
+        It calls `draws.begin`, and `start` of its children, before it returns, not at the first `next`.
         """
 
     def start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        """The items from position `k` on, and none beyond the length: what calls `items`.
-
-        To find the end by asking for one more could draw from a generator, which going on from a
-        checkpoint at the end would not.
-        """
+        """The items from position `k` on, which may lie beyond the end: what plans over this one call."""
         length = self.length
         if not isinstance(length, int):
-            return self.items(pass_, k, draws)
+            return self._start(pass_, k, draws)
         if k >= length:
             return iter(())
         items = self.items(pass_, k, draws)
-        return items if self.again is Again.KEYED else walk(items, 0, length - k)
+        # Asking a generator for one item more, only to find the end, would draw what nobody uses.
+        return items if replay_of(self) is Replay.KEYED else walk(items, 0, length - k)
+
+    def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        """The items from position `k` on, of a plan without a known length."""
+        if not k or self.length == math.inf or replay_of(self) is not Replay.KEYED:
+            return self.items(pass_, k, draws)
+        if cursors_in(self):  # nobody knows where the end is before the items are made
+            return (
+                self.items(pass_, k, draws)
+                if draws.cursor(self)
+                else walk(self.items(pass_, 0, draws), k)
+            )
+        counted = walk(without_work(self).items(pass_, 0, draws), 0, k)
+        return self.items(pass_, sum(1 for _ in counted), draws)
 
     def children(self) -> tuple[Plan, ...]:
         """The plans that this one is over."""
         return ()
 
     def over(self, f: Callable[[Plan], Plan]) -> Plan:
-        """The same plan over `f` of each child: how all plans are rewritten."""
+        """The same plan over `f` of each child. All rewriting of plans goes through it."""
         return self
 
-    def with_epochs_told(self) -> Plan:
-        """This plan, with users' sources that have a `set_epoch` told the number of each pass."""
-        return self.over(lambda plan: plan.with_epochs_told())
+    def refusal(self, stage: str) -> str:
+        """Why a stage can't follow: the end of an error message, with the remedy. Empty if it can.
+
+        `stage` is "cut" for what takes parts of the items or joins them (`shard`, `chunk`, `merge`), "epochs"
+        for `epoch` and `loader`.
+        """
+        return next(filter(None, (child.refusal(stage) for child in self.children())), "")
+
+    def _without_work(self) -> Plan:
+        return self.over(without_work)
+
+    @property
+    def _cursors(self) -> int:
+        return sum(map(cursors_in, self.children()))
 
 
 @record
 class PlanOver(Plan):
-    """A plan over one other, `up`. It says for itself how long it is, and what its items are."""
+    """A plan over one other, `up`."""
 
     up: Plan
 
@@ -176,11 +190,20 @@ class PlanOver(Plan):
         return self if up is self.up else replace(self, up=up)
 
 
-@record
-class SameItems(PlanOver):
-    """A plan that gives items of `up` as they are: some of them, or several times."""
+class _Aligned(PlanOver):
+    """A plan whose items are each made of one item below, or of the same items on every rank."""
 
-    same_for_all_ranks = True
+    @property
+    def shards(self) -> tuple[Part, ...]:
+        return parts_in(self)
+
+    def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
+        return self.items(pass_, k, draws)  # the plan below finds the end
+
+
+@record
+class SameItems(_Aligned):
+    """A plan that gives items of `up` as they are: some of them, or several times."""
 
     @property
     def kind(self) -> Kind:
@@ -190,16 +213,10 @@ class SameItems(PlanOver):
     def starts_anywhere(self) -> bool:
         return self.up.starts_anywhere
 
-    @property
-    def is_view(self) -> bool:
-        return self.up.is_view
-
 
 @record
-class Itemwise(PlanOver):
-    """A plan with one item for each of those of `up`, made of that alone."""
-
-    same_for_all_ranks = True
+class Itemwise(_Aligned):
+    """A plan with one item for each item of `up`, made of that item alone."""
 
     @property
     def length(self) -> Count:
@@ -215,10 +232,6 @@ class SameSamples(Itemwise):
     """A plan whose items are made of the same samples as those of `up`, and are of the same kind."""
 
     @property
-    def samples(self) -> Count:
-        return self.up.samples
-
-    @property
     def grid(self) -> Grid | None:
         return self.up.grid
 
@@ -229,7 +242,7 @@ class SameSamples(Itemwise):
 
 @record
 class EndlessSource(Plan):
-    """A source without end, of blocks of whatever size `chunk`, right behind it, asks for."""
+    """A source without end, whose blocks have the size that `chunk` right behind it asks for."""
 
     size: int
     cut: bool
@@ -240,7 +253,7 @@ class EndlessSource(Plan):
 
 @record
 class JointPlan(Plan):
-    """A plan over several, as `members_of` gives them."""
+    """A plan over several, which `members_of` gives."""
 
     plans: tuple[Plan, ...]
 
@@ -251,8 +264,58 @@ class JointPlan(Plan):
         return over_each(self, "plans", f)
 
 
+# --- what follows from what a plan says
+
+
+def replay_of(plan: Plan) -> Replay:
+    """How the items of a plan can be had again, by its draws and those of the plans below."""
+    own = Replay.KEYED if plan.rng is None else plan.rng.replay
+    return max([own, *map(replay_of, plan.children())])
+
+
+def drawing_plans(plan: Plan) -> list[Plan]:
+    """The plans in it that draw from generators."""
+    own = [plan] if plan.rng is not None and plan.rng.replay in (Replay.DRAWN, Replay.UNKEPT) else []
+    return [*own, *chain.from_iterable(map(drawing_plans, plan.children()))]
+
+
+def is_drawn(plan: Plan) -> bool:
+    """True if the plan, or one below, draws from a generator."""
+    return bool(drawing_plans(plan))
+
+
+def located(plan: Plan) -> Grid | None:
+    """Where the samples lie in the items; None if that is unknown."""
+    return plan.grid if plan.grid is not None and plan.grid.located else None
+
+
+def samples_of(plan: Plan) -> Count:
+    """The number of samples of a pass."""
+    return None if plan.grid is None else plan.grid.samples
+
+
+def parts_in(plan: Plan) -> tuple[Part, ...]:
+    """The parts of ranks that the plans below are made of."""
+    return tuple(part for child in plan.children() for part in child.shards)
+
+
+def is_uneven(plan: Plan) -> bool:
+    """True if the plan is one rank's part, and other ranks may have other numbers of samples."""
+    return not all(part.equal for part in plan.shards)
+
+
+def without_work(plan: Plan) -> Plan:
+    """The plan without the work of pools and of `rebatch`: its positions and draws, of items that nobody makes."""
+    return plan._without_work()
+
+
+def cursors_in(plan: Plan) -> int:
+    """The number of plans in it whose number of items depends on the data; see `core.cursors`."""
+    return plan._cursors
+
+
 def trunk(plan: Plan) -> Iterator[Plan]:
-    """The plan, and those that it is over, as long as each is over one other."""
+    """The plan and the plans below, as long as each is over one other."""
     yield plan
     while isinstance(plan, PlanOver):
         plan = plan.up
@@ -260,27 +323,11 @@ def trunk(plan: Plan) -> Iterator[Plan]:
 
 
 def walk(items: Iterator[Any], start: int, stop: Count = None) -> Iterator[Any]:
-    """The items from `start` up to `stop`, gone to one by one: `islice`, for numbers of any size."""
+    """The items from `start` up to `stop`, one by one: `islice`, for numbers of any size."""
     end = stop if isinstance(stop, int) and stop <= sys.maxsize else None
     return islice(items, min(start, sys.maxsize), end) if start or end is not None else items
 
 
 def once(items: Iterator[Any]) -> Iterator[Any]:
-    """The items of an iterator, which is not asked again after its end: some would go on, and a zip would draw."""
+    """The items of an iterator, which is not asked again after its end: some would go on, and a `zip` would draw."""
     yield from items
-
-
-def rng_of(plan: Plan) -> Any:
-    """The seed or generator that a plan draws from; None for none."""
-    return getattr(plan, "rng", None)
-
-
-def is_drawn(plan: Plan) -> bool:
-    """Whether it draws from a generator, whatever `again` says of its other parts."""
-    return plan.again in (Again.DRAWN, Again.UNKEPT) or bool(drawing_plans(plan))
-
-
-def drawing_plans(plan: Plan) -> list[Plan]:
-    """The plans in it that draw from generators."""
-    own = [] if getattr(rng_of(plan), "again", Again.KEYED) is Again.KEYED else [plan]
-    return [*own, *chain.from_iterable(map(drawing_plans, plan.children()))]

@@ -1,7 +1,7 @@
-"""The three kinds of thing that `shuffle` takes, and what each means for an order.
+"""What `shuffle` takes, and what each kind of it draws.
 
-A **seed** keys every draw by its place, so that any place is reached without those before it. A
-**generator** is drawn from, one call a pass, when that pass is first needed. **None** is in order.
+A **seed** keys every draw by its place, so any place is reached without the places before it. A **generator** is
+drawn from, one call a pass, when that pass is first needed. **None** means in order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
 from batchup.core.checks import describe
-from batchup.core.plan import Again, Draw, Plan, rng_of
+from batchup.core.plan import Draw, Plan, Replay, drawing_plans
 from batchup.core.record import record
 
 if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this library may take
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this 
 
 
 class Permuting(Protocol):
-    """A generator of any library: the module `np.random`, or an object with this method."""
+    """A generator of any library, or the module `np.random`: anything with this method."""
 
     def permutation(self, x: Any, /) -> Any: ...
 
@@ -41,13 +41,13 @@ class Seed:
     """Draws that are a function of the seed and their place alone."""
 
     ints: tuple[int, ...]
-    again = Again.KEYED
+    replay = Replay.KEYED
 
     def draw(self, pass_: int) -> Draw:
         return _Keyed(self, pass_)
 
     def of_member(self, member: int) -> Seed:
-        """That of one of several sources, which would otherwise all have the same order."""
+        """The seed of member `member` of several sources, which otherwise would all have the same order."""
         high, low = seed_sequence(self, member).generate_state(2).tolist()
         return Seed((high << 32 | low,))
 
@@ -57,18 +57,17 @@ class Seed:
 
 @record
 class Stateful:
-    """Draws from a generator that the user may draw from too; None is NumPy's global one.
+    """Draws from a generator, from which the user may draw too. None is NumPy's global generator.
 
-    Anything with a method `permutation` is a generator. If it is none of NumPy's its state can't be read, so
-    there are no checkpoints.
+    Anything with a method `permutation` is a generator. Unless it is one of NumPy's its state can't be read, so there
+    are no checkpoints.
     """
 
     generator: Any
-    again = Again.DRAWN
 
-    def __post_init__(self) -> None:
-        if not _is_numpys(self.generator):
-            object.__setattr__(self, "again", Again.UNKEPT)
+    @property
+    def replay(self) -> Replay:
+        return Replay.DRAWN if _is_numpys(self.generator) else Replay.UNKEPT
 
     def source(self) -> Any:
         """The generator itself."""
@@ -78,7 +77,7 @@ class Stateful:
         return Drawn(lambda number, method, of: getattr(self.source(), method)(of))
 
     def of_member(self, member: int) -> Stateful:
-        return self  # all draw from one
+        return self  # all members draw from the same one
 
     def __str__(self) -> str:
         if self.generator is None:
@@ -122,18 +121,33 @@ class Drawn:
 Rng = Seed | Stateful
 
 
-class Direct:
-    """Draws that are not kept: of seeds, which need no keeping, or where there are no checkpoints.
+@record
+class Users:
+    """In place of a seed or generator: the items come from a user's iterable, of whose draws nothing is known."""
 
-    `generators` are those that the plan draws from, for the stamp of the iteration.
+    replay: Replay
+
+    def draw(self, pass_: int) -> Draw:
+        raise NotImplementedError
+
+
+def generators_of(plan: Plan) -> list[Any]:
+    """The generator of each plan that draws from one, in the order of `drawing_plans`."""
+    return [inner.rng.source() for inner in drawing_plans(plan) if isinstance(inner.rng, Stateful)]
+
+
+class Direct:
+    """Draws that nobody keeps: of seeds, or of an iteration without checkpoints.
+
+    `generators` are what the plan draws from, for the stamp of the iteration.
     """
 
     def __init__(self, generators: Sequence[Any] = ()):
         self._generators = generators
 
     def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
-        draw: Draw = rng_of(plan).draw(pass_)
-        return draw
+        assert plan.rng is not None
+        return plan.rng.draw(pass_)
 
     def cursor(self, plan: Plan) -> tuple[int, ...]:
         return ()
@@ -147,7 +161,7 @@ DIRECT = Direct()
 
 
 def as_rng(value: Any, where: str) -> Rng | None:
-    """What a user wrote for `shuffle`, as draws; None where it means in order.
+    """What a user wrote for `shuffle`, as a `Seed` or `Stateful`; None if it means in order.
 
     Raises TypeError for what is none of the three kinds, ValueError for a negative or empty seed.
     """
@@ -176,7 +190,7 @@ def as_rng(value: Any, where: str) -> Rng | None:
 
 
 def as_seed(value: Any, where: str) -> Seed:
-    """`value` as a seed; TypeError for a generator, which would make no pure stream."""
+    """`value` as a seed. Raises TypeError for a generator: the stream would not be pure."""
     rng = as_rng(value, where)
     if not isinstance(rng, Seed):
         wanted = f"{where}: expected a seed, an int >= 0 or a sequence of them"
@@ -185,9 +199,9 @@ def as_seed(value: Any, where: str) -> Seed:
 
 
 def key_of(*ints: int) -> list[int]:
-    """Numbers as 32-bit words that no other numbers have: of each, how many words it has, then those.
+    """Numbers as 32-bit words that no other numbers have: for each, the number of its words, then these.
 
-    (SeedSequence by itself pads with zeros, so that 5 would be (5, 0).)
+    (SeedSequence by itself pads with zeros, so 5 would be the same as (5, 0).)
     """
     words: list[int] = []
     for number in ints:
@@ -225,7 +239,7 @@ def get_state(generator: Any) -> dict[str, Any]:
 
 
 def set_state(generator: Any, state: dict[str, Any]) -> None:
-    """Set a generator to a state; ValueError where it is that of another kind."""
+    """Set a generator to a state. Raises ValueError for the state of another kind of generator."""
     own = get_state(generator)
     if own.keys() != state.keys() or own["bit_generator"] != state["bit_generator"]:
         saved = f"a generator over {state.get('bit_generator')} ({', '.join(state)})"
@@ -237,12 +251,12 @@ def set_state(generator: Any, state: dict[str, Any]) -> None:
         generator.bit_generator.state = state
 
 
-# Generators whose state can't be read are told apart by the number of the iteration in this process.
+# For a generator whose state can't be read, the number of the iteration in this process tells them apart.
 _iterations = count()
 
 
 def stamp_of(generators: Sequence[Any]) -> str:
-    """A digest of the states of generators, which differs for each iteration that draws from them."""
+    """A digest of the states of generators. It differs for each iteration that draws from them."""
     digest = hashlib.sha1(usedforsecurity=False)
     for generator in generators:
         if _is_numpys(generator):

@@ -1,38 +1,65 @@
-"""Frozen records, which plans, grids and steps are, and how many of anything there are."""
+"""Frozen records, which plans, grids and steps are; and counts."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import Field, dataclass, field, replace
+from inspect import get_annotations
 from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
+_TOKEN = "token"
 
-@dataclass_transform(frozen_default=True, eq_default=False)
+
+def unnamed(**options: Any) -> Any:
+    """A field of a plan or step that checkpoints leave out: the items are the same whatever it is."""
+    return field(metadata={_TOKEN: "none"}, **options)
+
+
+def data(**options: Any) -> Any:
+    """A field that holds data: checkpoints name it by shape and dtype, or by type and length."""
+    return field(metadata={_TOKEN: "data"}, **options)
+
+
+def is_named(f: Field[Any]) -> bool:
+    """True if checkpoints name the field."""
+    return f.init and f.metadata.get(_TOKEN) != "none"
+
+
+def is_data(f: Field[Any]) -> bool:
+    """True if the field was declared by `data`."""
+    return f.metadata.get(_TOKEN) == "data"
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field, unnamed, data))
 def record(cls: type[T]) -> type[T]:
     """A frozen dataclass, compared by identity: plans and work hold arrays, which have no `==`."""
+    for name in get_annotations(cls):
+        if name not in cls.__dict__:
+            # Without this, `dataclass` takes an attribute of a base class for the default of the field.
+            setattr(cls, name, field())
     return dataclass(frozen=True, eq=False, repr=False)(cls)
 
 
-def over_each(thing: T, field: str, f: Callable[[Any], Any]) -> T:
-    """The record with `f` of each value of a field that is a tuple; itself, where none is another then."""
-    values = getattr(thing, field)
+def over_each(thing: T, name: str, f: Callable[[Any], Any]) -> T:
+    """The record with `f` of each value of a field that is a tuple; the same record if nothing changes."""
+    values = getattr(thing, name)
     others = tuple(map(f, values))
     same = all(map(operator.is_, others, values))
-    return thing if same else replace(thing, **{field: others})  # type: ignore[type-var]
+    return thing if same else replace(thing, **{name: others})  # type: ignore[type-var]
 
 
-# How many: an int, math.inf, or None where nobody knows.
+# A number of items or samples: an int, math.inf, or None if it is unknown.
 Count = int | float | None
 
 
 def parts_of_size(count: Count, size: int) -> Count:
-    """How many parts of a size it takes, the last perhaps smaller."""
+    """The number of parts of a size, the last of which may be smaller."""
     return -(-count // size) if isinstance(count, int) else count
 
 
 def in_whole_parts(count: Count, size: int) -> Count:
-    """How many there are without a last part that is smaller."""
+    """The number of samples in parts of a size, without a smaller last part."""
     return count - count % size if isinstance(count, int) else count

@@ -11,44 +11,44 @@ from typing import Any
 
 from batchup.core.blocks import Block, PlainBlock, as_block
 from batchup.core.checks import describe, describe_callable
-from batchup.core.grid import Grid, Listed
+from batchup.core.grid import Grid, Listed, Total
+from batchup.core.item import as_batch
 from batchup.core.loader import Loader
-from batchup.core.plan import Again, Draws, Kind, Plan, SameSamples, once, walk
-from batchup.core.randomness import DIRECT
-from batchup.core.record import Count, record
-from batchup.core.work import as_batch
+from batchup.core.plan import Draws, Kind, Plan, Replay, SameItems, SameSamples, once, walk
+from batchup.core.randomness import DIRECT, Users
+from batchup.core.record import Count, data, record, unnamed
 
 
 @record
 class Blocks(Plan):
-    """Index blocks that are there: of `indices`, or from a user's list."""
+    """Index blocks in memory: of `indices`, or of a user's list."""
 
-    given: tuple[PlainBlock, ...]
-    kind = Kind.BLOCKS
-    again = Again.KEYED
+    tag = "indices"
+
+    blocks: tuple[PlainBlock, ...]
+    kind = Kind.VIEWS
     starts_anywhere = True
-    is_view = True
 
     @property
     def length(self) -> int:
-        return len(self.given)
+        return len(self.blocks)
 
     @cached_property
-    def grid(self) -> Grid:  # looks at all indices: once
-        tops = (b[-1] if isinstance(b, range) else int(b.max()) for b in self.given if len(b))
-        return Listed(tuple(map(len, self.given)), max(tops, default=-1) + 1)
+    def grid(self) -> Grid:  # looks at all indices, so it is computed once
+        tops = (b[-1] if isinstance(b, range) else int(b.max()) for b in self.blocks if len(b))
+        return Listed(tuple(map(len, self.blocks)), max(tops, default=-1) + 1)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PlainBlock]:
-        return map(self.given.__getitem__, range(k, len(self.given)))  # no copy of the rest
+        return map(self.blocks.__getitem__, range(k, len(self.blocks)))  # without a copy of the rest
 
 
 @record
 class Sequenced(Plan):
-    """The items of anything with a length that takes an int."""
+    """The items of anything with `__len__` and `__getitem__` that takes an int."""
 
-    source: Any
-    again = Again.KEYED
-    data = ("source",)
+    tag = "list"
+
+    source: Any = data()
 
     @property
     def length(self) -> int:
@@ -60,16 +60,17 @@ class Sequenced(Plan):
 
 @record
 class Iterated(Plan):
-    """The items of an iterator that a function returns: no way but from the start.
+    """The items of the iterator that `make()` returns, which starts at the beginning only.
 
-    Where its passes are `numbered`, the function is given the number; `alike` says why they are all the
-    same though they should not be, and what to do about it. A `set_epoch` is called with the number of each pass if
-    epochs are `told`; that of a single pass is the user's affair.
+    If its passes are `numbered`, it is `make(pass_)`. `alike` says why all epochs would be the same though they
+    should differ, with the remedy. If epochs are `told`, `set_epoch(pass_)` is called before each pass.
     """
+
+    tag = "iterator"
 
     make: Callable[..., Iterator[Any]]
     kind: Kind = Kind.OWN
-    again: Again = Again.NOT_RESUMABLE
+    rng: Users = Users(Replay.NOT_RESUMABLE)
     samples: Count = None
     numbered: bool = False
     alike: str = ""
@@ -80,21 +81,37 @@ class Iterated(Plan):
     def length(self) -> Count:
         return math.inf if self.samples == math.inf else None
 
+    @property
+    def grid(self) -> Grid | None:
+        return Total.of(self.samples)
+
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         if self.told and self.set_epoch is not None:
             self.set_epoch(pass_)
         items = iter(self.make(pass_) if self.numbered else self.make())
         return once(map(as_batch, walk(items, k)))
 
-    def with_epochs_told(self) -> Iterated:
-        return self if self.set_epoch is None else replace(self, told=True)
+    def refusal(self, stage: str) -> str:
+        return self.alike if stage == "epochs" else ""
+
+
+SINGLE_PASS = Users(Replay.SINGLE_PASS)
+
+
+def with_epochs_told(plan: Plan) -> Plan:
+    """The plan, with the `set_epoch` of users' iterables called before each pass."""
+    if isinstance(plan, Iterated):
+        return plan if plan.set_epoch is None else replace(plan, told=True)
+    return plan.over(with_epochs_told)
 
 
 @record
 class Checked(SameSamples):
-    """Items that can't be looked at beforehand, each checked as it comes to be an index block."""
+    """Items that can't be looked at beforehand: each is checked to be an index block when it comes."""
 
-    where: str
+    tag = "checked"
+
+    where: str = unnamed()
     kind = Kind.BLOCKS
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
@@ -103,7 +120,7 @@ class Checked(SameSamples):
 
 
 def plan_of(source: Any, where: str) -> tuple[Plan, str]:
-    """The plan of a list, an array or another re-iterable, and how it reads; TypeError for what is none."""
+    """The plan of a list, an array or another re-iterable, and its text for a repr. Raises TypeError for others."""
     sequence = hasattr(source, "__len__") and hasattr(source, "__getitem__")
     wrong = ""
     if hasattr(source, "batch_iterator"):
@@ -130,14 +147,14 @@ def plan_of(source: Any, where: str) -> tuple[Plan, str]:
 
 
 def as_blocks(plan: Plan, where: str) -> Plan:
-    """The plan, or one like it with checked items; TypeError where they are no index blocks."""
-    if plan.kind is Kind.BLOCKS:
+    """The plan as one of index blocks, checked if it doesn't say that it is. Raises TypeError if it can't be."""
+    if plan.kind.indexed:
         return plan
     if isinstance(plan, Sequenced):
         items = enumerate(plan.items(0, 0, DIRECT))
         return Blocks(tuple([as_block(item, f"{where}: item {k}") for k, item in items]))
-    if isinstance(plan, Iterated) and plan.kind is not Kind.OWN:  # a function's batches
-        return Checked(plan, where)
-    if len(plan.children()) == 1 and plan.kind is not Kind.OWN:
+    if plan.kind is Kind.OWN:
+        raise TypeError(f"{where}: expected a stream of index blocks; these items are none")
+    if isinstance(plan, SameItems | SameSamples):
         return plan.over(lambda child: as_blocks(child, where))
-    raise TypeError(f"{where}: expected a stream of index blocks; these items are none")
+    return Checked(plan, where)

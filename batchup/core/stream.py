@@ -1,4 +1,4 @@
-"""Stream, Stage and `|`: a stream is a plan and the work it owes."""
+"""Stream, Stage and `|`: a stream is a plan and the work for each of its items."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import describe, describe_callable, shortened, whole_number
-from batchup.core.computed import Computed, ahead_of_others, here, of_member, under
+from batchup.core.computed import Computed, below_pool, draws_ahead_below, of_member, without_pools
 from batchup.core.cursors import why_not_behind
 from batchup.core.epoch import Epoch, why_no_epochs
 from batchup.core.iteration import StreamIterator, length_of
 from batchup.core.loader import Loader
-from batchup.core.plan import Again, Plan, is_drawn
+from batchup.core.noise import random_steps, with_places
+from batchup.core.plan import Kind, Plan, Replay, is_drawn, replay_of
 from batchup.core.record import Count, record
-from batchup.core.sources import as_blocks, plan_of
+from batchup.core.sources import as_blocks, plan_of, with_epochs_told
 from batchup.core.work import Step, Work, first_steps
 
 
 @record
 class Stream:
-    """A re-iterable stream of items: a `plan`, cheap, and the `steps` of work that each item owes.
+    """A re-iterable stream of items: a cheap `plan`, and `steps` of work for each item.
 
-    Streams are made by sources (`indices`, `sample`, `zip`, `choose`) or by giving a list, an array
-    or any re-iterable to a stage; `stream | stage` makes the next.
+    A source makes one (`indices`, `sample`, `zip`, `choose`), and so does a stage given a list, an array or another
+    re-iterable. `stream | stage` makes the next stream.
 
     >>> from batchup import ops
     >>> batches = ops.indices(10) | ops.chunk(4) | ops.gather(np.arange(10) * 10)
@@ -43,44 +44,53 @@ class Stream:
     steps: tuple[Step, ...] = ()
     text: str = "stream"
 
-    # `ndarray | x` asks x, and does not broadcast.
+    # So `ndarray | stage` calls the stage, and NumPy does not broadcast.
     __array_ufunc__ = None
 
     def __post_init__(self) -> None:
-        if ahead_of_others(self.plan):
+        if draws_ahead_below(self.plan):
             raise TypeError(
                 f"{self!r}: expected no pool before this stage over a generator: it would take draws that "
-                "others are due. Put the pool last, as in zip(a, b) | parallel(pool) or "
+                "belong to other streams. Put the pool last, as in zip(a, b) | parallel(pool) or "
                 "pool.parallel_data_source(CompositeDataSource(...)); or give seeds"
             )
 
     @property
     def num_samples(self) -> Count:
-        """How many samples the items hold in all: an int, `np.inf`, or None where nobody knows."""
-        return self.work.samples(self.plan)
+        """The number of samples of all items: an int, `np.inf`, or None if it is unknown."""
+        grid = self.work.grid(self.plan)
+        return None if grid is None else grid.samples
 
     @property
     def pure(self) -> bool:
-        """Whether every iteration gives the same items: no draws from a stateful generator."""
-        return self.plan.again is Again.KEYED
+        """True if every iteration gives the same items: the stream draws from no generator."""
+        return replay_of(self.plan) is Replay.KEYED
 
     @property
     def work(self) -> Work:
-        """What is owed for each item of the plan; at the least, that it belongs to the caller."""
+        """The work for each item of the plan: at least what makes it the caller's own."""
         return Work(self.steps or first_steps(self.plan.kind, whole=True))
 
-    def with_step(self, step: Step) -> Stream:
-        """This stream with one more step of work for each item."""
-        before = self.steps if self.steps or step.only_reads else first_steps(self.plan.kind)
-        return replace(self, steps=(*before, step))
+    def with_step(self, step: Step, copy: bool = True) -> Stream:
+        """This stream with one more step of work for each item.
+
+        Pass `copy=False` for a step that neither writes into its item nor hands it on: it then gets items that
+        belong to somebody else as they are. A step that draws random numbers gets those of its place in the stream.
+        """
+        before = self.steps if self.steps or not copy else first_steps(self.plan.kind)
+        if step.rng is None:
+            return replace(self, steps=(*before, step))
+        rng = step.rng.after(random_steps(self.plan, self.steps))
+        placed = self.with_plan(with_places)
+        return replace(placed, steps=(*before, replace(step, rng=rng)))  # type: ignore[type-var]
 
     def with_plan(self, f: Callable[[Plan], Plan]) -> Stream:
-        """This stream with `f(plan)` for its plan: another choice of the items, whoever makes them."""
-        return replace(self, plan=under(self.plan, f))
+        """This stream with `f(plan)` for its plan: another choice of its items. It applies below a pool."""
+        return replace(self, plan=below_pool(self.plan, f))
 
     def index_plan(self, where: str) -> Plan:
-        """The plan, checked to be of index blocks; TypeError that names the stage where it isn't."""
-        if self.steps:
+        """The plan, checked to be of index blocks. Raises TypeError, naming the stage, if it isn't."""
+        if self.steps or self.plan.kind is Kind.OWN:
             pool = ", of batches of a pool. Put parallel last" * isinstance(self.plan, Computed)
             raise TypeError(
                 f"{where}: expected a stream of index blocks, before any gather, map, zip or choose; "
@@ -89,13 +99,12 @@ class Stream:
         return as_blocks(self.plan, where)
 
     def epoch(self, e: int) -> Stream:
-        """Pass `e` of this stream, from 0 on, by itself: with the order and the noise that `repeat` gives it.
+        """Pass `e` of this stream by itself, from 0 on, with the order and the noise that `repeat` gives this pass.
 
-        It is frozen: it can be repeated, or held by a loader, and is the same epoch each time, unless a stage behind
-        it draws anew in each pass. The passes of a `zip` or `choose` are made of pass `e` of each of its members, and
-        endless ones begin anew there. Raises TypeError for an endless stream, and for one whose passes come one
-        after another: over a generator, or a user's iterator. A re-iterable of yours with a method `set_epoch` is told
-        the epoch by it.
+        It is frozen: repeated, or iterated by a loader, it is the same epoch each time, unless a stage behind it draws
+        anew in each pass. Pass `e` of a `zip` or `choose` is made of pass `e` of each member; endless members begin
+        anew there. If a re-iterable of yours has a method `set_epoch`, it is called with the epoch. Raises TypeError for
+        an endless stream, and for streams whose passes come one after another: over a generator or a user's iterator.
 
         >>> from batchup import ops
         >>> batches = ops.indices(4) | ops.shuffle(7) | ops.chunk(4)
@@ -110,16 +119,16 @@ class Stream:
         return self.numbered(number)
 
     def numbered(self, e: int) -> Stream:
-        """Pass `e`, also of a stream that draws from generators, of which it is another each time: for loaders."""
-        epoch = self.with_plan(lambda plan: Epoch(plan.with_epochs_told(), e))
+        """Pass `e` for a loader: also of a stream over generators, which draws a new one each time."""
+        epoch = self.with_plan(lambda plan: Epoch(with_epochs_told(plan), e))
         return replace(epoch, text=f"({self.text}).epoch({e})")
 
     def loader(self, *, pool: Any = None, buffer: int | None = None, split: bool = False) -> Loader:
-        """What a training loop holds: each `iter` of it is the next epoch. See `Loader`.
+        """A loader for a training loop: each iteration of it is the next epoch. See `Loader`.
 
-        With a `pool` its workers make the batches, `buffer` of them ahead at most, 32 by default: the loader is of
-        `self | parallel(pool, buffer, split=split)`. Where the batches are cut from windows, by `rebatch`, the workers
-        make the windows, of which 2 are ahead by default.
+        With a `pool` its workers make the batches, at most `buffer` of them ahead, 32 by default: the loader is that of
+        `self | parallel(pool, buffer, split=split)`. If `rebatch` cuts the batches from windows, the workers make the
+        windows, by default 2 of them ahead.
 
         >>> from batchup import ops, work_pool
         >>> batches = ops.indices(5) | ops.shuffle(7) | ops.chunk(2) | ops.gather(np.arange(5) * 10)
@@ -133,9 +142,9 @@ class Stream:
                 name = "split" if split else "buffer"
                 raise TypeError(f"loader: {name}: expected a pool=, whose workers make the batches")
             return Loader(self)
-        from batchup.ops.parallel import made_by
+        from batchup.ops.parallel import in_pool
 
-        return Loader(made_by(self, pool, buffer, split))
+        return Loader(in_pool(self, pool, buffer, split))
 
     def __iter__(self) -> StreamIterator:
         return StreamIterator(self.plan, self.work, self.text)
@@ -147,10 +156,10 @@ class Stream:
         return True
 
     def __getitem__(self, k: int) -> Any:
-        """Item `k`, made alone, here; from the end where `k` is negative and the length known.
+        """Item `k`, made alone, without a pool; counted from the end if `k` is negative and the length known.
 
-        Raises IndexError where there is none, TypeError for a stream that draws from a generator, whose
-        item k would be another one each time.
+        Raises IndexError if there is none, TypeError for a stream over a generator, whose item `k` would be another one
+        each time.
         """
         try:
             position = operator.index(k)
@@ -158,14 +167,16 @@ class Stream:
             several = "For several items write stream | skip(start) | take(count)"
             raise TypeError(f"stream[k]: expected an int; got {describe(k)}. {several}") from None
         why = "draws from a generator: give a seed" * is_drawn(self.plan)
-        if self.plan.again is Again.SINGLE_PASS:
+        if replay_of(self.plan) is Replay.SINGLE_PASS:
             why = "goes through an iterator, which can be gone through only once: make it a list"
         if why:
             raise TypeError(f"stream[k]: expected a stream that gives the same again; {self!r} {why}")
         if position < 0:
             position += len(self)
         if position >= 0:
-            for item in islice(StreamIterator(here(self.plan), self.work, self.text, position), 1):
+            for item in islice(
+                StreamIterator(without_pools(self.plan), self.work, self.text, position), 1
+            ):
                 return item
         length = f"; it has {self.plan.length}" if isinstance(self.plan.length, int) else ""
         raise IndexError(f"there is no item {k} in {self!r}{length}")
@@ -182,8 +193,8 @@ class Stream:
 class Stage:
     """A pure function from stream to stream: `stream | stage`, or `stage(stream)`.
 
-    `function(stream, *args)` returns the new stream; `text` is how the stage reads in a repr. A
-    list, an array or any other re-iterable will do for a stream. `stage | stage` is a stage.
+    `function(stream, *args)` returns the new stream; `text` is the repr of the stage. In place of a stream a list, an
+    array or another re-iterable is accepted. `stage | stage` is a stage.
 
     >>> from batchup import ops
     >>> halves = ops.chunk(2) | ops.take(1)
@@ -192,7 +203,7 @@ class Stage:
     >>> list([np.arange(7)] | halves)
     [array([0, 1])]
 
-    A stage of your own is most often a composition; `Stage` gives it a name:
+    Most stages of your own are compositions. `Stage` gives one a name:
 
     >>> def windowed(stream, size, seed):
     ...     return stream | ops.chunk(size) | ops.shuffle(seed)
@@ -237,7 +248,7 @@ def _both(stream: Stream, first: Stage, second: Stage) -> Stream:
 
 
 def _no_stage(value: Any) -> str:
-    """What was given for a stage, and what to write instead."""
+    """What was passed for a stage, and what to write instead."""
     name = describe_callable(value)
     if str(getattr(value, "__module__", "")).startswith("batchup.ops"):
         return f"the function {name}: call it, as in {name}(...)"
@@ -245,7 +256,7 @@ def _no_stage(value: Any) -> str:
 
 
 def as_stream(source: Any, where: str) -> Stream:
-    """`source` as a stream: as it is, or the items of any re-iterable, in order."""
+    """`source` as a stream: a stream as it is, another re-iterable as the stream of its items."""
     if isinstance(source, Stream):
         return source
     plan, text = plan_of(source, where)
@@ -253,7 +264,7 @@ def as_stream(source: Any, where: str) -> Stream:
 
 
 def members_of(streams: tuple[Any, ...], where: str) -> tuple[tuple[Plan, ...], tuple[Work, ...], str]:
-    """The plans, the works and the names of several streams that a stage joins."""
+    """The plans, the works and the text of several streams, for a stage that joins them."""
     if not streams:
         raise ValueError(f"{where}: expected one stream at least; got none")
     members = [as_stream(stream, f"{where}: stream {n}") for n, stream in enumerate(streams)]

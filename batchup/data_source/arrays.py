@@ -12,13 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from batchup import ops
 from batchup.core.blocks import Block, block_array
 from batchup.core.checks import describe, shortened, whole_number
+from batchup.core.item import as_batch
 from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count, record
-from batchup.core.work import as_batch
 from batchup.data_source.base import AbstractDataSource, StreamDataSource
 from batchup.data_source.indices import as_asked, listed, several
 from batchup.data_source.request import Request, ShardLike
-from batchup.ops.read.gather import Gather, gathering
+from batchup.ops.read.gather import gather_step, reading
+from batchup.ops.read.reader import Reader
 from batchup.sampling import (
     AbstractSampler,
     StandardSampler,
@@ -175,7 +176,7 @@ class RandomAccessDataSource(StreamDataSource):
         return self._blocks(request) | self._reading()
 
     def _index_stream(self, request: Request) -> ops.Stream:
-        return self._blocks(request) | ops.map(block_array)
+        return self._blocks(request) | ops.map(block_array, name="indices")
 
     def _blocks(self, request: Request) -> ops.Stream:
         if request.window is not None:
@@ -261,13 +262,11 @@ class ArrayDataSource(RandomAccessDataSource):
                 "ArrayDataSource: expected arrays; got data sources among them. Side by side they are "
                 "CompositeDataSource([ds, ArrayDataSource([y])])"
             )
-        self._gather = Gather(
-            tuple(data),
-            include_indices=bool(include_indices),
-            where="ArrayDataSource",
-            cache=whole_number(cache, "ArrayDataSource: cache"),
+        reader = Reader(
+            tuple(data), where="ArrayDataSource", cache=whole_number(cache, "ArrayDataSource: cache")
         )
-        super().__init__(self._gather.length, indices, repeats, sampler, include_indices)
+        self._gather = gather_step(reader, (), include_indices)
+        super().__init__(reader.length, indices, repeats, sampler, include_indices)
         self.data = list(data)
 
     def samples_by_indices_nomapping(self, indices: ArrayLike | slice) -> tuple[Any, ...]:
@@ -282,10 +281,10 @@ class ArrayDataSource(RandomAccessDataSource):
         return {**self.__dict__, "data": list(self._gather.arrays)}
 
     def _chunks(self, request: Request) -> int | NDArray[np.intp]:
-        return self._gather.chunks()
+        return self._gather.reader.chunks()
 
     def _reading(self) -> ops.Stage:
-        return gathering(self._gather)
+        return reading(self._gather)
 
     def _batch(self, block: Block) -> tuple[Any, ...]:
         batch: tuple[Any, ...] = self._gather.run(block)

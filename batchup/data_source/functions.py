@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import describe, describe_callable, whole_number
-from batchup.core.plan import Again
 from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count
-from batchup.core.sources import Iterated
+from batchup.core.sources import SINGLE_PASS, Iterated
 from batchup.core.stream import Stream
 from batchup.data_source.arrays import ArrayDataSource
 from batchup.data_source.base import AbstractDataSource
@@ -111,7 +110,7 @@ class IteratorDataSource(AbstractDataSource):
         request.refuse_window(self)
         if request.drop_last:
             raise TypeError(f"drop_last: the batches of {self!r} are what its iterator gives")
-        plan = Iterated(self._rest, again=Again.SINGLE_PASS, samples=self.n_samples)
+        plan = Iterated(self._rest, rng=SINGLE_PASS, samples=self.n_samples)
         return Stream(plan, text=repr(self))
 
     def _rest(self) -> Iterator[Any]:

@@ -11,11 +11,11 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.checks import describe, shortened
-from batchup.core.plan import Again, Plan
+from batchup.core.plan import Plan, Replay, replay_of
 from batchup.core.randomness import Seed, as_rng
 from batchup.core.record import Count, record
 from batchup.core.sources import Iterated
-from batchup.core.work import Step
+from batchup.core.work import SAME, Step
 from batchup.data_source.base import (
     AbstractDataSource,
     StreamDataSource,
@@ -214,9 +214,12 @@ class ChoiceDataSource(_JointDataSource):
 
 @record
 class _Tag(Step):
-    """The step that says which member a batch of indices is of."""
+    """The step that says to which member a batch of indices belongs."""
+
+    tag = "_tag"
 
     member: int
+    sizes = SAME
 
     def run(self, item: Any) -> ChoiceBatch:
         return ChoiceBatch(item, self.member)
@@ -227,4 +230,4 @@ class _Tag(Step):
 
 def _vouches(plan: Plan) -> bool:
     """Whether the samples tell the batches: not of what is joined, or given whatever the batch size."""
-    return isinstance(plan, Iterated) and plan.again < Again.SINGLE_PASS
+    return isinstance(plan, Iterated) and replay_of(plan) < Replay.SINGLE_PASS

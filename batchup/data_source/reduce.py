@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import describe, describe_callable
 from batchup.core.errors import note
+from batchup.core.item import as_batch
 from batchup.core.iteration import StreamIterator
 from batchup.core.loader import Loader, LoaderIterator
 from batchup.core.stream import Stream
-from batchup.core.work import as_batch
 
 __all__ = ["concat", "mean"]
 

@@ -11,7 +11,7 @@ from batchup import ops
 from batchup.core.blocks import Block
 from batchup.core.checks import describe
 from batchup.data_source.arrays import RandomAccessDataSource
-from batchup.ops.read.samples import Samples, collated, sampling
+from batchup.ops.read.samples import samples_step, sampling
 from batchup.sampling import AbstractSampler
 
 __all__ = ["SampleDataSource"]
@@ -42,8 +42,8 @@ class SampleDataSource(RandomAccessDataSource):
         *,
         resizes: bool = False,
     ):
-        self._step = Samples(
-            dataset, collate or collated, bool(include_indices), "SampleDataSource", bool(resizes)
+        self._step = samples_step(
+            dataset, collate, include_indices=include_indices, resizes=resizes, where="SampleDataSource"
         )
         super().__init__(self._step.length, indices, repeats, sampler, include_indices)
         self.dataset = dataset

@@ -10,7 +10,7 @@ import keras
 
 from batchup.core.checks import describe
 from batchup.core.loader import Loader
-from batchup.core.plan import Again
+from batchup.core.plan import Replay, replay_of
 from batchup.core.stream import Stream
 
 __all__ = ["Batches"]
@@ -47,7 +47,7 @@ class Batches(keras.utils.PyDataset):
             raise TypeError(
                 f"Batches: {stream!r} has no length that is known beforehand, which Keras has to know"
             )
-        self._resumable = stream.plan.again <= Again.DRAWN
+        self._resumable = replay_of(stream.plan) <= Replay.DRAWN
         self._anew = True
         self._iterator: Iterator[Any] = iter(())
         self._received: float = math.inf

@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from batchup.core.checks import describe, whole_number
 from batchup.core.epoch import why_no_epochs
 from batchup.core.loader import Loader
-from batchup.core.plan import Again, Draws, PlanOver, is_drawn
+from batchup.core.plan import Draws, PlanOver, Replay, is_drawn, replay_of
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream
 from batchup.hosts.torch_epochs import Epochs
@@ -50,12 +50,12 @@ class Batches(IterableDataset[Any]):
             raise TypeError(
                 f"Batches: {stream!r} draws from a generator, of which each worker would have a copy: give a seed"
             )
-        if stream.plan.again is Again.SINGLE_PASS:
+        if replay_of(stream.plan) is Replay.SINGLE_PASS:
             raise TypeError(f"Batches: {stream!r} goes through a user's iterator: make it a list")
         self._stream = stream
         self._start = whole_number(start, "Batches: start")
         first = None if loader is None else loader.epoch
-        if loader is not None and stream.plan.again is Again.KEYED:
+        if loader is not None and replay_of(stream.plan) is Replay.KEYED:
             state = loader.state_dict()
             first = state["epoch"]
             self._start += state["iterator"]["position"]
@@ -91,14 +91,14 @@ class Batches(IterableDataset[Any]):
         number, count = (0, 1) if worker is None else (worker.id, worker.num_workers)
         stream = self._stream
         # A source of the user's may count its epochs itself, and must not be told one that nobody has asked for.
-        if self._has_epochs and (self._is_set or self._epoch or stream.plan.again is Again.KEYED):
+        if self._has_epochs and (self._is_set or self._epoch or replay_of(stream.plan) is Replay.KEYED):
             stream = stream.epoch(self._epoch)
         if start or count > 1:
             # DataLoader takes from its workers in turn: the first batch, `start`, from number 0.
             stream |= skip(start + number)
             stream = stream.with_plan(lambda plan: Every(plan, count))
         batches = iter(stream)
-        return batches if stream.plan.again is Again.KEYED else (batch for batch in batches)
+        return batches if replay_of(stream.plan) is Replay.KEYED else (batch for batch in batches)
 
     def __getstate__(self) -> dict[str, Any]:
         self._epochs.look_for_iteration()  # a worker may be started with this
@@ -116,6 +116,8 @@ class Batches(IterableDataset[Any]):
 @record
 class Every(PlanOver):
     """Every `step`-th item, from the first on."""
+
+    tag = "every"
 
     step: int
 

@@ -12,28 +12,27 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import listed
-from batchup.core.computed import clamped
 from batchup.core.errors import users_frame
-from batchup.core.grid import Even, Grid
+from batchup.core.grid import Even, Grid, Total
+from batchup.core.item import mapped
 from batchup.core.joint import Choice, JointStep, Pick
-from batchup.core.plan import Again, Draw, Draws, JointPlan, Plan, once
+from batchup.core.plan import Draw, Draws, JointPlan, Part, Plan, once, parts_in, samples_of
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
-from batchup.core.record import Count, record
+from batchup.core.record import Count, record, unnamed
 from batchup.core.stream import Stream, as_stream, members_of
-from batchup.core.work import Results, Split, Work, mapped
+from batchup.core.work import Results, Split, Work
 from batchup.ops.batch.parts import has_samples, parts_of
 
 
 def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
-    """One item of each stream, as a tuple; ends with the shortest.
+    """One item of each stream, as a tuple. It ends with the shortest stream.
 
-    With `flatten` the members' tuples are joined into one, so that `(X, y)` and `(U,)` give
-    `(X, y, U)`. With `trim` the batches are cut to the shortest of them: all arrays, also inside nested tuples, and
-    lists likewise; numbers and strings stay. That is for the last batch of an epoch: for members whose regular
-    batches differ in size there is a UserWarning. A source of its own: work that the members owe is owed by the
-    joint items.
-    Raises TypeError for what is neither a stream nor re-iterable, ValueError for no streams; while iterating, with
-    `trim`, ValueError for a batch of a member whose arrays differ in length.
+    With `flatten` the tuples of the members are joined into one: `(X, y)` and `(U,)` give `(X, y, U)`. With `trim` the
+    batches are cut to the shortest of them: all arrays and lists, also inside of nested tuples and dicts; numbers and
+    strings stay. That is for the last batch of an epoch; if the regular batches of the members differ in size, there is
+    a UserWarning. The joint stream does the work of its members.
+    Raises TypeError for an argument that is neither a stream nor re-iterable, ValueError without streams; while
+    iterating, with `trim`, ValueError for a batch of a member whose arrays differ in length.
 
     >>> from batchup import ops
     >>> labelled = ops.indices(3) | ops.chunk(2) | ops.gather(np.arange(3), np.arange(3) % 2)
@@ -64,9 +63,13 @@ def _warn_of_sizes(plans: tuple[Plan, ...], works: tuple[Work, ...]) -> None:
 class Zip(JointPlan):
     """Tuples of one item of each plan."""
 
-    trim: bool
-    same_for_all_ranks = True
-    unnamed = ("trim",)  # it is the work's too
+    tag = "zip"
+
+    trim: bool = unnamed()  # the step has it too
+
+    @property
+    def shards(self) -> tuple[Part, ...]:
+        return parts_in(self)
 
     @property
     def length(self) -> Count:
@@ -75,7 +78,7 @@ class Zip(JointPlan):
 
     @property
     def grid(self) -> Grid | None:
-        """As of the shortest of the members, where all blocks are of one size."""
+        """The grid of the shortest member, if the blocks of all are of one size."""
         even = [plan.grid for plan in self.plans if isinstance(plan.grid, Even)]
         alike = len(even) == len(self.plans) and len({grid.size for grid in even}) == 1
         counts = {grid.samples for grid in even}
@@ -91,6 +94,8 @@ class Zip(JointPlan):
 class Join(JointStep):
     """The step of `zip`: the work of all members, for one item of each."""
 
+    tag = "join"
+
     flatten: bool
     trim: bool
 
@@ -98,7 +103,7 @@ class Join(JointStep):
         works = builtins.zip(self.works, item, strict=True)
         return joined(tuple([work.run(part) for work, part in works]), self.flatten, self.trim)
 
-    def split(self, item: tuple[Any, ...]) -> Split:
+    def _split(self, item: tuple[Any, ...]) -> Split:
         works = builtins.zip(self.works, item, strict=True)
         splits = [work.split(part) for work, part in works]
 
@@ -130,7 +135,7 @@ def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ..
 
 
 def _check_lengths(batches: tuple[Any, ...]) -> None:
-    """ValueError for a member whose arrays differ in length: which of them are per sample is not known."""
+    """Raise ValueError for a member whose arrays differ in length: which of them are per sample is unknown."""
     for member, batch in enumerate(batches):
         own = [len(part) for part in parts_of(batch) if has_samples(part)]
         if len(set(own)) > 1:
@@ -144,12 +149,11 @@ def _check_lengths(batches: tuple[Any, ...]) -> None:
 def choose(*streams: Any, rng: ShuffleLike = None, stratified: bool = False) -> Stream:
     """One item of one of the streams at a time.
 
-    In order (`rng` None) they take turns until one whose turn it is has nothing left. With `rng`, a
-    seed or a generator as for `shuffle`, each round has a random order. `stratified` takes every
-    stream, all of known length, to its end: in order, the items of each are spread evenly in
-    proportion to the lengths; with `rng` they are shuffled, one `rng.permutation` of the turns.
-    A source of its own: work that the members owe is owed by the items.
-    Raises ValueError for no streams and for `stratified` where a length is not known or endless.
+    Without `rng` they take turns, until the stream whose turn it is has ended. With `rng`, a seed or a generator as for
+    `shuffle`, each round has a random order. With `stratified` all streams come to their ends: without `rng` the items
+    of each are spread evenly, in proportion to the lengths; with `rng` the turns are shuffled, by one `rng.permutation`.
+    The joint stream does the work of its members.
+    Raises ValueError without streams, and for `stratified` if a length is unknown or endless.
 
     >>> from batchup import ops
     >>> tens, ones = [10, 20, 30, 40], [1, 2]
@@ -175,11 +179,16 @@ _END = object()
 
 @record
 class Choose(JointPlan):
-    """Items of one plan at a time, each with the number of the plan that it is from."""
+    """Items of one plan at a time, each with the number of the plan that it comes from."""
+
+    tag = "choose"
 
     rng: Rng | None
     stratified: bool
-    same_for_all_ranks = True
+
+    @property
+    def shards(self) -> tuple[Part, ...]:
+        return parts_in(self)
 
     @property
     def length(self) -> Count:
@@ -192,20 +201,20 @@ class Choose(JointPlan):
         rounds = min(known)
         if rounds == math.inf or known.count(rounds) == len(known):
             return rounds * len(known)
-        # In the last round, only those before the first that is exhausted have a turn.
+        # In the last round, only the members before the first that has ended have a turn.
         return rounds * len(known) + known.index(rounds) if self.rng is None else None
 
     @property
-    def samples(self) -> Count:
-        """The sum of the members', if all of them come to their ends, or none ever does; None if that is unknown."""
-        counts = [plan.samples for plan in self.plans]
+    def grid(self) -> Grid | None:
+        """All samples of the members, if all members come to their ends, or none ever does."""
+        counts = [samples_of(plan) for plan in self.plans]
         lengths = {plan.length for plan in self.plans}
         ends = self.stratified or (len(lengths) == 1 and None not in lengths)
-        return sum(n for n in counts if n is not None) if ends and None not in counts else None
+        return (
+            Total.of(sum(n for n in counts if n is not None)) if ends and None not in counts else None
+        )
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
-        if k and self.again is Again.KEYED and self.length is None:
-            k = clamped(self, pass_, k)
         first = 0 if self.stratified else k // len(self.plans)
         drawn = None if self.rng is None else draws.begin(self, pass_, first)
         given, turns = (self._in_proportion if self.stratified else self._in_rounds)(k, drawn)
@@ -220,9 +229,9 @@ class Choose(JointPlan):
             if item is _END:
                 return
             yield Choice(turn, item)
-            del item  # which may keep the order of a whole pass alive
+            del item  # it may keep the order of a whole pass alive
 
-    # Both give how many items each member gave before a position up to k, and whose turn it is from there.
+    # Both return how many items each member gave before a position up to k, and the turns from there on.
 
     def _in_rounds(self, k: int, drawn: Draw | None) -> tuple[list[int], Iterator[int]]:
         members = range(len(self.plans))
@@ -238,22 +247,22 @@ class Choose(JointPlan):
         if drawn is None:
             return _evenly(lengths, k)
         labels = np.repeat(np.arange(len(lengths)), lengths)
-        # It is drawn when the first turn is asked for.
+        # Drawn when the first turn is asked for.
         orders = (drawn.permutation(0, labels).tolist() for _ in range(1))
         return [0] * len(lengths), chain.from_iterable(orders)
 
 
 def _evenly(lengths: list[int], start: int) -> tuple[list[int], Iterator[int]]:
-    """The turns from a little before position `start` on, where member i has lengths[i], evenly spread.
+    """The evenly spread turns of members of these lengths, from a little before position `start` on.
 
-    Turn j of n is due at j / n of the way, and ties go to the first; all in whole numbers.
-    (more_itertools.interleave_evenly spreads otherwise, and starts only at 0.)
+    Turn j of n is due at j / n of the way, and ties go to the first member; all in whole numbers.
+    (`more_itertools.interleave_evenly` breaks ties differently, and can't start in the middle.)
     """
     scale = math.lcm(*[n for n in lengths if n])
     paces = [scale // n if n else 0 for n in lengths]
     total = sum(lengths)
     start = min(start, total)
-    # Whoever was due before this time has had his turns, `start` of them or a few less.
+    # Turns that were due before this time are over: `start` of them, or a few less.
     by = scale * (start - len(lengths)) // total if start > len(lengths) else 0
     given = [-(-by // pace) if pace else 0 for pace in paces]
     return given, _by_due_time(paces, list(given), scale)

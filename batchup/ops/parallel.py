@@ -9,20 +9,21 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from batchup.core.checks import describe, shortened, whole_number
 from batchup.core.computed import Computed
-from batchup.core.errors import no_stop_iteration, note, where
-from batchup.core.plan import Draws, Plan, trunk
+from batchup.core.errors import item_note, no_stop_iteration, note
+from batchup.core.item import with_batch
+from batchup.core.plan import Draws, Plan, replay_of, trunk
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import OPENED, Made, Work
+from batchup.core.work import Work
 from batchup.ops.batch.rebatch import Rebatch
 
 
 class Pending(Protocol):
-    """An item that is being made somewhere; a `concurrent.futures.Future` is one."""
+    """An item that is being made; a `concurrent.futures.Future` is one."""
 
     def result(self, timeout: float | None = None) -> Any: ...
 
@@ -32,37 +33,37 @@ class Pending(Protocol):
 
 
 class Run(Protocol):
-    """What one iteration has in a pool."""
+    """One iteration in a pool."""
 
     def submit(self, item: Any) -> Pending:
-        """Have the item made. What goes wrong with it, at whatever time, is raised by its result."""
+        """Begin to make an item. Its `result` raises whatever goes wrong."""
 
     def close(self, stuck: Pending | None, timeout: float | None) -> None:
-        """No more is wanted. By force, where the pool is able to, is ended what is `stuck`, now, and
-        what is still being made after `timeout` seconds.
+        """End the iteration. A pool that is able to ends by force what is `stuck`, and after `timeout` seconds whatever
+        is still being made.
         """
 
 
-class Crew(Protocol):
-    """Workers that know the work; one crew serves any number of iterations."""
+class Workers(Protocol):
+    """Workers that know the work, for any number of iterations."""
 
     def start(self, buffer: int) -> Run:
-        """Begin an iteration, which is at most `buffer` items ahead."""
+        """Begin an iteration, at most `buffer` items ahead."""
 
 
 @runtime_checkable
-class SplittingCrew(Crew, Protocol):
-    """Workers that may do the work for one item together: they see the same memory."""
+class SplittingWorkers(Workers, Protocol):
+    """Workers that can do the work for one item together, since they share memory."""
 
-    def splitting(self) -> Crew:
-        """The crew that does."""
+    def splitting(self) -> Workers:
+        """Workers that divide the work for each item."""
 
 
 class Pool(Protocol):
-    """All that `parallel` knows of a pool."""
+    """All that `parallel` needs of a pool."""
 
-    def employ(self, work: Work, where: str) -> Crew:
-        """Tell the workers of the work, once; TypeError, naming the stage, if it can't reach them."""
+    def employ(self, work: Work, where: str) -> Workers:
+        """Send the work to the workers, once. Raises TypeError, naming the stage, for work that can't be sent."""
 
 
 def parallel(
@@ -70,17 +71,16 @@ def parallel(
 ) -> Stage:
     """Have a pool do the work of the stages before it, on at most `buffer` items ahead of the caller.
 
-    The items are those of the stream before it, in order, bit for bit, for every pool and number of
-    workers; the plan, and every draw from a generator, stays in the caller's thread. The first items
-    are under way from `iter()` on. What follows `parallel` runs in the caller, and so does
-    `stream[k]`, which needs no worker. `timeout` is how many seconds to wait for one item at most,
-    None for as long as it takes. With `split` the threads of a pool read the samples of one batch at once
-    (those of `samples`), and not each a batch: the first comes sooner. See `batchup.work_pool` for the pools.
+    The items are the same, in the same order, bit for bit, for every pool and number of workers: the plan, and every
+    draw from a generator, stays in the caller's thread. The pool starts with the first items at `iter()`. Stages behind
+    `parallel` run in the caller, and `stream[k]` needs no worker. `timeout` is the number of seconds to wait for one
+    item, None for as long as it takes. With `split`, the threads of a pool read the samples of one batch together (those
+    of `samples`), so the first batch comes sooner. See `batchup.work_pool` for the pools.
 
-    An exception in the work is raised at its item, after those before it, with notes that say in which
-    stage and at which item it was. Raises TypeError for what is no pool and, at once, for work
-    that can't be sent to it, or split; ValueError for a buffer below 1; while iterating, TimeoutError after
-    `timeout`, and `WorkerDied` where a worker process came to its end.
+    An exception in the work is raised at its item, after the items before it, with notes that say at which stage and
+    item. Raises TypeError for an object that is no pool and, when the stage is applied, for work that can't be sent to
+    it or split; ValueError for a buffer below 1; while iterating, TimeoutError after `timeout`, and `WorkerDied` if a
+    worker process died.
 
     >>> from batchup import ops, work_pool
     >>> pool = work_pool.WorkerThreadPool(processes=2)
@@ -106,13 +106,13 @@ def parallel(
     return Stage(_parallel, pool, buffer, timeout, bool(split), text, text=text)
 
 
-BATCHES_AHEAD, WINDOWS_AHEAD = 32, 2  # unless a buffer is given
+BATCHES_AHEAD, WINDOWS_AHEAD = 32, 2  # the default buffers
 
 
-def made_by(stream: Stream, pool: Pool, buffer: int | None, split: bool = False) -> Stream:
-    """The stream with its batches made by a pool; with its windows, where the batches are cut from some."""
+def in_pool(stream: Stream, pool: Pool, buffer: int | None, split: bool = False) -> Stream:
+    """The stream, with a pool that makes its batches; if these are cut from windows, it makes the windows."""
     above = list(trunk(stream.plan))
-    if any(plan.ahead for plan in above):
+    if any(isinstance(plan, Computed) and plan.ahead for plan in above):
         raise TypeError(f"loader: pool: expected a stream without a pool; got {stream!r}")
     if buffer is None:
         buffer = WINDOWS_AHEAD if any(isinstance(plan, Rebatch) for plan in above) else BATCHES_AHEAD
@@ -134,43 +134,40 @@ def _parallel(
 ) -> Stream:
     text = f"{stream.text} | {text}"
     work = stream.work
-    crew = _employed(pool, work, text, split)
-    plan = Parallel(stream.plan, work, text, pool, crew, buffer, timeout, split)
-    return Stream(plan, (OPENED,), text)
+    workers = _employed(pool, work, text, split)
+    return Stream(Parallel(stream.plan, work, text, pool, workers, buffer, timeout, split), (), text)
 
 
-def _employed(pool: Pool, work: Work, text: str, split: bool) -> Crew:
+def _employed(pool: Pool, work: Work, text: str, split: bool) -> Workers:
     if split and not work.splits:
         wanted = "expected samples(dataset) before it, whose samples are read one by one"
         raise TypeError(f"{shortened(text)}: split: {wanted}; there is nothing to split")
-    crew = pool.employ(work, shortened(text))
+    workers = pool.employ(work, shortened(text))
     if not split:
-        return crew
-    if not isinstance(crew, SplittingCrew):
+        return workers
+    if not isinstance(workers, SplittingWorkers):
         wanted = "expected a pool of threads, which read the samples of one batch together"
         raise TypeError(
             f"{shortened(text)}: split: {wanted}; got {pool!r}, whose workers make a batch each"
         )
-    return crew.splitting()
+    return workers.splitting()
 
 
 @record
 class Parallel(Computed):
-    """Items that a pool makes, some ahead."""
-
-    ahead = True
+    """Items that a pool makes, at most `ahead` of them before they are asked for."""
 
     pool: Pool
-    crew: Crew
-    buffer: int
+    workers: Workers
+    ahead: int
     timeout: float | None
     split: bool
 
     def __deepcopy__(self, memo: Any) -> Parallel:
         return replace(self, up=deepcopy(self.up, memo)).with_work(deepcopy(self.work, memo))
 
-    def with_work(self, work: Work) -> Parallel:
-        return replace(self, work=work, crew=_employed(self.pool, work, self.text, self.split))
+    def with_work(self, work: Work) -> Self:
+        return replace(self, work=work, workers=_employed(self.pool, work, self.text, self.split))
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         items = self._ahead(pass_, k, draws)
@@ -178,12 +175,12 @@ class Parallel(Computed):
         return items
 
     def _ahead(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        """The items from position `k` on; but first None, once the buffer is full.
+        """None as soon as the buffer is full, then the items from position `k` on.
 
-        That first None is why the buffer fills at `iter()`, and why the `finally` below runs even
-        where the iterator is dropped without having been asked for an item.
+        The first None lets `items` fill the buffer at `iter()`. It also makes the `finally` below run if the iterator
+        is dropped before it was asked for an item.
         """
-        run = self.crew.start(self.buffer)
+        run = self.workers.start(self.ahead)
         waiting: deque[tuple[Any, Pending]] = deque()
         stuck: Pending | None = None
         ended: Exception | bool = False
@@ -191,15 +188,13 @@ class Parallel(Computed):
             plan = self.up.start(pass_, k, draws)
 
             def fill() -> Exception | bool:
-                """Hand over items of the plan until the buffer is full. Returns whether the plan has ended, or its
-                exception.
-                """
+                """Submit items of the plan until the buffer is full. Returns whether the plan has ended, or its exception."""
                 try:
-                    for item in islice(plan, self.buffer - len(waiting)):
+                    for item in islice(plan, self.ahead - len(waiting)):
                         waiting.append((item, run.submit(item)))
-                except Exception as error:  # to be raised at its place, after the items before it
+                except Exception as error:  # raised later, after the items before it
                     return error
-                return len(waiting) < self.buffer
+                return len(waiting) < self.ahead
 
             ended = fill()
             yield None
@@ -212,12 +207,12 @@ class Parallel(Computed):
                         stuck = pending
                         error = TimeoutError(f"no batch after {self.timeout} s, its timeout")
                     failure = no_stop_iteration(error)
-                    note(failure, partial(where, self.text, self.again, k, item))
+                    note(failure, partial(item_note, self.text, replay_of(self), k, item))
                     raise failure from failure.__cause__
-                made = Made(item, batch)
+                made = with_batch(item, batch)
                 waiting.popleft()
-                del item, pending, batch  # else they would be kept for as long as the caller trains
-                if ended is False:  # a plan that has ended is not asked again
+                del item, pending, batch  # otherwise they are kept while the caller trains
+                if ended is False:  # the plan is not asked again after its end
                     ended = fill()
                 yield made
                 del made

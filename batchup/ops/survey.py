@@ -1,4 +1,4 @@
-"""What a window is worth before anything is read: `survey`."""
+"""How well a stream mixes labels, and what it reads, before anything is read: `survey`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.blocks import block_array
 from batchup.core.checks import as_labels, describe
-from batchup.core.computed import Computed, OverMade, bare
-from batchup.core.plan import Plan, rng_of, trunk
+from batchup.core.computed import Computed, OverMade
+from batchup.core.item import planned_in
+from batchup.core.plan import Plan, trunk, without_work
 from batchup.core.randomness import DIRECT
 from batchup.core.stream import Stream
-from batchup.core.work import Work, planned_in
+from batchup.core.work import Work
 from batchup.ops.index.mixing import entropy, expected_entropy, mixing_in, with_seeds
 from batchup.ops.read.chunked import Stored
 from batchup.ops.read.gather import Gather
 
-_MOST = 10_000  # batches that are looked at
+_MOST = 10_000  # batches to look at, at most
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What `survey` found of a stream; its `str` is a few lines to read, and `plot()` a figure.
+    """The result of `survey`. Its `str` is a short report, and `plot()` a figure.
 
-    Entropies are in bits, of the labels of a batch, and None where no labels were given: `full` in a full shuffle,
-    `predicted` from the windows, `measured` as a mean over the batches of a pass, all of them in `entropies`.
-    `window` is how many samples are mixed at a time, `chunks` how many chunks of each array are decoded in a pass, by
-    how it reads, and `chunks_in_all` how many it has. `bytes_held` is what the windows take that are in memory at once.
+    Entropies are in bits, of the labels of a batch, and None if no labels were given: `full` for a full shuffle,
+    `predicted` from the windows, `measured` as the mean over the batches of a pass, which are all in `entropies`.
+    `window` is the number of samples that are mixed at a time. `chunks` are the numbers of chunks decoded in a pass,
+    by the text of the array, and `chunks_in_all` the numbers that the arrays have. `bytes_held` is the memory of the
+    windows that are held at once.
     """
 
     batch_size: int
@@ -86,11 +88,11 @@ class Survey:
 
 
 def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
-    """How well a stream mixes the labels, how many chunks it decodes in a pass, and what it holds in memory.
+    """How well a stream mixes the labels, how many chunks it decodes in a pass, and how much memory its windows take.
 
-    Nothing is read and nobody's generator drawn from: the plan says which samples are in each batch. `labels`
-    are (n,) whole numbers >= 0, one for each sample of the arrays. See `Survey`. Raises TypeError for a stream whose
-    batches are not made of index blocks, and for an endless one.
+    It reads nothing and draws from no generator: the plan says which samples are in each batch. `labels` are (n,) whole
+    numbers >= 0, one for each sample of the arrays. See `Survey`. Raises TypeError for an endless stream, and for a
+    stream whose batches are not made of index blocks.
 
     >>> from batchup import ops
     >>> y = np.repeat(np.arange(10), 100)  # in runs
@@ -114,7 +116,7 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     gathers = [step for work in works for _, step in work.leaves() if isinstance(step, Gather)]
     windows = [block_array(block) for block in _blocks(unit, stream)]
     largest = max(map(len, windows), default=0)
-    columns = [column for step in gathers for column in step.columns]
+    columns = [column for step in gathers for column in step.reader.columns]
     stored: dict[str, Stored] = {}
     for n, column in enumerate(columns):
         if isinstance(column, Stored) and column.chunks is not None:
@@ -126,9 +128,9 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     }
     in_all = {name: column.number_of_chunks for name, column in stored.items()}
     a_sample = sum(map(_bytes, columns))
-    ahead = [getattr(inner, "buffer", 0) for inner in trunk(plan)]
+    ahead = [inner.ahead for inner in trunk(plan) if isinstance(inner, Computed)]
     cut = any(isinstance(inner, OverMade) for inner in trunk(plan))
-    held = 1 + max(*ahead, int(cut))  # one is cut, while others are made
+    held = 1 + max([*ahead, int(cut)])  # one window is cut while others are made
     found: dict[str, Any] = {}
     if y is not None and blocks:
         found = _entropies(y, blocks, batch_size, mixing_in(unit))
@@ -161,7 +163,7 @@ def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, mixing: Any) -
 
 
 def _unit(plan: Plan, work: Work) -> tuple[Plan, list[Work]]:
-    """The plan whose items are read at once, windows or batches, and all the work for them."""
+    """The plan of what is read at a time, windows or batches, and all the work for it."""
     works = [work]
     unit = plan
     for inner in trunk(plan):
@@ -172,16 +174,16 @@ def _unit(plan: Plan, work: Work) -> tuple[Plan, list[Work]]:
 
 
 def _mixed(unit: Plan, samples: int, batch_size: int) -> int:
-    """How many samples are mixed at a time."""
+    """The number of samples that are mixed at a time."""
     mixing = mixing_in(unit)
     if mixing is not None:
         return -(-samples // mixing.windows)
-    return samples if any(rng_of(inner) is not None for inner in trunk(unit)) else batch_size
+    return samples if any(inner.rng is not None for inner in trunk(unit)) else batch_size
 
 
 def _blocks(plan: Plan, stream: Stream) -> Iterator[Any]:
     """The indices of the samples in each item."""
-    for item in map(planned_in, bare(plan).start(0, 0, DIRECT)):
+    for item in map(planned_in, without_work(plan).start(0, 0, DIRECT)):
         if not isinstance(item, range | np.ndarray) and not hasattr(item, "__array__"):
             wanted = "survey: expected batches that are made of index blocks, with no zip or choose"
             raise TypeError(f"{wanted}; got {stream!r}")

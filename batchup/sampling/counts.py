@@ -1,4 +1,4 @@
-"""How many batches a source makes that has said how many samples it has."""
+"""The number of batches of a source that says how many samples it has."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.checks import whole_number
-from batchup.core.plan import Draws, SameSamples
+from batchup.core.plan import Draws, SameSamples, samples_of
 from batchup.core.record import Count, record
 
 _END = object()
 
 
 def num_batches(n: Count, batch_size: int) -> Count:
-    """How many batches of `batch_size` n samples make, the last perhaps short; inf and None stay.
+    """The number of batches of `batch_size` that n samples make; the last may be shorter. inf and None stay.
 
     >>> num_batches(10, 4), num_batches(np.inf, 4), num_batches(None, 4)
     (3, inf, None)
@@ -28,7 +28,7 @@ def num_batches(n: Count, batch_size: int) -> Count:
 
 
 def counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
-    """The stream of a source that has said how many samples it has, with the length that follows."""
+    """The stream of a source that says how many samples it has, with the length that follows."""
     batches = num_batches(stream.num_samples, batch_size)
     if not isinstance(batches, int):
         return stream
@@ -37,14 +37,16 @@ def counted(stream: ops.Stream, batch_size: int) -> ops.Stream:
 
 @record
 class Counted(SameSamples):
-    """A plan whose length somebody else has vouched for; ValueError where it turns out wrong."""
+    """A plan whose source says how many batches it has. Raises ValueError if it gives another number."""
+
+    tag = "counted"
 
     length: int = 0
 
     def start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         items = self.up.start(pass_, k, draws)
         if self.length == 0 and next(items, _END) is not _END:
-            raise self._broken("more")  # now, as nobody will ask for the first
+            raise self._broken("more")  # now, since no item will be asked for
         return self._checked(items, k)
 
     items = start
@@ -59,5 +61,5 @@ class Counted(SameSamples):
             yield item
 
     def _broken(self, given: str) -> ValueError:
-        said = f"it has {self.samples} samples, which are {self.length} batches"
+        said = f"it has {samples_of(self)} samples, which are {self.length} batches"
         return ValueError(f"a source said that {said}; it gave {given}")

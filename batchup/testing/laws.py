@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from batchup import ops
-from batchup.core.cursors import cursors_in
-from batchup.core.plan import Again, Kind, is_drawn
-from batchup.ops.index.shard import whole_in
+from batchup.core.computed import has_pool
+from batchup.core.plan import Replay, cursors_in, is_drawn, replay_of
 from batchup.testing.items import SOME, arrays, beside, plain, refused, same, size, some
 
 Make = Callable[..., ops.Stream]  # make(rng) makes the stream anew, over that generator
@@ -56,9 +55,9 @@ def again(make: Make) -> None:
     """Law 2: a pure stream gives the same each time; over a generator in the same state, too."""
     stream = make()
     once = some(stream)
-    if stream.plan.again is Again.KEYED:
+    if replay_of(stream.plan) is Replay.KEYED:
         same(some(stream), once, "law 2, again", stream)
-    if stream.plan.again < Again.SINGLE_PASS:
+    if replay_of(stream.plan) < Replay.SINGLE_PASS:
         same(some(make()), once, "law 2, anew", stream)
 
 
@@ -96,7 +95,7 @@ def skipping(make: Make) -> None:
         same(rest, whole[k:], f"law 3, skip({k})", make())
         done = len(list(islice(make() | ops.map(spy) | ops.skip(k), max(0, len(whole) - k))))
         same(spy.calls, done, f"law 3, work for what skip({k}) leaves out", make())
-    single = make().plan.again is Again.SINGLE_PASS or is_drawn(make().plan)
+    single = replay_of(make().plan) is Replay.SINGLE_PASS or is_drawn(make().plan)
     for k in range(len(whole)):
         if single:
             refused(lambda k=k: make()[k], TypeError, f"law 3, stream[{k}]", make())  # type: ignore[misc]
@@ -130,7 +129,7 @@ def epochs(make: Make) -> None:
     """
     stream = make()
     plan = stream.plan
-    if plan.length == math.inf or plan.again is Again.SINGLE_PASS or is_drawn(plan):
+    if plan.length == math.inf or replay_of(plan) is Replay.SINGLE_PASS or is_drawn(plan):
         refused(lambda: stream.epoch(0), TypeError, "epochs, of what has none", stream)
         return
     if len(some(stream)) == SOME:
@@ -156,7 +155,7 @@ def sharding(make: Make) -> None:
     """Law 6: the parts of a block, put together, are the block."""
     if not _of_blocks(make()):
         return
-    if whole_in(make().plan):
+    if make().plan.refusal("cut"):
         refused(lambda: make() | ops.shard(0, 2), TypeError, "law 6, parts of what is whole", make())
         return
     whole = some(make())
@@ -166,7 +165,7 @@ def sharding(make: Make) -> None:
 
 
 def _of_blocks(stream: ops.Stream) -> bool:
-    return not stream.steps and stream.plan.kind is Kind.BLOCKS
+    return not stream.steps and stream.plan.kind.indexed
 
 
 def _put_together(shards: list[list[Any]]) -> list[Any]:
@@ -183,7 +182,7 @@ def checkpoints(
     """
     resume = resume or make
     stream = make()
-    if stream.plan.again > Again.DRAWN:
+    if replay_of(stream.plan) > Replay.DRAWN:
         refused(lambda: iter(stream).state_dict(), TypeError, "law 7, without checkpoints", stream)
         return
     pure, serial = stream.pure, not (has_pool(stream.plan) or has_pool(resume().plan))
@@ -262,7 +261,7 @@ def memory(make: Make) -> None:
 def pickling(make: Make) -> None:
     """Law 9: what is made of picklable parts, and no pool, is picklable."""
     stream = make()
-    if stream.plan.again > Again.DRAWN or has_pool(stream.plan):
+    if replay_of(stream.plan) > Replay.DRAWN or has_pool(stream.plan):
         return
     copy = pickle.loads(pickle.dumps(stream))
     same(some(copy), some(make()), "law 9, a pickled copy", stream)
@@ -337,7 +336,7 @@ def ranks(make_rank: Callable[..., ops.Stream], count: int) -> None:
     )
     items = [some(make_rank(rank, np.random.RandomState(0)), 2 * SOME) for rank in range(count)]
     same({*map(len, items)}, {len(items[0])}, "law 6, as many items for all ranks", streams[0])
-    if streams[0].plan.again > Again.DRAWN:
+    if replay_of(streams[0].plan) > Replay.DRAWN:
         return
     for k in (0, 1, 5):
         first = iter(make_rank(0, np.random.RandomState(0)))
@@ -361,7 +360,7 @@ def ranks(make_rank: Callable[..., ops.Stream], count: int) -> None:
 
 def checkpoints_across_ranks(make: Make, positions: Sequence[int] = (0, 1, 5)) -> None:
     """Law 7 with another number of ranks: a checkpoint of one part is one of all parts, of any number."""
-    if not _of_blocks(make()) or make().plan.again > Again.DRAWN or whole_in(make().plan):
+    if not _of_blocks(make()) or replay_of(make().plan) > Replay.DRAWN or make().plan.refusal("cut"):
         return
     whole = some(make())
     for k in positions:
@@ -377,7 +376,3 @@ def checkpoints_across_ranks(make: Make, positions: Sequence[int] = (0, 1, 5)) -
             shards.append(some(again, len(whole) - k))
         law = f"law 7, from item {k} on, from one of 2 ranks to 3"
         same(_put_together(shards), whole[k:], law, make())
-
-
-def has_pool(plan: Any) -> bool:
-    return plan.ahead or any(map(has_pool, plan.children()))

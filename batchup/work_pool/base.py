@@ -12,7 +12,7 @@ from batchup.core.work import Work
 from batchup.data_source.base import AbstractDataSource
 from batchup.data_source.parallel import ParallelDataSource
 from batchup.memory.limits import available_cpus
-from batchup.ops.parallel import Crew, Pool
+from batchup.ops.parallel import Pool, Workers
 from batchup.work_pool.tasks import WorkStream
 
 __all__ = ["CLOSED", "WorkerPool", "number_of_workers"]
@@ -43,7 +43,7 @@ class WorkerPool(ABC):
             )
 
     @abstractmethod
-    def employ(self, work: Work, where: str) -> Crew:
+    def employ(self, work: Work, where: str) -> Workers:
         """What `ops.parallel` calls: tell the workers of the work."""
 
     @abstractmethod

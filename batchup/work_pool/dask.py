@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchup.core.checks import describe
 from batchup.core.work import Work
-from batchup.ops.parallel import Crew
+from batchup.ops.parallel import Workers
 from batchup.work_pool.base import WorkerPool
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class DaskPool(WorkerPool):
             raise TypeError(f"{wanted} that is not asynchronous; got {client!r}")
         self.client = client
 
-    def employ(self, work: Work, where: str) -> Crew:
-        from batchup.work_pool.remote import RemoteCrew
+    def employ(self, work: Work, where: str) -> Workers:
+        from batchup.work_pool.remote import RemoteWorkers
 
-        return RemoteCrew(self, work, where, self._publish)
+        return RemoteWorkers(self, work, where, self._publish)
 
     def _publish(self, package: Package) -> Send:
         import dask

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from batchup.core.checks import describe
 from batchup.core.work import Work
-from batchup.ops.parallel import Crew
+from batchup.ops.parallel import Workers
 from batchup.work_pool.base import WorkerPool
-from batchup.work_pool.threads import Making, SharedCrew, make
+from batchup.work_pool.threads import Making, SharedWorkers, make
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -45,14 +45,14 @@ class ExecutorPool(WorkerPool):
             )
         self.executor = executor
 
-    def employ(self, work: Work, where: str) -> Crew:
+    def employ(self, work: Work, where: str) -> Workers:
         from concurrent.futures import ThreadPoolExecutor
 
         if isinstance(self.executor, ThreadPoolExecutor):
-            return SharedCrew(self, work, self._submit)
-        from batchup.work_pool.remote import RemoteCrew
+            return SharedWorkers(self, work, self._submit)
+        from batchup.work_pool.remote import RemoteWorkers
 
-        return RemoteCrew(self, work, where, self._publish)
+        return RemoteWorkers(self, work, where, self._publish)
 
     def _publish(self, package: Package) -> Send:
         from batchup.work_pool.remote import ship

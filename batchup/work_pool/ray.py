@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batchup.core.work import Work
-from batchup.ops.parallel import Crew
+from batchup.ops.parallel import Workers
 from batchup.work_pool.base import WorkerPool
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class RayPool(WorkerPool):
             )
         self._close = weakref.finalize(self, ray.shutdown if self._ours else bool)
 
-    def employ(self, work: Work, where: str) -> Crew:
+    def employ(self, work: Work, where: str) -> Workers:
         self.check()
         import ray
 
-        from batchup.work_pool.ray_tasks import RayCrew
+        from batchup.work_pool.ray_tasks import RayWorkers
         from batchup.work_pool.remote import ship
 
         remote = ray.remote(ship)
@@ -53,7 +53,7 @@ class RayPool(WorkerPool):
         def publish(package: Package) -> Send:
             return partial(remote.remote, ray.put(package))
 
-        return RayCrew(self, work, where, publish)
+        return RayWorkers(self, work, where, publish)
 
     def close(self) -> None:
         """Shut Ray down, if this pool has started it."""

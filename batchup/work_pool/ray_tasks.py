@@ -19,15 +19,15 @@ from typing import Any
 
 from batchup.work_pool.base import CLOSED
 from batchup.work_pool.pending import Pending
-from batchup.work_pool.remote import RemoteCrew, RemoteItem, RemoteRun
+from batchup.work_pool.remote import RemoteItem, RemoteRun, RemoteWorkers
 
-__all__ = ["RayCrew"]
+__all__ = ["RayWorkers"]
 
 # So many seconds after a shutdown of Ray, at the latest, whoever waits for a batch is told.
 _LOOK = 0.5
 
 
-class RayCrew(RemoteCrew):
+class RayWorkers(RemoteWorkers):
     """Whose `send` gives items to Ray, at once, and returns a reference."""
 
     def start(self, buffer: int) -> RemoteRun:
@@ -36,8 +36,8 @@ class RayCrew(RemoteCrew):
 
 
 class _RayRun(RemoteRun):
-    def __init__(self, crew: RemoteCrew, buffer: int, line: _Line):
-        super().__init__(crew, buffer, line.send)
+    def __init__(self, workers: RemoteWorkers, buffer: int, line: _Line):
+        super().__init__(workers, buffer, line.send)
         self._line = line
 
     def close(self, stuck: Any, timeout: float | None) -> None:

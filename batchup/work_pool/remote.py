@@ -30,7 +30,7 @@ from batchup.work_pool.pickling import (
     pack_work,
 )
 
-__all__ = ["Package", "RemoteCrew", "RemoteItem", "RemoteRun", "Send", "package_of", "ship"]
+__all__ = ["Package", "RemoteItem", "RemoteRun", "RemoteWorkers", "Send", "package_of", "ship"]
 
 # A task should take so long that what it costs to hand it over does not matter ...
 SECONDS_A_TASK = 0.005
@@ -132,7 +132,7 @@ def _give_up_works() -> None:
 Send = Callable[[list[bytes]], Any]
 
 
-class RemoteCrew:
+class RemoteWorkers:
     """Workers that know the work.
 
     `publish` makes it known to them: it returns the function that gives items to one of them, and itself returns what is
@@ -165,14 +165,14 @@ class RemoteCrew:
 class RemoteRun:
     """One iteration."""
 
-    def __init__(self, crew: RemoteCrew, buffer: int, send: Send):
-        self._crew = crew
+    def __init__(self, workers: RemoteWorkers, buffer: int, send: Send):
+        self._workers = workers
         self._most = max(1, buffer // PART_OF_THE_BUFFER)
         self._send = send
-        self._task = _Task(crew, send)
+        self._task = _Task(workers, send)
 
     def submit(self, item: Any) -> RemoteItem | Pending:
-        self._crew.pool.check()
+        self._workers.pool.check()
         try:
             packed = pack_item(item)
         except TypeError as error:
@@ -180,10 +180,10 @@ class RemoteRun:
         task = self._task
         task.items.append(packed)
         pending = RemoteItem(task, len(task.items) - 1)
-        seconds = self._crew.seconds
+        seconds = self._workers.seconds
         if seconds is None or len(task.items) >= min(self._most, SECONDS_A_TASK / max(seconds, 1e-6)):
             task.sent()
-            self._task = _Task(self._crew, self._send)
+            self._task = _Task(self._workers, self._send)
         return pending
 
     def close(self, stuck: Any, timeout: float | None) -> None:
@@ -193,8 +193,8 @@ class RemoteRun:
 class _Task:
     """Items that go to a worker together: when they are enough, or when one of them is waited for."""
 
-    def __init__(self, crew: RemoteCrew, send: Send):
-        self.crew = crew
+    def __init__(self, workers: RemoteWorkers, send: Send):
+        self.workers = workers
         self.items: list[bytes] = []
         self._send = send
         self._sent: Any = None
@@ -209,7 +209,7 @@ class _Task:
     def outcome(self, index: int, timeout: float | None) -> Outcome:
         if not self._outcomes:  # a cluster may bring them anew whenever it is asked
             self._outcomes = dict(enumerate(self.sent().result(timeout).outcomes))
-        outcome, self.crew.seconds = self._outcomes.pop(index)
+        outcome, self.workers.seconds = self._outcomes.pop(index)
         return outcome
 
     def done(self) -> bool:
@@ -231,12 +231,12 @@ class RemoteItem:
         self.index = index
 
     def result(self, timeout: float | None = None) -> Any:
-        crew = self.task.crew
-        crew.pool.check_process()
+        workers = self.task.workers
+        workers.pool.check_process()
         well, packed, buffers = self.task.outcome(self.index, timeout)
         # Some clusters keep what they bring as read-only memory; a batch is the caller's.
         return opened(
-            (well, packed, [b if b.flags.writeable else b.copy() for b in buffers]), crew.work
+            (well, packed, [b if b.flags.writeable else b.copy() for b in buffers]), workers.work
         )
 
     def done(self) -> bool:

@@ -9,9 +9,8 @@ from typing import Any
 
 from batchup import ops
 from batchup.core.checks import describe, describe_callable, whole_number
-from batchup.core.plan import Again
 from batchup.core.record import record
-from batchup.core.sources import Iterated
+from batchup.core.sources import SINGLE_PASS, Iterated
 from batchup.core.work import Step
 from batchup.ops.parallel import Pool
 
@@ -32,7 +31,7 @@ class WorkStream:
             )
         buffer = whole_number(task_buffer_size, "work_stream: task_buffer_size", least=1)
         make = partial(_checked, iter(task_generator))
-        tasks = ops.Stream(Iterated(make, again=Again.SINGLE_PASS), text="tasks")
+        tasks = ops.Stream(Iterated(make, rng=SINGLE_PASS), text="tasks")
         self._results = iter(tasks.with_step(_Call()) | ops.parallel(pool, buffer))
 
     def retrieve(self) -> Any:

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 from batchup.core.record import record
 from batchup.core.work import Work
-from batchup.ops.parallel import Crew
+from batchup.ops.parallel import Workers
 from batchup.work_pool.base import CLOSED, WorkerPool, number_of_workers
 from batchup.work_pool.forks import called
 from batchup.work_pool.pending import Pending
 
-__all__ = ["SharedCrew", "WorkerThreadPool"]
+__all__ = ["SharedWorkers", "WorkerThreadPool"]
 
 
 class WorkerThreadPool(WorkerPool):
@@ -47,9 +47,9 @@ class WorkerThreadPool(WorkerPool):
             thread.start()
         self._end = weakref.finalize(self, self._queue.close, self.processes)
 
-    def employ(self, work: Work, where: str) -> Crew:
+    def employ(self, work: Work, where: str) -> Workers:
         self.check()
-        return SharedCrew(self, work, self._submit)
+        return SharedWorkers(self, work, self._submit)
 
     def _submit(self, pending: Making, run: Callable[[Any], Any], item: Any) -> None:
         self._queue.put((pending, run, item))
@@ -129,7 +129,7 @@ def make(pending: Making, run: Callable[[Any], Any], item: Any) -> None:
 
 
 @record
-class SharedCrew:
+class SharedWorkers:
     """Workers that see the caller's memory."""
 
     pool: WorkerPool
@@ -137,7 +137,7 @@ class SharedCrew:
     put: Callable[[Making, Callable[[Any], Any], Any], None]
     split: bool = False
 
-    def splitting(self) -> SharedCrew:
+    def splitting(self) -> SharedWorkers:
         return replace(self, split=True)
 
     def start(self, buffer: int) -> SharedRun | _RunHere:
@@ -194,24 +194,24 @@ class _MadeHere:
 class SharedRun:
     """One iteration."""
 
-    def __init__(self, crew: SharedCrew):
-        self.crew = crew
+    def __init__(self, workers: SharedWorkers):
+        self.workers = workers
         self._deadline: float | None = None
 
     def submit(self, item: Any) -> Pending:
-        crew = self.crew
-        crew.pool.check()
+        workers = self.workers
+        workers.pool.check()
         pending = _Item(self)
-        if not crew.split:
-            crew.put(pending, partial(crew.at_work, crew.work.run), item)
+        if not workers.split:
+            workers.put(pending, partial(workers.at_work, workers.work.run), item)
             return pending
-        calls, finish = crew.work.split(item)
-        finish = partial(crew.at_work, finish)
+        calls, finish = workers.work.split(item)
+        finish = partial(workers.at_work, finish)
         parts = _Parts(pending, [Pending() for _ in calls], finish)
         for n, call in enumerate(calls):
-            crew.put(_Part(parts, n), partial(crew.at_work, operator.call), call)
+            workers.put(_Part(parts, n), partial(workers.at_work, operator.call), call)
         if not calls:
-            crew.put(pending, finish, ())
+            workers.put(pending, finish, ())
         return pending
 
     def close(self, stuck: Any, timeout: float | None) -> None:
@@ -232,7 +232,7 @@ class _Item(Pending):
         self.run = run
 
     def result(self, timeout: float | None = None) -> Any:
-        self.run.crew.pool.check_process()
+        self.run.workers.pool.check_process()
         return super().result(timeout)
 
 

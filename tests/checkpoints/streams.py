@@ -81,6 +81,7 @@ STREAMS: dict[str, Make] = {
     "sample": lambda rng: ops.sample(Y + 1.0, 7) | ops.chunk(4),
     "sample_drawn": lambda rng: ops.sample(Y + 1.0, rng) | ops.chunk(4),
     "sample_once": lambda rng: ops.sample(Y + 1.0, 7, replace=False) | ops.repeat(2) | ops.chunk(7),
+    "samples_collate": lambda rng: blocks() | ops.samples(RECORDS, list, resizes=True) | ops.rebatch(3),
     "samples": lambda rng: blocks() | ops.samples(RECORDS, include_indices=True),
     "shard": lambda rng: blocks() | ops.shard(1, 2),
     "shard_drawn": lambda rng: blocks() | ops.shard(1, 2) | ops.shuffle(rng),
@@ -105,7 +106,7 @@ LOADERS: dict[str, Make] = {
         4, shuffle=7
     ),
     "composite": lambda rng: CompositeDataSource(
-        [ArrayDataSource([X, Y], repeats=-1), ArrayDataSource([Y[:12]])]
+        [ArrayDataSource([X, Y], repeats=-1), ArrayDataSource([Y[:23]])]
     ).loader(4, shuffle=7),
     "random_map": lambda rng: ArrayDataSource([X, Y]).map(noise, rng=9).loader(4, shuffle=7),
     "random_map_drawn": lambda rng: ArrayDataSource([X, Y]).map(noise, rng=9).loader(4, shuffle=rng),

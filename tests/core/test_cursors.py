@@ -20,6 +20,8 @@ Y = np.random.RandomState(0).permutation(N)
 class Every(PlanOver):
     """Every n-th item: what a stage of somebody else's may be."""
 
+    tag = "every"
+
     n: int
 
     @property

@@ -128,6 +128,8 @@ def test_a_long_name_is_hashed_and_names_its_stream_all_the_same():
 
 @record
 class Padded(Step):
+    tag = "padded"
+
     size: int
     mode: str = "edge"
     value: float = 0.5

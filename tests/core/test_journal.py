@@ -8,7 +8,7 @@ import pytest
 from numpy.random import RandomState
 
 from batchup import ops, work_pool
-from batchup.core.plan import Again, JointPlan, Kind, PlanOver
+from batchup.core.plan import JointPlan, Kind, PlanOver, Replay, replay_of
 from batchup.core.record import record
 from batchup.data_source import ArrayDataSource, ChoiceDataSource, CompositeDataSource
 from batchup.testing import plain
@@ -120,6 +120,8 @@ def test_large_draws_are_kept_as_states():
 class Lazy(PlanOver):
     """A plan as somebody writes it who has not read on: it says nothing, and starts when it is asked."""
 
+    tag = "lazy"
+
     length = None
 
     def items(self, pass_, k, draws):
@@ -131,7 +133,7 @@ def test_a_plan_that_says_nothing_is_slow_and_right():
         stream = ops.indices(9) | ops.shuffle(rng) | ops.repeat(3) | ops.chunk(4)
         stream = ops.Stage(lambda s: s.with_plan(Lazy))(stream)
         assert stream.plan.kind is Kind.BORROWED
-        assert stream.plan.again is Again.DRAWN
+        assert replay_of(stream.plan) is Replay.DRAWN
         return stream | ops.repeat(2)
 
     whole = list(map(plain, make(RandomState(3))))
@@ -150,6 +152,8 @@ def test_a_plan_that_stands_in_two_places_is_told():
 
 @record
 class JointPlanOfPairs(JointPlan):
+    tag = "jointplanofpairs"
+
     def items(self, pass_, k, draws):
         return zip(*[plan.start(pass_, k, draws) for plan in self.plans], strict=False)
 

@@ -17,7 +17,7 @@ from numpy.random import RandomState
 from tqdm import tqdm
 
 from batchup import ops, work_pool
-from batchup.core.plan import Again
+from batchup.core.plan import Replay, replay_of
 from batchup.data_source import CallableDataSource
 from batchup.testing import SOME, plain
 from batchup.testing.items import some
@@ -161,7 +161,7 @@ def test_what_has_no_epochs():
 def test_a_checkpoint_anywhere_goes_on_exactly_there(recipe, data):
     stream = build(recipe)
     assume(isinstance(stream.plan.length, int) and len(stream) < SOME)
-    assume(stream.plan.again <= Again.DRAWN)
+    assume(replay_of(stream.plan) <= Replay.DRAWN)
     loader = stream.loader()
     epochs = [some(loader) for _ in range(3)]
     assert stream.pure is False or epochs == [some(stream.epoch(e)) for e in range(3)]
@@ -306,7 +306,7 @@ def test_an_exception_ends_its_epoch():
     next(begun)
     with pytest.raises(OSError, match="unreadable"):
         next(begun)
-    with pytest.raises(RuntimeError, match="came to its end by an exception"):
+    with pytest.raises(RuntimeError, match="ended by an exception"):
         next(begun)
     assert (loader.epoch, saved(loader)["iterator"]["position"]) == (0, 1)
     assert loader.epoch == 0

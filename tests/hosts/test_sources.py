@@ -81,7 +81,7 @@ def test_a_tensor_as_a_source_is_shared_with_workers():
     with work_pool.WorkerProcessPool(1) as pool:
         stream = ops.indices(1000) | ops.chunk(400) | ops.gather(big, Y.repeat(50))
         parallel = stream | ops.parallel(pool)
-        [packed] = [parallel.plan.crew.job.packed]
+        [packed] = [parallel.plan.workers.job.packed]
         assert len(packed) < 10_000
         assert [len(x) for x, _ in parallel] == [400, 400, 200]
 

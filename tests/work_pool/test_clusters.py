@@ -113,7 +113,7 @@ def test_the_work_goes_again_only_where_it_has_changed(pool):
             ops.indices(300) | ops.chunk(64) | ops.gather(array), stream, strict=True
         ):
             np.testing.assert_array_equal(a, b)
-        sends.append(stream.plan.crew.send)
+        sends.append(stream.plan.workers.send)
     assert [send is sends[0] for send in sends] == [True, True, False, False]
     assert sends[2] is sends[3]
 

@@ -9,8 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from batchup import ops, testing, work_pool
-from batchup.core.cursors import cursors_in
-from batchup.core.plan import Again
+from batchup.core.plan import Replay, cursors_in, replay_of
 from batchup.testing import plain
 from batchup.testing.items import some
 from tests.pipelines import build, is_uneven, recipes, wild_recipes
@@ -73,7 +72,7 @@ def test_law_4_inside_of_joins(pool, recipe, buffer):
 @given(recipe=everything, buffer=st.integers(1, 9), positions=positions)
 def test_law_7_a_checkpoint_knows_no_pool(pool, other, recipe, buffer, positions):
     """One of a parallel stream goes on in a serial one, the other way round, and in another pool."""
-    assume(build(recipe).plan.again <= Again.DRAWN)
+    assume(replay_of(build(recipe).plan) <= Replay.DRAWN)
     testing.checkpoints_across(lambda rng=None: build(recipe, rng), pool, buffer, positions, other)
 
 

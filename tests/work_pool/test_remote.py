@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from batchup import ops, work_pool
-from batchup.work_pool.remote import RemoteCrew, ship
+from batchup.work_pool.remote import RemoteWorkers, ship
 
 
 class Counted:
@@ -36,9 +36,9 @@ def test_a_task_is_cancelled_once_for_all_its_items_and_not_when_it_is_done():
 
             return send
 
-        crew = RemoteCrew(pool, stream.work, "here", publish)
-        crew.seconds = 1e-9  # so short are they that a quarter of the buffer goes together
-        run = crew.start(8)
+        workers = RemoteWorkers(pool, stream.work, "here", publish)
+        workers.seconds = 1e-9  # so short are they that a quarter of the buffer goes together
+        run = workers.start(8)
         pending = [run.submit(range(n, n + 1)) for n in range(4)]
         try:
             for item in pending:

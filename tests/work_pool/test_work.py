@@ -69,13 +69,13 @@ def test_a_copy_lives_as_long_as_a_stream_has_it():
     with work_pool.WorkerProcessPool(1) as pool:
         stream = ops.indices(len(array)) | ops.chunk(500) | ops.gather(array) | ops.parallel(pool)
         list(stream)
-        job = stream.plan.crew.job
+        job = stream.plan.workers.job
         [gone] = [weakref.ref(segment) for segment in job.segments]
         array += 1
         list(stream)
         del job
         assert gone() is None
-        [gone] = [weakref.ref(segment) for segment in stream.plan.crew.job.segments]
+        [gone] = [weakref.ref(segment) for segment in stream.plan.workers.job.segments]
         del stream
         assert gone() is None
 

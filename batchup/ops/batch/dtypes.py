@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import describe
 
-# From the names of NumPy's dtypes to those of others.
+# Pairs of the names of dtypes: of NumPy, and of the framework.
 Dtypes = tuple[tuple[str, str], ...]
 
 

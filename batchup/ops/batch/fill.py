@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from batchup.core.checks import describe, listed, whole_number
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import Step
+from batchup.core.work import Sizes, Step
 from batchup.ops.batch.padding import checked_value, filling, value_option
 from batchup.ops.batch.parts import parts_of
 from batchup.ops.read.gather import columns_known
@@ -18,18 +18,18 @@ from batchup.ragged import Ragged
 
 
 def fill(capacity: int, *, value: Any = 0, cu_seqlens: bool = False) -> Stage:
-    """Make a row of `capacity` tokens of the samples of a batch, which `pack` has chosen for it: a dict.
+    """Write the samples of a batch, which `pack` has chosen, into one row of `capacity` tokens: the new batch is a dict.
 
-    Of the `Ragged` of a batch, its samples one after another, come `tokens`, (1, capacity, ...), filled up with `value`;
-    of a batch that is a dict of some, each by its name, for which `value` may be a dict, such as
-    `{"input_ids": 0, "labels": -100}`. With them come `segment_ids`, (1, capacity) int32, which are 1
-    for the tokens of the first sample, 2 for those of the next, and 0 where there are none, and `positions`,
-    (1, capacity) int32, of each token in its sample. `rebatch(8)` behind it makes batches of eight rows.
+    It has `tokens`, (1, capacity, ...): the samples of the batch's `Ragged`, one after another, and `value` behind them.
+    For a batch that is a dict of several `Ragged`, each has its own name, and `value` may be a dict, such as
+    `{"input_ids": 0, "labels": -100}`. It also has `segment_ids`, (1, capacity) int32: 1 for the tokens of the first
+    sample, 2 for those of the second, 0 for places without a token; and `positions`, (1, capacity) int32, of each token
+    in its sample. Put `rebatch(8)` behind it for batches of eight rows.
 
-    With `cu_seqlens` there are `cu_seqlens`, (samples + 1,) int32, where the samples begin and end, and `max_seqlen`,
-    an int, as kernels of attention want them: for batches of one row, as no `rebatch` can put these together.
+    With `cu_seqlens` it also has `cu_seqlens`, (samples + 1,) int32, where the samples begin and end, and `max_seqlen`,
+    an int, as attention kernels need them. `rebatch` can't join such batches.
 
-    Raises TypeError for a batch of anything but `Ragged`, ValueError for more tokens than `capacity`.
+    Raises TypeError for a batch of anything but `Ragged`, ValueError for more than `capacity` tokens.
 
     >>> from batchup import ops
     >>> words = ops.Ragged(np.arange(1, 7), [0, 2, 3, 6])
@@ -58,10 +58,12 @@ _OWN = ("segment_ids", "positions", "cu_seqlens", "max_seqlen")
 class Fill(Step):
     """The step of `fill`."""
 
+    tag = "fill"
+
     capacity: int
     value: Any
     cu_seqlens: bool
-    rows = 1
+    sizes = Sizes(rows=1)
 
     def run(self, item: Any) -> dict[str, Any]:
         parts = self._ragged(item)
@@ -101,7 +103,7 @@ class Fill(Step):
         return parts
 
     def check_names(self, names: tuple[str, ...]) -> None:
-        """ValueError for a part that has the name of one that this stage makes."""
+        """Raises ValueError for a part with the name of one that this stage makes."""
         if taken := [name for name in names if name in _OWN]:
             raise ValueError(
                 f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one"

@@ -9,7 +9,7 @@ import numpy as np
 from batchup.core.checks import describe, listed, whole_number
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import Step
+from batchup.core.work import SAME, Step
 from batchup.ops.batch.padding import checked_value, filling, value_option
 from batchup.ops.batch.parts import parts_of
 from batchup.ops.read.gather import columns_known
@@ -19,12 +19,13 @@ from batchup.ragged import Ragged
 def pad(
     to: int | None = None, multiple: int | None = None, value: Any = 0, *, mask: bool = False
 ) -> Stage:
-    """Make arrays of the `Ragged` parts of a batch: each becomes the array, its samples' lengths and, on request, a mask.
+    """Make an array of each `Ragged` part of a batch, with the lengths of its samples and, on request, a mask.
 
-    The array is (n, longest, ...), filled up with `value`, a number or a dict of numbers by the names of the parts; with `multiple` up to a multiple of that; with `to` up to so
-    many tokens in each batch. The lengths are (n,) int64, the mask (n, longest) bool, True for tokens. In a tuple they
-    come right behind the array; in a dict as `name_lengths` and `name_mask`. Raises TypeError for a batch without a
-    `Ragged`, ValueError for a sample of more than `to` tokens.
+    The array is (n, longest, ...). Places without a token have `value`: a number, or a dict of numbers by the names of
+    the parts. With `multiple` the second axis is a multiple of it; with `to` it is `to` in every batch. The lengths are
+    (n,) int64; the mask is (n, longest) bool, True for tokens. In a tuple they come right behind the array, in a dict
+    as `name_lengths` and `name_mask`. Raises TypeError for a batch without a `Ragged`, ValueError for a sample of more
+    than `to` tokens.
 
     >>> from batchup import ops
     >>> words = ops.Ragged(np.arange(1, 7), [0, 2, 2, 6])
@@ -56,10 +57,13 @@ def _padded(stream: Stream, step: Pad) -> Stream:
 class Pad(Step):
     """The step of `pad`."""
 
+    tag = "pad"
+
     to: int | None
     multiple: int
     value: Any
     mask: bool
+    sizes = SAME
 
     def run(self, item: Any) -> Any:
         if isinstance(item, Ragged):
@@ -72,7 +76,7 @@ class Pad(Step):
         return padded
 
     def _padded(self, item: Any) -> tuple[Any, bool]:
-        """A tuple or dict with arrays in place of each `Ragged`, also inside nested ones; and whether there was any."""
+        """The batch with an array in place of each `Ragged`, also inside of nested tuples and dicts; and whether there was one."""
         if isinstance(item, dict):
             ragged = {name: part for name, part in item.items() if isinstance(part, Ragged)}
             self.check_names(tuple(item), ragged)
@@ -103,7 +107,7 @@ class Pad(Step):
         return (name, f"{name}_lengths") + (f"{name}_mask",) * self.mask
 
     def check_names(self, names: tuple[str, ...], ragged: dict[str, Any]) -> None:
-        """ValueError for a part that has the name of one that this stage makes."""
+        """Raises ValueError for a part with the name of one that this stage makes."""
         taken = [new for name in ragged for new in self._names(name)[1:] if new in names]
         if taken:
             raise ValueError(

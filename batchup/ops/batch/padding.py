@@ -12,7 +12,7 @@ from batchup.ragged import Ragged
 
 
 def checked_value(value: Any, where: str) -> Any:
-    """`value` for the places without a token: a number, or a dict of them by the names of the parts."""
+    """The argument `value`: a number, or a dict of numbers by the names of the parts."""
     for one in value.values() if isinstance(value, Mapping) else (value,):
         if not isinstance(one, bool | int | float | complex | str | bytes | np.generic):
             wanted = (
@@ -23,7 +23,7 @@ def checked_value(value: Any, where: str) -> Any:
 
 
 def filling(value: Any, name: str, part: Ragged, where: str) -> Any:
-    """The value that a part is filled up with, as its dtype has it."""
+    """The value for the places of a part without a token, checked to be one of its dtype."""
     if isinstance(value, dict):
         if name not in value:
             wanted = f"{where}: value: expected a value for each part"

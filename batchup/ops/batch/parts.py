@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from batchup.core.blocks import LazyBlock, block_array
 from batchup.core.checks import describe, is_a, listed
-from batchup.core.work import mapped, planned_in
+from batchup.core.item import mapped, planned_in
 from batchup.ragged import Ragged
 
 
 class Piece(NamedTuple):
-    """Samples `start` to `stop` of a batch, or of whatever has samples."""
+    """Samples `start` to `stop` of a batch, or of a part of one."""
 
     of: Any
     start: int
@@ -24,8 +24,8 @@ class Piece(NamedTuple):
 
 
 def has_samples(part: Any) -> bool:
-    """Whether it is an array, a list or the like: no number, no array of one, no text."""
-    if isinstance(part, np.ndarray):  # as mostly
+    """True for arrays, lists and the like; False for numbers, 0-d arrays and text."""
+    if isinstance(part, np.ndarray):  # most often
         return part.ndim > 0
     sliced = hasattr(part, "__len__") and hasattr(part, "__getitem__")
     return sliced and bool(getattr(part, "shape", True)) and not isinstance(part, str | bytes)
@@ -41,7 +41,7 @@ def parts_of(batch: Any) -> Iterator[Any]:
 
 
 def samples_in(batch: Any, where: str) -> int:
-    """How many samples a batch has; TypeError for a part without, ValueError where they are of several lengths."""
+    """The number of samples of a batch. Raises TypeError for a part without samples, ValueError for different lengths."""
     lengths = set()
     for part in parts_of(batch):
         if not has_samples(part):
@@ -56,7 +56,7 @@ def samples_in(batch: Any, where: str) -> int:
 
 
 def put_together(pieces: Sequence[Piece], where: str) -> Any:
-    """One batch of pieces of several, in memory of its own: each sample is copied once."""
+    """One batch of pieces of several batches, in memory of its own: each sample is copied once."""
     first = pieces[0].of
     if isinstance(first, tuple | dict):
         same_kind = {(type(of), tuple(of) if isinstance(of, dict) else len(of)) for of, _, _ in pieces}
@@ -76,7 +76,7 @@ def _keys(batch: Any) -> str:
 
 
 def _joined(parts: Sequence[Any], where: str) -> Any:
-    """Arrays, tensors or lists one after another, as a new one. ValueError where they are of different kinds."""
+    """Arrays, tensors or lists, concatenated. Raises ValueError if they are of different kinds."""
     first = parts[0]
     if (
         len(parts) > 1
@@ -102,7 +102,7 @@ def _joined(parts: Sequence[Any], where: str) -> Any:
 
 
 def _fits(one: Any, other: Any) -> bool:
-    """Whether the samples of both can be put together as they are; strings may have different widths."""
+    """True if both can be concatenated as they are; strings may have different widths."""
     if type(one) is not type(other) and not (
         isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
     ):
@@ -117,7 +117,7 @@ def _fits(one: Any, other: Any) -> bool:
 
 
 def chosen(batch: Any, mask: NDArray[np.bool_]) -> Any:
-    """The samples of a batch where the mask is True, in memory of their own."""
+    """The samples of a batch that the mask selects, in memory of their own."""
     places = np.flatnonzero(mask)
 
     def some(part: Any) -> Any:
@@ -129,7 +129,7 @@ def chosen(batch: Any, mask: NDArray[np.bool_]) -> Any:
 
 
 def planned_piece(planned: Any, n: int, some: slice | NDArray[np.bool_]) -> Any:
-    """What the plan gave for some of the n samples of a batch."""
+    """The part of an item of a plan that belongs to some of the n samples of its batch."""
     inside = planned_in(planned)
     if isinstance(inside, range | LazyBlock | np.ndarray) and len(inside) == n:
         return inside[some] if isinstance(some, slice) else block_array(inside)[some]
@@ -139,14 +139,14 @@ def planned_piece(planned: Any, n: int, some: slice | NDArray[np.bool_]) -> Any:
 
 
 def _is_block(piece: Any) -> bool:
-    """Whether it is an index block, and not data of a user's list."""
+    """True for an index block, False for data of a user's list."""
     return isinstance(piece, range) or (
         isinstance(piece, np.ndarray) and piece.ndim == 1 and piece.dtype == np.intp
     )
 
 
 def planned_together(pieces: Sequence[Any]) -> Any:
-    """What the plan gave for a batch that is put together of pieces."""
+    """The item of a plan for a batch that is made of several pieces."""
     if len(pieces) == 1:
         return pieces[0]
     if all(map(_is_block, pieces)):

@@ -12,35 +12,37 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from batchup.core.checks import describe, whole_number
-from batchup.core.computed import NOT_MADE, Computed, OverMade
-from batchup.core.cursors import Place, Places, gone_on, places_of
-from batchup.core.grid import Even, Grid, Sharded
-from batchup.core.plan import Draws, Kind
-from batchup.core.record import Count, in_whole_parts, parts_of_size, record
+from batchup.core.computed import Computed, OverMade
+from batchup.core.cursors import Cursor, gone_on
+from batchup.core.errors import EMPTY_IN_A_ROW
+from batchup.core.grid import Even, Grid, Sharded, Total
+from batchup.core.item import Cursors, Item
+from batchup.core.plan import Draws, Part, is_uneven, located, parts_in, samples_of
+from batchup.core.record import Count, in_whole_parts, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import OPENED, Made, Mark
 from batchup.ops.batch.parts import Piece, planned_piece, planned_together, put_together, samples_in
 from batchup.ops.index.shard import ShardLike, as_shard, part_of
 
 
 def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> Stage:
-    """Cut the samples of the batches anew into batches of `size`, across their seams: what `chunk` is to blocks.
+    """Cut the samples of the batches into batches of `size`. It does to batches what `chunk` does to index blocks.
 
-    Batches are arrays, tensors or lists of samples, `Ragged` among them, or tuples and dicts of these, nested or not.
-    It stands behind the work: behind the `gather` of windows that are larger than a batch, and behind `parallel`, so
-    that workers make windows. Each sample is copied once, into memory of its batch, which keeps nothing else
-    alive; a window that is a batch as it is is handed on. The last batch may be short; `drop_last` leaves it out then.
+    Batches are arrays, tensors or lists of samples, `Ragged` among them, or tuples and dicts of these, also nested. Put
+    it behind the work: behind the `gather` of windows that are larger than a batch, and behind `parallel`, so that
+    workers make windows. A sample is copied once, into the memory of its batch, which keeps no window alive; a window
+    that is a batch already is passed on. The last batch may be shorter; `drop_last` leaves it out then.
 
-    With `shard=(rank, world)` each rank takes its part of every batch, of `size` samples all together, as
-    `ops.shard` does; every rank makes all windows then. `()` asks the environment. See `merge` for another way.
+    With `shard=(rank, world)` each rank takes its part of every batch, as `ops.shard` does; `size` is that of all parts
+    together, and every rank makes all windows. `shard=()` asks the environment. `merge` has another way.
 
-    Where the sizes of the windows are known, so is the length, and any position is reached by making the one or
-    two windows that it lies in. A `map` keeps the number of samples: a window with another is a ValueError.
-    Behind `map(fn, resizes=True)`, `filter` and lists the sizes are unknown. Then there is no length, a checkpoint is
-    where the windows are, `skip` and `stream[k]` make what comes before, and `repeat`, `zip` and `choose` can't follow.
+    If the sizes of the windows are known, so is the length, and any position is reached by making the one or two windows
+    that it lies in. A `map` must keep the number of samples: a window with another number is a ValueError. Behind
+    `map(fn, resizes=True)`, `filter` and lists the sizes are unknown. Then there is no length, a checkpoint keeps the
+    position of the windows, `skip` and `stream[k]` make the batches before, and `repeat`, `zip` and `choose` can't
+    follow.
 
-    Raises TypeError for index blocks, for one rank's part of a stream, and for batches without samples; ValueError for a
-    size below 1 and, while iterating, for windows of different dtypes or kinds.
+    Raises TypeError for index blocks, for one rank's part of a stream, and for batches without samples; ValueError for
+    a size below 1 and, while iterating, for windows of different dtypes or kinds.
 
     >>> from batchup import ops
     >>> windows = ops.indices(7) | ops.chunk(5) | ops.shuffle(3) | ops.gather(np.arange(7) * 10)
@@ -58,48 +60,40 @@ def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> S
 
 
 def _rebatch(stream: Stream, size: int, drop_last: bool, index: int, count: int) -> Stream:
-    if not stream.steps and stream.plan.kind is Kind.BLOCKS:
+    if not stream.steps and stream.plan.kind.indexed:
         wanted = f"rebatch({size}): expected batches, behind gather or samples"
         raise TypeError(f"{wanted}; {stream!r} has index blocks, which chunk({size}) cuts")
     made = Computed(stream.plan, stream.work, stream.text)
-    rows = any(step.rows is not None for step in stream.steps)  # one rank has as many as another then
-    if stream.plan.shards and (made.grid is None or (stream.plan.divided and not rows)):
+    rows = any(
+        step.sizes.rows is not None for step in stream.steps
+    )  # then all ranks have as many samples
+    if stream.plan.shards and (located(made) is None or (is_uneven(stream.plan) and not rows)):
         raise TypeError(
             f"rebatch({size}): {stream!r} is one rank's part, and ranks would take different numbers of steps: leave the "
             f"shard out, and divide the batches by rebatch({size}, shard=(rank, world))"
         )
-    return replace(stream, plan=Rebatch(made, size, drop_last, index, count), steps=(OPENED,))
+    return replace(stream, plan=Rebatch(made, size, drop_last, index, count), steps=())
 
 
 @record
 class Rebatch(OverMade):
+    tag = "rebatch"
+
     size: int
     drop_last: bool
-    index: int = 0
-    count: int = 1
-    same_for_all_ranks = True
-    # A position means the same for all parts, so checkpoints are those of all of them.
-    unnamed = ("index", "count")
+    # A position means the same for all parts, so a checkpoint of one part is one of all.
+    index: int = unnamed(default=0)
+    count: int = unnamed(default=1)
 
     @property
     def cursor(self) -> bool:
-        return self.up.grid is None
-
-    @property
-    def _whole(self) -> Grid | None:
-        """Where the samples lie in the batches of all ranks together."""
-        of, samples = self.up.grid, self._samples
-        return None if of is None or samples is None else Even(samples, self.size, of.bound)
+        return located(self.up) is None
 
     @property
     def _samples(self) -> Count:
-        """How many samples all ranks together have."""
-        samples = self.up.samples
+        """The number of samples of all ranks together."""
+        samples = samples_of(self.up)
         return in_whole_parts(samples, self.size) if self.drop_last else samples
-
-    @property
-    def samples(self) -> Count:
-        return self._samples if self.count == 1 else super().samples
 
     @property
     def length(self) -> Count:
@@ -110,57 +104,55 @@ class Rebatch(OverMade):
 
     @property
     def grid(self) -> Grid | None:
-        whole = self._whole
-        if whole is None or self.count == 1:
-            return whole
-        return Sharded(whole, self.length, self._part)
+        of, samples = self.up.grid, self._samples
+        if of is None or samples is None:
+            return None
+        if not of.located:
+            return Total(samples, of.bound) if self.count == 1 else None
+        whole = Even(samples, self.size, of.bound)
+        return whole if self.count == 1 else Sharded(whole, self.length, self._part)
 
     @property
-    def shards(self) -> tuple[tuple[int, int], ...]:
-        own = ((self.index, self.count),) if self.count > 1 else ()
-        return (*self.up.shards, *own)
-
-    @property
-    def divided(self) -> bool:
-        return self.count > 1
+    def shards(self) -> tuple[Part, ...]:
+        own = (Part(self.index, self.count, equal=False),) if self.count > 1 else ()
+        return (*(part._replace(equal=True) for part in parts_in(self)), *own)
 
     def _part(self, n: int) -> int:
         return len(range(n)[part_of(n, self.index, self.count)])
 
-    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Made]:
-        if (grid := self.up.grid) is not None:
+    def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Item]:
+        if (grid := located(self.up)) is not None:
             at, i = grid.seek(pass_, k * self.size) if k else (0, 0)
             ends = (grid.before(pass_, number) for number in count(at))
             sizes = (stop - start for start, stop in pairwise(ends))
             return self._cut(self.up.start(pass_, at, draws), at, i, sizes)
         return gone_on(self, k, draws, partial(self._from, pass_, draws))
 
-    def _from(self, pass_: int, draws: Draws, place: Place, below: Places) -> Iterator[Made]:
-        k, at, i = place or (0, 0, 0)
+    def _from(self, pass_: int, draws: Draws, cursor: Cursor, below: Cursors) -> Iterator[Item]:
+        k, at, i = cursor or (0, 0, 0)
         return self._cut(self.up.start(pass_, at, draws), at, i, repeat(None), k, below)
 
     def _cut(
         self,
-        windows: Iterator[Made],
+        windows: Iterator[Item],
         at: int,
         i: int,
         sizes: Iterator[int | None],
         k: int = 0,
-        below: Places = (),
-    ) -> Iterator[Made]:
-        """The batches, from sample `i` of the first window on, which is number `at`.
+        below: Cursors = (),
+    ) -> Iterator[Item]:
+        """The batches from sample `i` of the first window on, which is number `at`.
 
-        `sizes` are how many samples the windows must have, each None where nobody knows. For cursors: the first batch
-        is number `k`, and `below` are the cursors before the window that is cut.
+        `sizes` are the numbers of samples that the windows must have, each None if it is unknown. For cursors: the
+        first batch is number `k`, and `below` are the cursors before the window that is cut.
         """
-        cursor = self.cursor
         pieces: list[_Cut] = []
         missing = self.size
         number, empty = at, 0
         for number, (window, expected) in enumerate(zip(windows, sizes, strict=False), at):
             n = self._samples_of(window, expected, number)
             empty = 0 if n else empty + 1
-            if empty > _EMPTY and not isinstance(self.up.length, int):
+            if empty > EMPTY_IN_A_ROW and not isinstance(self.up.length, int):
                 raise ValueError(f"{self}: {empty} items in a row have no samples, and there is no end")
             while i < n:
                 stop = min(n, i + missing)
@@ -170,70 +162,65 @@ class Rebatch(OverMade):
                 if not missing:
                     batch = self._batch(pieces)
                     k += 1
-                    if cursor:
-                        place = (k, number, i) if i < n else (k, number + 1, 0)
-                        reached = below if i < n else places_of(window)
-                        batch = batch._replace(planned=Mark(batch.planned, (*reached, place)))
+                    if self.cursor:
+                        own, reached = (
+                            ((k, number, i), below) if i < n else ((k, number + 1, 0), window.cursors)
+                        )
+                        batch = batch._replace(cursors=(*reached, own))
                     pieces, missing = [], self.size
                     yield batch
                     del batch
             i -= n
-            if cursor:
-                below = places_of(window)
+            below = window.cursors
             del window
         if pieces and not self.drop_last:
             batch = self._batch(pieces)
-            if cursor:
-                batch = batch._replace(planned=Mark(batch.planned, (*below, (k + 1, number + 1, 0))))
+            if self.cursor:
+                batch = batch._replace(cursors=(*below, (k + 1, number + 1, 0)))
             del pieces
             yield batch
 
-    def _samples_of(self, window: Made, expected: int | None, number: int) -> int:
-        if window.batch is NOT_MADE and expected is not None:
+    def _samples_of(self, window: Item, expected: int | None, number: int) -> int:
+        if not window.made and expected is not None:
             return expected
         n = samples_in(window.batch, str(self))
         if expected is not None and n != expected:
             steps = [step for _, step in self.up.work.leaves()] if isinstance(self.up, Computed) else []
-            remedies = [step.remedy for step in steps if step.remedy] or [
-                "map(fn, resizes=True) before it"
-            ]
+            remedies = [step.sizes.remedy for step in steps if step.sizes.remedy]
             raise ValueError(
                 f"{self}: expected as many samples in item {number} before it as were read for it, {expected}; it has "
-                f"{n}. For a function that gives others than it is given write {' or '.join(remedies)}"
+                f"{n}. For a function that gives others than it is given write "
+                f"{' or '.join(remedies) or 'map(fn, resizes=True) before it'}"
             )
         return n
 
-    def _batch(self, cuts: list[_Cut]) -> Made:
-        """The part of this rank of a batch."""
+    def _batch(self, cuts: list[_Cut]) -> Item:
+        """This rank's part of a batch."""
         part = part_of(sum(cut.stop - cut.start for cut in cuts), self.index, self.count)
         pieces: list[_Cut] = []
         begin = 0
-        for made, n, start, stop in cuts:
+        for window, n, start, stop in cuts:
             first, last = max(part.start - begin, 0), min(part.stop - begin, stop - start)
             if last > first or (part.start == part.stop and not pieces):
-                pieces.append(_Cut(made, n, start + first, start + max(first, last)))
+                pieces.append(_Cut(window, n, start + first, start + max(first, last)))
             begin += stop - start
-        planned = [planned_piece(c.made.planned, c.n, slice(c.start, c.stop)) for c in pieces]
-        return Made(planned_together(planned), self._put_together(pieces))
+        planned = [planned_piece(c.window, c.n, slice(c.start, c.stop)) for c in pieces]
+        return Item(planned_together(planned), self._put_together(pieces), pieces[0].window.made)
 
     def _put_together(self, pieces: list[_Cut]) -> Any:
-        made, n, start, stop = pieces[0]
-        if made.batch is NOT_MADE or (len(pieces) == 1 and stop - start == n):
-            return made.batch  # a window that is a batch
-        return put_together([Piece(c.made.batch, c.start, c.stop) for c in pieces], str(self))
+        window, n, start, stop = pieces[0]
+        if not window.made or (len(pieces) == 1 and stop - start == n):
+            return window.batch  # the window is the batch
+        return put_together([Piece(c.window.batch, c.start, c.stop) for c in pieces], str(self))
 
     def __str__(self) -> str:
         return f"rebatch({self.size})"
 
 
-# So many items without samples of a stream without end, and there will be none.
-_EMPTY = 1000
-
-
 class _Cut(NamedTuple):
-    """Samples `start` to `stop` of the `n` of a window."""
+    """Samples `start` to `stop` of the `n` samples of a window."""
 
-    made: Made
+    window: Item
     n: int
     start: int
     stop: int

@@ -11,25 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import whole_number
+from batchup.core.item import mapped
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import Step, mapped
+from batchup.core.work import SAME, Sizes, Step
 from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown
 from batchup.ops.read.gather import Gather, columns_known
 
 
 def to_jax(dtypes: Mapping[Any, Any] | None = None, pad_to: int | None = None) -> Stage:
-    """The arrays of a batch as JAX arrays, on JAX's default device; also in nested tuples, lists and dicts.
+    """Make JAX arrays of the arrays of a batch, on JAX's default device; also inside of nested tuples, lists and dicts.
 
-    On a CPU there is no copy of memory that begins where XLA wants it: of what `gather` reads right before
-    it, and of what comes from a `WorkerProcessPool`. `dtypes` says which dtypes are to be others, as for
-    `to_torch`; without `jax_enable_x64` JAX makes 32-bit numbers of those of 64 bits. A function that is
-    compiled for one shape wants all batches of that: with `pad_to`, arrays are filled up with zeros to so many
-    samples, and a mask, (pad_to,) bool, comes last, or in a dict as "mask": True where there is a sample. Or
-    leave a short batch out, by `drop_last`.
+    On a CPU there is no copy if the memory is aligned as XLA wants it: right behind `gather`, and for batches of a
+    `WorkerProcessPool`. `dtypes` maps dtypes to others, as for `to_torch`; without `jax_enable_x64` JAX makes 32-bit
+    numbers of 64-bit ones. A compiled function needs batches of one shape: with `pad_to`, arrays are filled up with
+    zeros to `pad_to` samples, and a mask, (pad_to,) bool, True for samples, comes last, or in a dict as "mask". Or leave
+    a short batch out by `drop_last`.
 
-    Raises ImportError without JAX, TypeError for dtypes that there are not, ValueError for batches that
-    are larger than `pad_to`.
+    Raises ImportError without JAX, TypeError for unknown dtypes, ValueError for batches of more than `pad_to` samples.
 
     >>> from batchup import ops
     >>> stage = to_jax(pad_to=4)
@@ -60,7 +59,7 @@ def _to_jax(stream: Stream, step: ToJax) -> Stream:
             wanted = f"{step}: expected batches of at most {step.pad_to} samples"
             raise ValueError(f"{wanted}; those of {stream!r} have {largest}")
     if len(stream.steps) == 1 and isinstance(stream.steps[0], Gather):
-        stream = replace(stream, steps=(replace(stream.steps[0], aligned=True),))
+        stream = replace(stream, steps=(stream.steps[0].aligned(),))
     return stream.with_step(step)
 
 
@@ -72,8 +71,14 @@ def _has_a_mask(step: ToJax) -> str:
 class ToJax(Step):
     """The step of `to_jax`."""
 
+    tag = "to_jax"
+
     dtypes: Dtypes
     pad_to: int | None
+
+    @property
+    def sizes(self) -> Sizes:
+        return SAME if self.pad_to is None else Sizes(rows=self.pad_to)
 
     @cached_property
     def _wanted(self) -> dict[str, Any]:

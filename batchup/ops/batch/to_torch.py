@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from batchup.core.item import mapped
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
-from batchup.core.work import Step, mapped
+from batchup.core.work import SAME, Step
 from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown
 
 
 def to_torch(dtypes: Mapping[Any, Any] | None = None) -> Stage:
-    """The arrays of a batch as PyTorch tensors, without a copy; also in nested tuples, lists and dicts.
+    """Make PyTorch tensors of the arrays of a batch, without a copy; also inside of nested tuples, lists and dicts.
 
-    `dtypes` says which dtypes are to be others, and are copied: `{"int32": torch.int64}`, or "int64", for
-    labels. What is no array stays as it is. On the CPU; move them where you train, with
-    `tensor.to(device)`. Raises ImportError without PyTorch, TypeError for dtypes that there are not, and,
-    while iterating, for arrays of a dtype that PyTorch has not: strings, objects, dates.
+    `dtypes` maps dtypes to others, for which there is a copy: `{"int32": torch.int64}`, or "int64", for labels. Parts
+    that are no arrays stay as they are. The tensors are on the CPU; move them with `tensor.to(device)`. Raises
+    ImportError without PyTorch, TypeError for unknown dtypes and, while iterating, for arrays of a dtype that PyTorch
+    doesn't have: strings, objects, dates.
 
     >>> from batchup import ops
     >>> stage = to_torch({"int32": "int64"})
@@ -43,7 +44,10 @@ def to_torch(dtypes: Mapping[Any, Any] | None = None) -> Stage:
 class ToTorch(Step):
     """The step of `to_torch`."""
 
+    tag = "to_torch"
+
     dtypes: Dtypes
+    sizes = SAME
 
     @cached_property
     def _wanted(self) -> dict[str, Any]:

@@ -21,16 +21,16 @@ def bucket(
     window: int = 6400,
     indices: ArrayLike | None = None,
 ) -> Stream:
-    """Batches of samples of like lengths, so that `pad` adds little: a source, of index blocks.
+    """Batches of samples of similar lengths, so that `pad` adds little: a source of index blocks.
 
-    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`; `rng` is a
-    seed. A random order of the samples is cut into windows of `window`; in each they are sorted by length, and cut into
-    batches of `size`, 64 by default, or into such that are no more than `tokens` once they are padded. That is done
-    once for a seed; each pass has the batches in an order of its own. So each sample comes once in a pass, and the
-    length is known. With `indices` (1-D) only those samples come. Of a `size`, windows have a whole number of batches:
-    only the last may be short.
+    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`. `rng` is a seed. A
+    random order of the samples is cut into windows of `window` samples. The samples of a window are sorted by length
+    and cut into batches of `size` samples, 64 by default, or into batches of at most `tokens` tokens after padding.
+    That happens once for a seed; each pass has the same batches in another order. So each sample comes once in a pass,
+    and the length is known. With `indices` (1-D) only these samples come. With `size`, `window` is rounded up to a
+    multiple of it, so only the last batch may be short.
 
-    Raises TypeError or ValueError for what are no lengths, no seed, and for a sample of more than `tokens`.
+    Raises TypeError or ValueError for invalid lengths and seeds, and for a sample of more than `tokens` tokens.
 
     >>> from batchup import ops
     >>> lengths = np.array([3, 9, 1, 8, 2, 7])
@@ -68,10 +68,10 @@ def bucket(
 
 
 def _padded_cuts(lengths: Lengths, tokens: int) -> NDArray[np.int64]:
-    """Where to cut lengths that don't decrease, so that no part has more than so many tokens once it is padded."""
+    """Where to cut non-decreasing lengths, so that no part has more than `tokens` tokens after padding."""
     cuts, start, n = [], 0, len(lengths)
     while start < n:
-        # Of samples up to one of length l there may be tokens // l: the more, the longer the last is.
+        # The sum of n padded samples is n times the length of the last one.
         room = np.arange(1, min(n - start, tokens) + 1) * lengths[start : start + tokens]
         start += max(1, int(np.searchsorted(room, tokens, side="right")))
         cuts.append(start)

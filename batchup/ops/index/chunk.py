@@ -11,20 +11,21 @@ import numpy as np
 
 from batchup.core.blocks import Block, joined
 from batchup.core.checks import describe, whole_number
-from batchup.core.grid import Even, Grid
-from batchup.core.plan import Draws, EndlessSource, Kind, PlanOver, walk
+from batchup.core.errors import EMPTY_IN_A_ROW
+from batchup.core.grid import Even, Grid, Total
+from batchup.core.plan import Draws, EndlessSource, Kind, PlanOver, is_uneven, located, samples_of, walk
 from batchup.core.record import Count, in_whole_parts, parts_of_size, record
 from batchup.core.sources import Blocks
 from batchup.core.stream import Stage, Stream
-from batchup.ops.index.shard import of_outer_ranks, whole_in
+from batchup.ops.index.shard import of_outer_ranks
 
 
 def chunk(size: int, drop_last: bool = False) -> Stage:
-    """Cut the concatenation of the index blocks anew into blocks of `size` samples.
+    """Cut the concatenated index blocks into blocks of `size` samples.
 
-    Blocks go across the seams of the ones before; the last may be short, and `drop_last` leaves it
-    out then. Raises ValueError for a size below 1, TypeError for a stream of anything but blocks, and for one rank's
-    part of a stream where the ranks would get different numbers of blocks.
+    A new block may have samples of several blocks before it. The last block may be shorter; `drop_last` leaves it out
+    then. Raises ValueError for a size below 1, TypeError for a stream of anything but index blocks, and for one rank's
+    part of a stream if the ranks would get different numbers of blocks.
 
     >>> list([np.arange(7)] | chunk(3))
     [array([0, 1, 2]), array([3, 4, 5]), array([6])]
@@ -40,17 +41,17 @@ def chunk(size: int, drop_last: bool = False) -> Stage:
 
 def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     plan = stream.index_plan("chunk")
-    if why := whole_in(plan):
+    if why := plan.refusal("cut"):
         raise TypeError(f"chunk({size}): {stream!r} {why}")
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
-    # Whatever is refused of one rank's part is refused of all.
-    first, last = of_outer_ranks(plan) if plan.divided else (plan, plan)
-    grid = last.grid
-    if plan.length == math.inf and grid and 0 == grid.before(0, 1) == grid.before(0, _EMPTY):
-        empty = f"the first {_EMPTY} blocks of {stream!r} have no samples"
+    # What is refused on one rank is refused on all.
+    first, last = of_outer_ranks(plan) if is_uneven(plan) else (plan, plan)
+    grid = located(last)
+    if plan.length == math.inf and grid and 0 == grid.before(0, 1) == grid.before(0, EMPTY_IN_A_ROW):
+        empty = f"the first {EMPTY_IN_A_ROW} blocks of {stream!r} have no samples"
         raise ValueError(f"chunk: {empty}, and there is no end")
-    if plan.divided:
+    if is_uneven(plan):
         lengths = {Chunk(of_rank, size, drop_last).length for of_rank in (first, last)}
         if None in lengths or len(lengths) > 1:
             raise TypeError(
@@ -60,56 +61,55 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     return replace(stream, plan=Chunk(plan, size, drop_last))
 
 
-# So many blocks without samples of a stream without end: shards of blocks that are too small, say.
-_EMPTY = 10_000
-
-
 @record
 class Chunk(PlanOver):
+    tag = "chunk"
+
     size: int
     drop_last: bool
-    kind = Kind.BLOCKS
 
     @property
     def length(self) -> Count:
-        return parts_of_size(self.samples, self.size)
+        return parts_of_size(samples_of(self), self.size)
 
     @property
-    def samples(self) -> Count:
-        samples = self.up.samples
-        return in_whole_parts(samples, self.size) if self.drop_last else samples
+    def kind(self) -> Kind:
+        return self.up.kind
 
     @property
-    def starts_anywhere(
-        self,
-    ) -> bool:  # a shuffled block would be shuffled again for each item cut from it
-        return self.up.starts_anywhere and self.up.is_view
-
-    @property
-    def is_view(self) -> bool:
-        return self.up.is_view
+    def starts_anywhere(self) -> bool:
+        # A shuffled block would be shuffled again for each item that is cut from it.
+        return self.up.starts_anywhere and self.up.kind is Kind.VIEWS
 
     @property
     def grid(self) -> Grid | None:
-        samples, up = self.samples, self.up.grid
-        return None if samples is None or up is None else Even(samples, self.size, up.bound)
+        up = self.up.grid
+        if up is None:
+            return None
+        samples = in_whole_parts(up.samples, self.size) if self.drop_last else up.samples
+        assert samples is not None
+        return Even(samples, self.size, up.bound) if up.located else Total(samples, up.bound)
+
+    def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
+        return self.items(pass_, k, draws)  # it goes through the blocks, and so finds the end
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         match self.up:
             case Blocks((range() as block,)) if not self.drop_last:
-                # An epoch in order: ranges from C alone, which no generator of ours has to hand on.
+                # An epoch in order: `map` of ranges runs in C alone.
                 starts = range(block.start + k * self.size, block.stop, self.size)
                 ends = range(block.start + (k + 1) * self.size, block.stop, self.size)
                 return map(range, starts, chain(ends, (block.stop,)))
-        if k and self.up.grid is None:  # nobody knows where block k begins
+        grid = located(self.up)
+        if k and grid is None:  # where block k begins is unknown
             return walk(self._cut(self.up.start(pass_, 0, draws), 0), k)
-        at, i = self.up.grid.seek(pass_, k * self.size) if k and self.up.grid else (0, 0)
+        at, i = grid.seek(pass_, k * self.size) if k and grid else (0, 0)
         return self._cut(self.up.start(pass_, at, draws), i)
 
     def _cut(self, blocks: Iterator[Block], i: int) -> Iterator[Block]:
-        """The blocks cut anew, from place `i` of the first on."""
+        """The new blocks, from place `i` of the first block on."""
         size = self.size
-        pieces: list[Block] = []  # of the block that goes across a seam
+        pieces: list[Block] = []  # of a new block with samples of several blocks
         missing = size
         for block in blocks:
             n = len(block)
@@ -123,7 +123,7 @@ class Chunk(PlanOver):
                 yield joined(pieces)
                 pieces, missing = [], size
             end = i + size
-            if isinstance(block, range):  # all the ranges at once: a loop of ours takes twice as long
+            if isinstance(block, range):  # all its ranges at once: a Python loop takes twice as long
                 ends = range(block.start + end, block.stop + 1, size)
                 yield from map(range, range(block.start + i, block.stop, size), ends)
                 i += len(ends) * size
@@ -131,7 +131,7 @@ class Chunk(PlanOver):
             while end + size <= n:
                 yield block[i:end]
                 i, end = end, end + size
-            if end <= n:  # the last: whoever still holds it when the next order is drawn
+            if end <= n:  # the last block that is whole
                 yield _apart(block[i:end])
                 i, end = end, end + size
             if i < n:

@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.core.blocks import Block, as_block, block_array
 from batchup.core.checks import describe
 from batchup.core.grid import Grid, Listed
-from batchup.core.plan import Again, Draws, Kind, Plan
+from batchup.core.plan import Draws, Kind, Plan
 from batchup.core.randomness import Seed, frozen_generator
 from batchup.core.record import record
 from batchup.ragged import Ragged
 
 Lengths = NDArray[np.int64]
-Grouped = tuple[NDArray[np.intp], NDArray[np.int64]]  # an order of samples, and where its groups end
+Grouped = tuple[NDArray[np.intp], NDArray[np.int64]]  # an order of samples, and the ends of its groups
 
 
 def subset_text(indices: ArrayLike | None) -> str:
@@ -27,7 +27,7 @@ def subset_text(indices: ArrayLike | None) -> str:
 def as_lengths(
     lengths: ArrayLike | Ragged, indices: ArrayLike | None, where: str
 ) -> tuple[Lengths, NDArray[np.intp]]:
-    """The lengths, checked, and the samples that are to come."""
+    """The lengths, checked, and the samples that shall come."""
     array = lengths.lengths if isinstance(lengths, Ragged) else np.asarray(lengths)
     wanted = f"{where}: expected lengths, a 1-D array of whole numbers >= 0"
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
@@ -60,7 +60,7 @@ def grouped(
     window: int,
     grouped: Callable[[Lengths], Grouped],
 ) -> Groups:
-    """The samples in a random order, of each window of which `grouped` makes groups by the lengths."""
+    """The samples in a random order, cut into windows. In each window `grouped` makes groups by the lengths."""
     order = frozen_generator(seed, 0, 0, 2).permutation(chosen)
     orders, ends = [np.empty(0, np.intp)], [np.zeros(1, np.int64)]
     for start in range(0, len(order), window):
@@ -73,14 +73,14 @@ def grouped(
 
 @record
 class Groups(Plan):
-    """Blocks that are there: parts of one array of indices, block k from `ends[k]` to `ends[k + 1]`."""
+    """Index blocks that are parts of one array: block k is `order[ends[k]:ends[k + 1]]`."""
+
+    tag = "groups"
 
     order: NDArray[np.intp]
     ends: NDArray[np.int64]
-    kind = Kind.BLOCKS
-    again = Again.KEYED
+    kind = Kind.VIEWS
     starts_anywhere = True
-    is_view = True
 
     @property
     def length(self) -> int:

@@ -14,12 +14,11 @@ from batchup.core.stream import Stream
 
 
 def indices(which: int | ArrayLike) -> Stream:
-    """One index block, a whole pass: 0 to n-1 for an int n, else the given subset.
+    """The indices of a pass as one block: 0 to n-1 for an int n, or the given indices.
 
-    `which` is the number of samples, or a 1-D sequence of integers >= 0, in the order in which they
-    are to come, repeated where wanted. A run of consecutive indices stays a `range`, so a source of
-    10**12 samples costs nothing. Raises TypeError for floats, masks and arrays of other shapes,
-    ValueError for negative numbers.
+    `which` is the number of samples, or a 1-D sequence of integers >= 0 in the order in which they come; an index may
+    come several times. All samples in order stay a `range`, so a source of 10**12 samples costs nothing. Raises
+    TypeError for floats, masks and arrays of other shapes, ValueError for negative numbers.
 
     >>> list(indices(4)), list(indices([7, 3]))
     ([range(0, 4)], [array([7, 3])])

@@ -11,27 +11,27 @@ from itertools import islice
 from batchup.core.blocks import Block, joined
 from batchup.core.checks import whole_number
 from batchup.core.grid import Grid, GridOver
-from batchup.core.plan import Draws, Kind, PlanOver, is_drawn
-from batchup.core.record import Count, parts_of_size, record
+from batchup.core.plan import Draws, Kind, Part, PlanOver, is_drawn, located, parts_in, samples_of
+from batchup.core.record import Count, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
-from batchup.ops.index.shard import ShardLike, as_shard, whole_in
+from batchup.ops.index.shard import ShardLike, as_shard
 
 
 def merge(count: int, *, shard: ShardLike = None) -> Stage:
-    """Put `count` blocks together to one, and the next, each as a whole: a *window*.
+    """Join every `count` blocks into one block, a *window*.
 
-    Of C blocks are made ceil(C / count) windows, whose numbers of blocks differ by one at most. Where their number is
-    not known, each window has `count` blocks but for the last.
+    C blocks make ceil(C / count) windows, whose numbers of blocks differ by at most one. If the number of blocks is
+    unknown, each window has `count` blocks, and the last may have fewer.
 
-    With `shard=(rank, world)` the windows are those of one rank, so that each chunk is read by one rank alone. The
-    blocks of a pass, in their order, are divided into stretches of as many samples for each rank: so a rank takes as
-    many steps as any other, a block where two stretches meet is read by both, and fewer than `world` samples at the
-    end are left out, others in each pass behind a `reorder`. A checkpoint is for the same number of ranks then.
-    Where reading is no bottleneck, `rebatch(size, shard=(rank, world))` leaves out none, and its checkpoints are for
-    any number. `()` asks the environment, as in `ops.shard`.
+    With `shard=(rank, world)` the windows are those of one rank, so that each chunk is read by one rank only. The blocks
+    of a pass, in their order, are divided into one stretch for each rank, all of as many samples. So all ranks take
+    the same number of steps. A block at the end of one stretch and the beginning of the next is read by both ranks. Up
+    to `world - 1` samples at the end are left out; behind a `reorder`, they are others in each pass. A checkpoint is
+    for the same number of ranks. If reading is no bottleneck, `rebatch(size, shard=(rank, world))` leaves out no
+    samples, and its checkpoints are for any number of ranks. `shard=()` asks the environment, as `ops.shard` does.
 
-    Raises ValueError for a count below 1, TypeError for a stream of anything but blocks; with `shard` for one whose
-    sizes are not known, and for one over a generator, from which each rank would draw otherwise.
+    Raises ValueError for a count below 1, TypeError for a stream of anything but index blocks; with `shard` also if the
+    sizes of the blocks are unknown, and for a stream over a generator, from which each rank would draw differently.
 
     >>> from batchup import ops
     >>> list(ops.indices(10) | ops.chunk(2) | merge(2))
@@ -47,11 +47,11 @@ def merge(count: int, *, shard: ShardLike = None) -> Stage:
 
 def _merge(stream: Stream, count: int, index: int, world: int, text: str) -> Stream:
     plan = stream.index_plan(text)
-    if why := whole_in(plan):
+    if why := plan.refusal("cut"):
         raise TypeError(f"{text}: {stream!r} {why}")
     if world > 1 and is_drawn(plan):
         raise TypeError(f"{text}: {stream!r} {OTHER_DRAWS}")
-    if world > 1 and (plan.grid is None or not isinstance(plan.length, int)):
+    if world > 1 and (located(plan) is None or not isinstance(plan.length, int)):
         wanted = f"{text}: expected blocks of known number and sizes, to divide them beforehand"
         raise TypeError(f"{wanted}; those of {stream!r} are not known")
     return replace(stream, plan=Merge(plan, count, index, world))
@@ -65,21 +65,16 @@ OTHER_DRAWS = (
 
 @record
 class Merge(PlanOver):
+    tag = "merge"
+
     count: int
-    index: int = 0
+    index: int = unnamed(default=0)  # position t is step t of all ranks
     world: int = 1
     kind = Kind.BLOCKS
-    same_for_all_ranks = True
-    unnamed = ("index",)  # position t is step t of all ranks
 
     @property
     def length(self) -> Count:
         return parts_of_size(self.up.length, self.count * self.world)
-
-    @property
-    def samples(self) -> Count:
-        samples = self.up.samples
-        return samples // self.world if isinstance(samples, int) else samples
 
     @property
     def starts_anywhere(self) -> bool:
@@ -87,16 +82,20 @@ class Merge(PlanOver):
 
     @property
     def grid(self) -> Grid | None:
-        return None if self.up.grid is None else Merged(self.up.grid, self)
+        of = self.up.grid
+        return of if of is None or not of.located else Merged(of, self)
 
     @property
-    def shards(self) -> tuple[tuple[int, int], ...]:
-        own = ((self.index, self.world),) if self.world > 1 else ()
-        return (*self.up.shards, *own)
+    def shards(self) -> tuple[Part, ...]:
+        own = (Part(self.index, self.world),) if self.world > 1 else ()
+        return (*parts_in(self), *own)
+
+    def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
+        return self.items(pass_, k, draws)  # the plan below finds the end
 
     def stretch(self, pass_: int) -> Stretch:
-        """Which blocks of a pass are in the windows."""
-        length, grid = self.up.length, self.up.grid
+        """The blocks of a pass that the windows are made of."""
+        length, grid = self.up.length, located(self.up)
         if not isinstance(length, int):
             return Stretch(self.count)
         windows = self.length
@@ -104,8 +103,9 @@ class Merge(PlanOver):
         if self.world == 1:
             return Stretch(self.count, (0, 0), (length, 0), windows)
         assert grid is not None
-        assert isinstance(self.samples, int)
-        ends = [(self.index + part) * self.samples for part in (0, 1)]
+        samples = samples_of(self)
+        assert isinstance(samples, int)
+        ends = [(self.index + part) * samples for part in (0, 1)]
         starts = [grid.seek(pass_, end) if end < grid.samples else (length, 0) for end in ends]
         return Stretch(self.count, starts[0], starts[1], windows)
 
@@ -131,9 +131,9 @@ class Merge(PlanOver):
 
 
 class Stretch:
-    """Blocks from one place on to another, each a block and a sample in it, divided into windows.
+    """Blocks between two places, divided into windows. A place is the number of a block and of a sample in it.
 
-    Without an end, windows of `count` blocks each.
+    Without an end, each window has `count` blocks.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Stretch:
         return self.begin[0] + (j * blocks // self.windows if self.windows else 0)
 
     def cut(self, pieces: list[Block], n: int) -> list[Block]:
-        """The blocks from number n on, but for what is outside."""
+        """The blocks from number n on, without the samples outside of the stretch."""
         assert self.end is not None
         last = self.end[0] - n
         if 0 <= last < len(pieces):
@@ -165,7 +165,7 @@ class Stretch:
 
 @record
 class Merged(GridOver):
-    """The blocks of a grid, several put together."""
+    """The blocks of a grid, several joined into one."""
 
     plan: Merge
 

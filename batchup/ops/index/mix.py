@@ -29,16 +29,18 @@ def mix(
     *,
     shard: ShardLike = None,
 ) -> Stage:
-    """A shuffle of what lies in chunks that reads each once a pass: `window` chunks at a time are mixed.
+    """Shuffle data that is stored in chunks, so that each chunk is read once a pass: `window` chunks at a time are mixed.
 
-    `chunk(chunks) | reorder(rng) | merge(window) | shuffle(rng)`: chunks in a random order, windows of them,
-    which are shuffled in memory. `gather` reads the windows, `rebatch(size)` cuts them into batches. `chunks` is how
-    many samples a chunk of the arrays has, `X.chunks[0]`, or the number of each, as of row groups. `indices` of some
-    of the samples are put together by the chunks that they lie in. `rng` and `shard` are as for `shuffle` and `merge`.
+    It is `chunk(chunks) | reorder(rng) | merge(window) | shuffle(rng)`: the chunks in a random order, joined into
+    windows, each shuffled in memory. Put `gather` behind it, which reads a window at a time, and `rebatch(size)`, which
+    cuts windows into batches. `chunks` is the number of samples in a chunk of the arrays, `X.chunks[0]`, or a list of
+    those of all chunks, as for row groups. If `indices` are a part of the samples, they are grouped by the chunk that
+    they lie in. `rng` and `shard` are as for `shuffle` and `merge`.
 
-    Where K classes of one size lie in runs, the label entropy of a batch is below a full shuffle's by about
-    (K - 1) / (2 ln 2 window) bits (see `survey`, which says it of your labels before anything is read).
-    Raises TypeError for a stream of anything but `indices`, and for a generator with `shard`, ValueError for chunks that its indices reach beyond.
+    If K classes of equal size lie in runs, the label entropy of a batch is about (K - 1) / (2 ln 2 window) bits below
+    that of a full shuffle. `survey` predicts it for your labels before anything is read.
+    Raises TypeError for a stream of anything but `indices`, and for a generator with `shard`, ValueError if the indices
+    reach beyond the chunks.
 
     >>> from batchup import ops
     >>> windows = ops.indices(12) | mix(7, chunks=2, window=3)
@@ -61,7 +63,7 @@ def _sizes(chunks: int | Sequence[int] | NDArray[np.intp]) -> int | NDArray[np.i
     if isinstance(chunks, int | np.integer):
         return whole_number(chunks, "mix: chunks", least=1)
     if not isinstance(chunks, Sequence | np.ndarray):
-        wanted = "mix: chunks: expected how many samples a chunk has, a whole number >= 1, or a list of those of all"
+        wanted = "mix: chunks: expected the number of samples in a chunk, >= 1, or a list of the numbers of all chunks"
         raise TypeError(f"{wanted}; got {describe(chunks)}")
     return np.array(block_array(as_block(chunks, "mix: chunks")))
 
@@ -81,12 +83,12 @@ def _mix(
 
 
 def _by_chunk(stream: Stream, plan: Blocks, sizes: int | NDArray[np.intp], text: str) -> Stream:
-    """The indices in blocks, one for those of each chunk."""
+    """The indices in blocks, one for each chunk."""
     if isinstance(sizes, int):
-        match plan.given:
+        match plan.blocks:
             case (range() as block,) if block.start % sizes == 0:
                 return chunk(sizes)(stream)
-    indices = np.sort(np.concatenate([np.empty(0, np.intp), *map(block_array, plan.given)]))
+    indices = np.sort(np.concatenate([np.empty(0, np.intp), *map(block_array, plan.blocks)]))
     ends = sizes if isinstance(sizes, int) else sizes.cumsum()
     total = math.inf if isinstance(ends, int) else int(ends[-1:].sum())
     if len(indices) and indices[-1] >= total:
@@ -102,7 +104,7 @@ def _by_chunk(stream: Stream, plan: Blocks, sizes: int | NDArray[np.intp], text:
 
 
 def _run(indices: NDArray[np.intp]) -> PlainBlock:
-    """As a range, where they are one."""
+    """The indices as a range, if they are consecutive."""
     first, last = int(indices[0]), int(indices[-1])
     dense = last - first + 1 == len(indices) and bool((np.diff(indices) == 1).all())
     return range(first, last + 1) if dense else indices.copy()

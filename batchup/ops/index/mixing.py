@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from batchup.core.blocks import block_array
 from batchup.core.errors import users_frame
-from batchup.core.plan import Again, Plan, rng_of, trunk
+from batchup.core.plan import Plan, Replay, trunk
 from batchup.core.randomness import DIRECT, Seed
 from batchup.ops.index.merge import Merge
 from batchup.ops.index.permute import Permute
@@ -24,7 +24,7 @@ Labels = NDArray[Any]
 
 
 def entropy(labels: Labels) -> float:
-    """That of the shares of the classes among these labels, in bits."""
+    """The entropy of these labels, in bits: of the shares of the classes among them."""
     if not len(labels):
         return 0.0
     shares = np.unique(labels, return_counts=True)[1] / len(labels)
@@ -34,10 +34,10 @@ def entropy(labels: Labels) -> float:
 def expected_entropy(
     shares: NDArray[np.float64], variances: NDArray[np.float64] | float, size: int
 ) -> float:
-    """The mean entropy of `size` labels, drawn where the shares of the classes vary about these by so much.
+    """The mean entropy, in bits, of `size` labels, if the shares of the classes vary with these variances.
 
-    Without any variance they are multinomial. Else each class has a beta-binomial number: its share has a beta
-    distribution with that mean and variance.
+    Without variance the numbers of labels are multinomial. With it the number of each class is beta-binomial: its share
+    has a beta distribution with this mean and variance.
     """
     spread = np.broadcast_to(np.asarray(variances, np.float64), shares.shape)
     values = [0.0, *(-(x / size) * math.log2(x / size) for x in range(1, size + 1))]
@@ -51,10 +51,10 @@ def expected_entropy(
 
 
 def _weights(p: float, v: float, n: int) -> list[float]:
-    """How likely each number from 0 to n is, of a class with share p that varies by v."""
+    """The probability of each number from 0 to n of a class, whose share has mean p and variance v."""
     if p <= 0 or p >= 1:
         return [float(x == round(p * n)) for x in range(n + 1)]
-    if v >= p * (1 - p) * (1 - 1e-9):  # all of a batch or none
+    if v >= p * (1 - p) * (1 - 1e-9):  # a batch has this class alone, or not at all
         return [1 - p, *[0.0] * (n - 1), p]
     choose = [math.lgamma(n + 1) - math.lgamma(x + 1) - math.lgamma(n - x + 1) for x in range(n + 1)]
     if v <= 1e-12:
@@ -68,17 +68,16 @@ def _weights(p: float, v: float, n: int) -> list[float]:
 
 
 def with_seeds(plan: Plan) -> Plan:
-    """The plan with seeds in place of generators, which nobody must draw from only to look."""
+    """The plan with seeds in place of generators, so that looking at it draws from none."""
     plan = plan.over(with_seeds)
-    rng = rng_of(plan)
-    if getattr(rng, "again", Again.KEYED) is Again.KEYED:
+    if plan.rng is None or plan.rng.replay not in (Replay.DRAWN, Replay.UNKEPT):
         return plan
     seeded: Plan = replace(plan, rng=Seed((0,)))  # type: ignore[type-var]
     return seeded
 
 
 class Mixing:
-    """The parts of a pass that lie together, of which `number` at a time are mixed: chunks in windows, or windows."""
+    """The parts of a pass, chunks or windows, of which `number` at a time are mixed."""
 
     def __init__(self, plan: Plan, number: float, in_all: int, windows: int):
         self.plan, self.number, self.in_all, self.windows = plan, number, in_all, windows
@@ -86,7 +85,7 @@ class Mixing:
     def spread(
         self, labels: Labels, classes: int, most: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The shares of the classes, and by how much they vary from one window to another."""
+        """The shares of the classes, and their variances between windows."""
         step = max(1, self.in_all // most)
         rows, sizes = [], []
         for k in range(0, self.in_all, step):
@@ -101,7 +100,7 @@ class Mixing:
 
 
 def mixing_in(plan: Plan) -> Mixing | None:
-    """What is mixed in the windows of a plan; None where a pass is shuffled as a whole, or not at all."""
+    """What the windows of a plan mix; None if a pass is shuffled as a whole, or not at all."""
     for inner in trunk(plan):
         if not isinstance(inner, Shuffle | Permute):
             continue
@@ -115,14 +114,14 @@ def mixing_in(plan: Plan) -> Mixing | None:
     return None
 
 
-_WORSE = 0.2  # bits that a batch may have less than in a full shuffle before it is said
-_LABELS = 10_000  # classes; of more, they are no labels
-_LOOKED_AT = 200  # parts
+_WORSE = 0.2  # bits: with an entropy so far below that of a full shuffle comes a warning
+_LABELS = 10_000  # classes: an array with more of them is not taken for labels
+_LOOKED_AT = 200  # parts of a pass, at most
 
 
-def warn_of_runs(plan: Plan, arrays: Sequence[Any], where: Callable[[], str]) -> bool:
-    """Warn where labels lie in runs, and the windows that are shuffled are too small to mix them; whether so."""
-    if mixing_in(plan) is None:  # as mostly: the labels need not be looked at
+def warn_of_runs(plan: Plan, arrays: Sequence[Any], where: str) -> bool:
+    """Warn if labels lie in runs, and the shuffled windows are too small to mix them. Returns whether it warned."""
+    if mixing_in(plan) is None:  # most often: the labels need not be looked at
         return False
     labels = [array for array in arrays if _are_labels(array)]
     if not labels:
@@ -142,7 +141,7 @@ def warn_of_runs(plan: Plan, arrays: Sequence[Any], where: Callable[[], str]) ->
         full = expected_entropy(p, 0.0, 64)
         if full - windows > max(_WORSE, 0.05 * whole):
             text = (
-                f"{where()}: the labels lie in runs, and the windows that are shuffled are too small to mix them. "
+                f"{where}: the labels lie in runs, and the windows that are shuffled are too small to mix them. "
                 f"The labels of a batch of 64 have an entropy of about {windows:.2f} bits, of {full:.2f} in a full "
                 "shuffle. Mix more chunks: ops.mix(seed, chunks, window) or loader(..., window=) with a larger window; "
                 "ops.survey(stream, labels=y) says how good one is"
@@ -153,7 +152,7 @@ def warn_of_runs(plan: Plan, arrays: Sequence[Any], where: Callable[[], str]) ->
 
 
 def _are_labels(array: Any) -> bool:
-    """Whether it may be labels, in memory: 1-D whole numbers that are not too large."""
+    """True if an array may be labels: in memory, 1-D, of whole numbers that are not too large."""
     if (
         not isinstance(array, np.ndarray)
         or array.ndim != 1

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from batchup.core.blocks import Block
 from batchup.core.checks import describe, whole_number
 from batchup.core.grid import Grid
-from batchup.core.plan import Draws, Kind, PlanOver
+from batchup.core.plan import Draws, Kind, Part, PlanOver
 from batchup.core.randomness import SeedLike, as_seed
-from batchup.core.record import record
+from batchup.core.record import record, unnamed
 from batchup.core.stream import Stream
 from batchup.ops.index.groups import Grouped, Lengths, as_lengths, check_longest, grouped, subset_text
 from batchup.ops.index.reorder import Reorder
@@ -31,19 +31,19 @@ def pack(
     *,
     shard: ShardLike = None,
 ) -> Stream:
-    """Samples packed into rows of `capacity` tokens, each sample whole: a source, of one index block a row.
+    """Pack whole samples into rows of `capacity` tokens: a source with one index block a row.
 
-    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`; `rng` is a
-    seed. Samples within windows of a random order, of `window` samples, are packed by best-fit decreasing (Johnson,
-    Near-optimal bin packing algorithms, 1973): the longest first, each into the row with the least room that holds it.
-    That is done once for a seed; each pass has the rows in an order of its own. So each sample comes once in a pass,
-    and the length is known.
-    A larger window fills better, and mixes more. Behind it stand `gather(ragged) | fill(capacity)`, and `rebatch(8)` for
-    eight rows a batch. With `indices` (1-D) only those samples come.
+    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`. `rng` is a seed. A
+    random order of the samples is cut into windows of `window` samples, and each window is packed by best-fit
+    decreasing (Johnson, Near-optimal bin packing algorithms, 1973): the longest sample first, each into the row with
+    the least room that holds it. That happens once for a seed; each pass has the same rows in another order. So each
+    sample comes once in a pass, and the length is known. A larger window fills the rows better and mixes more. Put
+    `gather(ragged) | fill(capacity)` behind it, then `rebatch(8)` for eight rows a batch. With `indices` (1-D) only
+    these samples come.
 
-    With `shard=(rank, world)` ranks take whole rows in turn, as many each: the last round is filled up with empty
-    rows. `()` asks the environment. Raises ValueError for a sample of more tokens than `capacity`, TypeError or
-    ValueError for what are no lengths and no seed.
+    With `shard=(rank, world)` the ranks take whole rows in turn, each as many: the last round is filled up with empty
+    rows. `shard=()` asks the environment. Raises ValueError for a sample of more than `capacity` tokens, TypeError or
+    ValueError for invalid lengths and seeds.
 
     >>> from batchup import ops
     >>> lengths = np.array([5, 3, 4, 2, 1, 1])
@@ -63,10 +63,11 @@ def pack(
 
 
 def _best_fit(lengths: Lengths, capacity: int) -> Grouped:
-    """The samples row by row, and where the rows end: best-fit decreasing.
+    """The samples row by row, and the ends of the rows: best-fit decreasing.
 
-    Rows with as much room as each other are alike, and so are samples of one length: they are dealt with at once, so
-    that the time is that of the lengths there are, not of the samples. Which rooms there are is in the bits of a number.
+    Rows with the same room are alike, and so are samples of the same length. They are dealt with at once, so the time
+    grows with the number of different lengths, not of samples. The bits of the number `rooms` say which rooms there
+    are.
     """
     order = (-lengths).argsort(kind="stable")
     sizes, counts = np.unique(lengths, return_counts=True)
@@ -109,17 +110,13 @@ def _best_fit(lengths: Lengths, capacity: int) -> Grouped:
 
 @record
 class Packs(PlanOver):
-    """Rows, of which this rank takes every `world`-th."""
+    """Rows of samples; this rank takes every `world`-th."""
 
-    index: int
+    tag = "pack"
+
+    index: int = unnamed()  # position t is step t of all ranks
     world: int
     kind = Kind.BLOCKS
-    same_for_all_ranks = True
-    unnamed = ("index",)  # position t is step t of all ranks
-    whole = (
-        "has the samples of one row in each block, which are no rows any more when they are cut: for a rank's part write "
-        "pack(..., shard=(rank, world)), for several rows in a batch rebatch(rows) behind fill(capacity)"
-    )
 
     @property
     def length(self) -> int:
@@ -127,17 +124,20 @@ class Packs(PlanOver):
         return -(-self.up.length // self.world)
 
     @property
-    def samples(self) -> int | None:
-        samples = self.up.samples
-        return samples if self.world == 1 and isinstance(samples, int) else None
-
-    @property
     def grid(self) -> Grid | None:
         return self.up.grid if self.world == 1 else None
 
     @property
-    def shards(self) -> tuple[tuple[int, int], ...]:
-        return ((self.index, self.world),) if self.world > 1 else ()
+    def shards(self) -> tuple[Part, ...]:
+        return (Part(self.index, self.world),) if self.world > 1 else ()
+
+    def refusal(self, stage: str) -> str:
+        if stage != "cut":
+            return ""
+        return (
+            "has the samples of one row in each block, which are no rows any more when they are cut: for a rank's part "
+            "write pack(..., shard=(rank, world)), for several rows in a batch rebatch(rows) behind fill(capacity)"
+        )
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         if self.world == 1:

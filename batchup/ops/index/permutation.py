@@ -1,11 +1,10 @@
-"""A keyed permutation of 0..n-1, computed for any places alone: no array of n numbers.
+"""A keyed permutation of 0..n-1, computed for some places alone, without an array of n numbers.
 
-A generalized Feistel cipher with cycle walking, as in Black and Rogaway, "Ciphers with Arbitrary
-Finite Domains", CT-RSA 2002: a number below a * b is a pair (l, r) of one below a and one below b;
-each round adds a hash of one half to the other, which can be undone, so that the whole is a
-bijection. With a * b the least such product that is >= n, hardly any number leaves 0..n-1; those
-that do are encrypted again until they are back. Of the hash (the finalizer of Stafford's Mix13, as in
-SplitMix64; Steele, Lea and Flood, OOPSLA 2014) the upper 32 bits are scaled to the half's size.
+It is a generalized Feistel cipher with cycle walking, as in Black and Rogaway, "Ciphers with Arbitrary Finite Domains",
+CT-RSA 2002. A number below a * b is a pair (l, r) of a number below a and one below b. Each round adds a hash of one
+half to the other, which can be undone, so the whole is a bijection. a * b is the least such product >= n, so few numbers
+leave 0..n-1; those that do are encrypted again until they are back. The hash is the finalizer of Stafford's Mix13, as in
+SplitMix64 (Steele, Lea and Flood, OOPSLA 2014); its upper 32 bits are scaled to the size of the half.
 """
 
 from __future__ import annotations
@@ -20,25 +19,27 @@ from batchup.core.blocks import Block, LazyBlock, block_array
 from batchup.core.randomness import Seed, seed_sequence
 
 LARGEST = 2**62
-_SMALL = 1024  # so few are simply shuffled: the halves of the cipher would be too small to be random
-_ROUNDS = 8  # of 4, neighbours stay neighbours too often in small sets; 8 pass every test of ours
+_SMALL = (
+    1024  # up to so many numbers are shuffled as an array: the halves of the cipher would be too small
+)
+_ROUNDS = 8  # with 4, neighbours stay neighbours too often in small sets; 8 pass all our tests
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _BY_29, _BY_32 = np.uint64(29), np.uint64(32)
 Numbers = NDArray[np.uint64]
 
 
 class PermutedBlock(LazyBlock):
-    """The indices of a block in the order of a key; a slice of it is an intp array, made when asked.
+    """The indices of a block in the order of a key. A slice of it is an intp array, computed on demand.
 
-    Slices that follow one another, as of batches, are computed many at once, each time twice as many: a
-    NumPy call on 64 numbers costs as much as on a thousand. `ahead` bounds how many, and so the memory.
+    For slices that follow one another, as those of batches, several are computed at once, each time twice as many: a
+    NumPy call on 64 numbers costs as much as on a thousand. `ahead` is the largest number of indices computed ahead.
     """
 
     def __init__(self, block: Block, keys: Numbers, ahead: int = 8192):
         self.block = block
         self.keys = keys
         self._ahead = ahead
-        # Where what was computed begins, and that; in one, as several threads may ask.
+        # The place where the computed run begins, and the run. One attribute, since several threads may ask.
         self._run: tuple[int, NDArray[np.intp]] = (0, np.empty(0, np.intp))
 
     def __len__(self) -> int:
@@ -48,7 +49,7 @@ class PermutedBlock(LazyBlock):
         begin, run = self._run
         start, stop = part.start, part.stop
         given = part.step is None and start is not None and stop is not None
-        if given and begin <= start <= stop <= begin + len(run):  # as mostly
+        if given and begin <= start <= stop <= begin + len(run):  # most often
             return run[start - begin : stop - begin]
         start, stop, step = part.indices(len(self.block))
         if step != 1:
@@ -74,13 +75,13 @@ class PermutedBlock(LazyBlock):
 
 
 def round_keys(seed: Seed, *place: int) -> Numbers:
-    """The keys of the permutation of a place under a seed."""
+    """The keys of the permutation for a place under a seed."""
     sequence = seed_sequence(seed, *place)
     return sequence.generate_state(_ROUNDS, np.uint64).astype(np.uint64, copy=False)
 
 
 def permuted(places: Numbers, n: int, keys: Numbers) -> Numbers:
-    """Where the keyed permutation of 0..n-1 takes these places; n is at most 2**62."""
+    """The numbers at these places of the keyed permutation of 0..n-1; n is at most 2**62."""
     if n > LARGEST:
         raise ValueError(f"permute: expected blocks of 2**62 samples at most; got {n}")
     if n <= _SMALL:
@@ -102,7 +103,7 @@ def enciphered(places: Numbers, n: int, keys: Numbers) -> Numbers:
 
 
 def place_of(number: int, n: int, keys: Numbers) -> int:
-    """The place that the keyed permutation of 0..n-1 takes to a number: the other way round, for one."""
+    """The place of a number in the keyed permutation of 0..n-1."""
     if n <= _SMALL:
         return int(np.flatnonzero(permuted(np.arange(n, dtype=np.uint64), n, keys) == number)[0])
     b = math.isqrt(n - 1) + 1
@@ -118,7 +119,7 @@ def place_of(number: int, n: int, keys: Numbers) -> int:
 
 
 def _hash(half: int, key: int, below: int) -> int:
-    """What `_add_hash` adds, for one number."""
+    """The hash that `_add_hash` adds, for one number."""
     bits = (half ^ key) * int(_MIX_1) % 2**64
     bits = (bits ^ bits >> 29) * int(_MIX_2) % 2**64
     return (bits >> 32) * below >> 32
@@ -148,6 +149,6 @@ def _add_hash(
     bits *= below
     bits >>= _BY_32
     half += bits
-    # Below twice `below`: one subtraction is the modulus, and where there is nothing to subtract it wraps round.
+    # The sum is below 2 * `below`, so one subtraction is the modulus. If it would be negative it wraps round to a large number.
     np.subtract(half, below, out=bits)
     np.minimum(half, bits, out=half)

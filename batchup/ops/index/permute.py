@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from batchup.core.plan import Draws
+from batchup.core.plan import Draws, SameSamples
 from batchup.core.randomness import Seed, SeedLike, as_seed
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.index.permutation import PermutedBlock, round_keys
-from batchup.ops.index.shuffle import SameBlocks
 
 
 def permute(seed: SeedLike) -> Stage:
-    """Permute within each index block as `shuffle(seed)` does, but in constant memory.
+    """Permute the indices within each block, as `shuffle(seed)` does, but in constant memory.
 
-    For sets too large for an array of their indices: an order is computed for the places that are asked
-    for alone, at some 60 us a batch of 64. Each block, and each pass, has an order of its own; they
-    are others than those of `shuffle`. The blocks have at most 2**62 samples; `chunk` should come
-    next, as by itself the whole order is written out. Raises TypeError for what is no seed.
+    It is for data sets too large for an array of their indices. The order is computed only for the places that are
+    asked for, which takes some 60 us for a batch of 64. Each block of each pass has its own order, which differs
+    from that of `shuffle`. A block has at most 2**62 samples. Put `chunk` behind it: by itself, the stage gives the whole
+    order as one array. Raises TypeError for anything but a seed.
 
     A generalized Feistel cipher with cycle walking (Black and Rogaway, CT-RSA 2002); see `ops.index.permutation`.
 
@@ -37,13 +36,11 @@ def _permute(stream: Stream, seed: Seed) -> Stream:
 
 
 @record
-class Permute(SameBlocks):
-    seed: Seed
+class Permute(SameSamples):
+    tag = "permute"
 
-    @property
-    def is_view(self) -> bool:
-        return self.up.is_view
+    rng: Seed
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[PermutedBlock]:
         blocks = enumerate(self.up.start(pass_, k, draws), k)
-        return (PermutedBlock(block, round_keys(self.seed, pass_, n)) for n, block in blocks)
+        return (PermutedBlock(block, round_keys(self.rng, pass_, n)) for n, block in blocks)

@@ -12,22 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
-from batchup.core.grid import Even, Grid, GridOver
-from batchup.core.plan import Again, Draw, Draws, Kind, PlanOver
+from batchup.core.grid import Even, Grid, GridOver, Total
+from batchup.core.plan import Draw, Draws, Kind, Part, PlanOver, Replay, located, parts_in, replay_of
 from batchup.core.randomness import Rng, Seed, ShuffleLike, as_rng
-from batchup.core.record import Count, record
+from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.ops.index.permutation import PermutedBlock, place_of, round_keys
 
 
 def reorder(rng: ShuffleLike) -> Stage:
-    """Permute the order of the blocks of a pass, within none of them.
+    """Permute the order of the blocks of a pass; the order within each block stays.
 
-    `rng` is as for `shuffle`: a seed, of which each pass has an order of its own, in constant memory; a generator, one
-    `rng.permutation` a pass; or None for as they are. A position is reached without what comes before where the
-    blocks are: of blocks that are not of one size, `chunk` and `rebatch` behind it find theirs by a table a pass. Over
-    a generator, over lists of unknown sizes and over blocks cut from a shuffled pass, the blocks of a pass are kept.
-    Raises TypeError for a stream of anything but blocks, and where their number is not known or endless.
+    `rng` is as for `shuffle`: a seed, with an order of its own for each pass, in constant memory; a generator, with one
+    `rng.permutation` a pass; or None for the present order. Any position is reached without the blocks before it, if
+    the blocks themselves are. If these are not of one size, `chunk` and `rebatch` behind it make a table of their ends
+    for each pass. Over a generator, over lists of unknown sizes and over blocks cut from a shuffled pass, the blocks of
+    a pass are kept in memory. Raises TypeError for a stream of anything but index blocks, and if their number is
+    unknown or endless.
 
     >>> from batchup import ops
     >>> list(ops.indices(10) | ops.chunk(3) | reorder(1))
@@ -42,7 +43,7 @@ def _reorder(stream: Stream, rng: Rng | None) -> Stream:
     if not isinstance(plan.length, int):
         wanted = f"reorder({rng}): expected a known number of blocks, that of a pass"
         many = (
-            "has no end: put repeat behind it" if plan.length == math.inf else "does not say how many"
+            "has no end: put repeat behind it" if plan.length == math.inf else "has an unknown number"
         )
         raise TypeError(f"{wanted}; {stream!r} {many}")
     return replace(stream, plan=plan if rng is None else Reorder(plan, rng))
@@ -50,9 +51,10 @@ def _reorder(stream: Stream, rng: Rng | None) -> Stream:
 
 @record
 class Reorder(PlanOver):
+    tag = "reorder"
+
     rng: Rng
     kind = Kind.BLOCKS
-    same_for_all_ranks = True
 
     @property
     def length(self) -> int:
@@ -61,25 +63,29 @@ class Reorder(PlanOver):
         return length
 
     @property
-    def samples(self) -> Count:
-        return self.up.samples
-
-    @property
     def starts_anywhere(self) -> bool:
         return self.up.starts_anywhere and isinstance(self.rng, Seed)
 
     @cached_property
-    def grid(self) -> Grid | None:  # which keeps what it has computed of a pass
+    def grid(self) -> Grid | None:  # cached, as it keeps what it has computed for a pass
         of, n = self.up.grid, self.length
-        if of is None or not n:
+        if of is None or not n or not of.located:
             return of
         if of.size is not None and of.samples == n * of.size:
             return Even(of.samples, of.size, of.bound)
-        return Reordered(of, n, self.rng) if isinstance(self.rng, Seed) else None
+        return Reordered(of, n, self.rng) if isinstance(self.rng, Seed) else Total(of.samples, of.bound)
+
+    @property
+    def shards(self) -> tuple[Part, ...]:
+        return parts_in(self)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         drawn = None if isinstance(self.rng, Seed) else draws.begin(self, pass_, 0)
-        if self.up.again is Again.KEYED and self.up.grid is not None and self.up.starts_anywhere:
+        if (
+            replay_of(self.up) is Replay.KEYED
+            and located(self.up) is not None
+            and self.up.starts_anywhere
+        ):
             return (next(self.up.start(pass_, n, draws)) for n in self._order(pass_, k, drawn))
         return self._of_kept(self.up.start(pass_, 0, draws), pass_, k, drawn)
 
@@ -103,7 +109,7 @@ class Reorder(PlanOver):
 
 
 def order_of(seed: Seed, pass_: int, n: int) -> PermutedBlock:
-    """In which order the n blocks of a pass come."""
+    """The order of the n blocks of a pass."""
     return PermutedBlock(range(n), _keys(seed, pass_))
 
 
@@ -137,14 +143,14 @@ class Reordered(GridOver):
 
     @property
     def _missing(self) -> int:
-        """How much shorter the last block is."""
+        """The number of samples that the last block lacks."""
         assert self.of.size is not None
         return int(self.n * self.of.size - self.of.samples)
 
     def _of_pass(self, pass_: int) -> Any:
-        """Where the blocks end; of blocks of one size, at which position the last comes, which is the short one.
+        """Where the blocks end; for blocks of one size, the position of the one that was last, which may be shorter.
 
-        That of the pass that was asked for last is kept.
+        The value for the pass that was asked for last is kept.
         """
         kept = self.__dict__.get("_kept")
         if kept is None or kept[0] != pass_:

@@ -8,24 +8,31 @@ from itertools import count, takewhile
 from typing import Any
 
 from batchup.core.checks import whole_number
-from batchup.core.computed import bare
 from batchup.core.cursors import why_not_behind
-from batchup.core.grid import Grid, Repeated, passes
-from batchup.core.plan import Again, Draws, Kind, SameItems, walk
+from batchup.core.errors import EMPTY_IN_A_ROW
+from batchup.core.grid import Grid, Repeated, Total, passes
+from batchup.core.plan import (
+    Draws,
+    Replay,
+    SameItems,
+    is_uneven,
+    replay_of,
+    samples_of,
+    walk,
+    without_work,
+)
 from batchup.core.record import Count, record
+from batchup.core.sources import with_epochs_told
 from batchup.core.stream import Stage, Stream
 from batchup.ops.index.shard import of_outer_ranks
 
-# So many passes without an item, of what is chosen at random, and there will be none.
-_EMPTY = 1000
-
 
 def repeat(times: int) -> Stage:
-    """Go through the stream `times` times, one pass after another; -1 is for ever.
+    """Go through the stream `times` times, one pass after another; -1 repeats it without end.
 
-    A shuffle before it gives each pass an order of its own, and a re-iterable of yours with a method `set_epoch` is
-    told the number of each. Raises ValueError for 0 and for an
-    endless repetition of nothing, TypeError for what can be gone through only once.
+    A shuffle before it gives each pass its own order. If a re-iterable of yours has a method `set_epoch`, it is called
+    with the number of each pass. Raises ValueError for 0 and for an endless repetition of nothing, TypeError for an
+    iterator, which can be gone through only once.
 
     >>> from batchup import ops
     >>> list(ops.indices(3) | repeat(2) | ops.chunk(4))
@@ -37,22 +44,23 @@ def repeat(times: int) -> Stage:
 
 def _repeat(stream: Stream, times: int) -> Stream:
     plan = stream.plan
-    if plan.again is Again.SINGLE_PASS:
+    if replay_of(plan) is Replay.SINGLE_PASS:
         raise TypeError(f"repeat({times}): {stream!r} is an iterator, gone through only once")
     if why := why_not_behind(plan):
         raise TypeError(f"repeat({times}): {stream!r} {why}")
-    first = (
-        of_outer_ranks(plan)[0] if plan.divided else plan
-    )  # what is refused of one rank is refused of all
-    if times == -1 and 0 in (first.length, first.samples):
+    # What is refused on one rank is refused on all.
+    first = of_outer_ranks(plan)[0] if is_uneven(plan) else plan
+    if times == -1 and 0 in (first.length, samples_of(first)):
         raise ValueError(f"repeat(-1): {stream!r} has no samples, so it would never give one")
     passes = math.inf if times == -1 else times
-    return stream.with_plan(lambda plan: Repeat(plan.with_epochs_told(), passes))
+    return stream.with_plan(lambda plan: Repeat(with_epochs_told(plan), passes))
 
 
 @record
 class Repeat(SameItems):
-    times: int | float  # infinity for ever
+    tag = "repeat"
+
+    times: int | float  # infinity for an endless repetition
 
     @property
     def length(self) -> Count:
@@ -61,13 +69,11 @@ class Repeat(SameItems):
     @property
     def grid(self) -> Grid | None:
         of, length = self.up.grid, self.up.length
-        if of is None or not isinstance(length, int):
-            return of if length == math.inf else None
-        return Repeated(of, length, self.times) if length and of.samples else of
-
-    @property
-    def samples(self) -> Count:
-        return self.up.samples and self.up.samples * self.times
+        if length == math.inf or length == 0 or of is None or not of.samples:
+            return of
+        if not (of.located and isinstance(length, int)):
+            return Total(of.samples * self.times, of.bound)
+        return Repeated(of, length, self.times)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         # A pass of this plan is `times` passes of the one before it.
@@ -84,22 +90,22 @@ class Repeat(SameItems):
         return self._passes(first, n, k, self.up.start(first + n, k, draws), draws)
 
     def _found(self, first: int, k: int, draws: Draws) -> tuple[int, int]:
-        """In which of the passes position `k` is, and where in it, by the plan alone: no work is done."""
-        up = bare(self.up) if self.again is Again.KEYED else self.up
+        """The pass that position `k` lies in, and the position in that pass: counted by the plan alone, without work."""
+        up = without_work(self.up) if replay_of(self) is Replay.KEYED else self.up
         empty = 0
         for n in takewhile(self.times.__gt__, count()):
             given = sum(1 for _ in walk(up.start(first + n, 0, draws), 0, k))
             empty = 0 if given else empty + 1
-            if given == k or empty > _EMPTY:
+            if given == k or empty > EMPTY_IN_A_ROW:
                 return n, k
             k -= given
         return n + 1, 0
 
     def _passes(self, first: int, n: int, k: int, items: Iterator[Any], draws: Draws) -> Iterator[Any]:
-        """Pass after pass, from position `k` of number `n` on, which was started."""
-        blocks = self.kind is Kind.BLOCKS
-        unsure = self.times == math.inf and not isinstance(self.up.samples, int)
-        most = _EMPTY if self.again <= Again.DRAWN else 0
+        """Pass after pass, from position `k` of pass `n` on, whose `items` are started."""
+        blocks = self.kind.indexed
+        unsure = self.times == math.inf and not isinstance(samples_of(self.up), int)
+        most = EMPTY_IN_A_ROW if replay_of(self) <= Replay.DRAWN else 0
         empty = 0
         while True:
             if unsure:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.core.blocks import as_block
 from batchup.core.checks import describe
 from batchup.core.grid import Even, Grid
-from batchup.core.plan import Again, Draws, EndlessSource, Kind, Plan
+from batchup.core.plan import Draws, EndlessSource, Kind, Plan, Replay
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import record
 from batchup.core.stream import Stream
@@ -22,21 +22,21 @@ from batchup.core.stream import Stream
 def sample(
     weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None = None, replace: bool = True
 ) -> Stream:
-    """Endless weighted draws: index i comes with probability w[i] / sum(w).
+    """Draw samples at random, without end: index i comes with probability w[i] / sum(w).
 
-    `weights` is a 1-D float array, >= 0, not all 0, of any sum; `rng` is as for `shuffle`, but not
-    None. With `indices` (1-D, as long as `weights`) weight i is that of the sample `indices[i]`.
-    `chunk` right after it draws just the samples of each batch; on its own, a block is n draws. From
-    a RandomState or Generator the draws are those of its `choice(n, size, p=weights)`, bit for bit.
+    `weights` is a 1-D array of floats >= 0, not all of them 0, with any sum. `rng` is as for `shuffle`, but not None.
+    With `indices` (1-D, as long as `weights`), weight i belongs to sample `indices[i]`. Put `chunk` right behind it: it
+    says how many samples a block has. By itself, a block has n draws. From a RandomState or Generator the draws are
+    those of its `choice(n, size, p=weights)`, bit for bit.
 
-    With `replace=False` it is not endless: one block, a whole pass, is a permutation of all samples, in
-    the order of weighted draws without replacement; samples of weight 0 come last. `repeat` goes on with
-    further passes. Sample i is due at a random time, exponentially distributed with rate w[i]
-    (Efraimidis and Spirakis, Information Processing Letters 97(5), 2006).
+    With `replace=False` it ends: a pass is one block, a permutation of all samples in the order of weighted draws
+    without replacement. Samples of weight 0 come last. Use `repeat` for further passes. Each sample gets a random time
+    from an exponential distribution with rate w[i], and they come in the order of these times (Efraimidis and
+    Spirakis, Information Processing Letters 97(5), 2006).
 
-    Raises TypeError or ValueError for weights that are no such array, and for no `rng`.
+    Raises TypeError or ValueError if `weights` is no such array, and without `rng`.
 
-    A draw is a binary search for a uniform number in the cumulative weights (inverse transform
+    With replacement, a draw is a binary search for a uniform number in the cumulative weights (inverse transform
     sampling; Devroye, Non-Uniform Random Variate Generation, 1986, chapter III.2).
 
     >>> from batchup import ops
@@ -47,7 +47,7 @@ def sample(
     draws = as_rng(rng, "sample")
     if draws is None:
         raise ValueError("sample: weighted draws have no order; expected rng=, a seed or a generator")
-    if draws.again is Again.UNKEPT:
+    if draws.replay is Replay.UNKEPT:
         wanted = "sample: expected a seed or one of NumPy's generators, for weighted draws"
         raise TypeError(f"{wanted}; got {draws}, which can only permute")
     text = f"sample({describe(np.asarray(weights))}, {draws}"
@@ -95,6 +95,8 @@ def checked_weights(weights: ArrayLike, where: str, name: str) -> NDArray[np.flo
 class Sample(EndlessSource):
     """Endless weighted draws in blocks of `size`."""
 
+    tag = "sample"
+
     cumulative: NDArray[np.float64]
     rng: Rng
     subset: NDArray[np.intp] | None
@@ -119,7 +121,9 @@ def _bound(subset: NDArray[np.intp] | None, n: int) -> int:
 
 @record
 class SampleOnce(Plan):
-    """One block a pass, all samples in a weighted random order."""
+    """One block a pass: all samples in a weighted random order."""
+
+    tag = "sample_once"
 
     weights: NDArray[np.float64]
     rng: Rng
@@ -139,6 +143,6 @@ class SampleOnce(Plan):
     def _order(self, uniforms: NDArray[np.float64]) -> NDArray[np.intp]:
         waits = -np.log1p(-uniforms)
         with np.errstate(divide="ignore", over="ignore"):
-            due = waits / self.weights  # for ever, where the weight is 0: by `waits` then
+            due = waits / self.weights  # infinity if the weight is 0; `waits` orders these
         order = np.lexsort((waits, due))
         return order if self.subset is None else self.subset.take(order)

@@ -10,11 +10,11 @@ from typing import Any
 from batchup.core.blocks import Block
 from batchup.core.checks import whole_number
 from batchup.core.grid import Grid, Sharded
-from batchup.core.plan import Draws, Itemwise, Kind, Plan
-from batchup.core.record import record
+from batchup.core.plan import Draws, Itemwise, Kind, Part, Plan, located, parts_in
+from batchup.core.record import record, unnamed
 from batchup.core.stream import Stage, Stream
 
-# Who sets which variables for rank and world size: torchrun, Open MPI, SLURM.
+# The variables for rank and world size of torchrun, Open MPI and SLURM.
 _ENVIRONMENTS = (
     ("RANK", "WORLD_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
@@ -23,17 +23,17 @@ _ENVIRONMENTS = (
 
 
 def shard(index: int | None = None, count: int | None = None) -> Stage:
-    """Part `index` of `count` of every index block: contiguous; the first parts have one
-    sample more where they can't all be of one size.
+    """Take part `index` of `count` of every index block: consecutive samples of it.
 
-    Every rank takes its part of every batch, so all take the same number of steps, together they see
-    each sample once, and step t is of the same samples whatever the number of ranks. A part of a block
-    smaller than `count` may be empty. `chunk` before it cuts the global batches.
+    If a block can't be divided into equal parts, the first parts have one sample more. Every rank takes its part of
+    every batch. So all ranks take the same number of steps, together they see each sample once, and step t has the
+    same samples whatever the number of ranks. A block of fewer than `count` samples has empty parts. Put `chunk`
+    before it, with the size of the global batches.
 
-    Without arguments, rank and world size come from the environment that torchrun (RANK, WORLD_SIZE),
-    Open MPI (OMPI_COMM_WORLD_RANK, _SIZE) or SLURM (SLURM_PROCID, SLURM_NTASKS) sets, the first of them
-    that is there. Raises ValueError where none is and for an index that is not below the count,
-    TypeError for a stream of anything but blocks.
+    Without arguments, rank and world size come from environment variables: the first pair that is set of those of
+    torchrun (RANK, WORLD_SIZE), Open MPI (OMPI_COMM_WORLD_RANK, _SIZE) and SLURM (SLURM_PROCID, SLURM_NTASKS). Raises
+    ValueError if none is set and for an index that is not below the count, TypeError for a stream of anything but
+    index blocks.
 
     >>> from batchup import ops
     >>> [list(ops.indices(7) | ops.chunk(5) | shard(rank, 2)) for rank in range(2)]
@@ -46,12 +46,12 @@ def shard(index: int | None = None, count: int | None = None) -> Stage:
     return Stage(_shard, index, count, text=f"shard({index}, {count}{source})")
 
 
-# As an argument: which part, an index and a count, () for those of the environment, None for the whole.
+# The argument `shard=`: an index and a count, () for those of the environment, None for all samples.
 ShardLike = tuple[int, int] | tuple[()] | None
 
 
 def as_shard(shard: ShardLike, where: str) -> tuple[int, int]:
-    """What a user wrote for `shard=`, as an index and a count; the whole is part 0 of 1."""
+    """What a user wrote for `shard=`, as an index and a count. All samples are part 0 of 1."""
     if shard is None:
         return 0, 1
     if not isinstance(shard, tuple) or len(shard) not in (0, 2):
@@ -70,7 +70,7 @@ def _checked(index: Any, count: Any) -> tuple[int, int]:
 
 
 def part_of(n: int, index: int, count: int) -> slice:
-    """Where part `index` of `count` of n samples lies: the first parts have one more."""
+    """The place of part `index` of `count` of n samples: the first parts may have one sample more."""
     size, more = divmod(n, count)
     start = index * size + min(index, more)
     return slice(start, start + size + (index < more))
@@ -95,18 +95,13 @@ def _from_environment() -> tuple[int, int, str]:
 
 def _shard(stream: Stream, index: int, count: int) -> Stream:
     plan = stream.index_plan("shard")
-    if why := whole_in(plan):
+    if why := plan.refusal("cut"):
         raise TypeError(f"shard({index}, {count}): {stream!r} {why}")
     return replace(stream, plan=Shard(plan, index, count))
 
 
-def whole_in(plan: Plan) -> str:
-    """Why the items of a plan can't be taken in parts, or cut anew; nothing where they can."""
-    return plan.whole or next(filter(None, map(whole_in, plan.children())), "")
-
-
 def of_outer_ranks(plan: Plan) -> tuple[Plan, Plan]:
-    """The plan as the first rank has it, which has the most samples, and as the last has it."""
+    """The plan of the first rank, which has the most samples, and that of the last."""
     return _of_rank(plan, 0), _of_rank(plan, -1)
 
 
@@ -117,25 +112,24 @@ def _of_rank(plan: Plan, index: int) -> Plan:
 
 @record
 class Shard(Itemwise):
-    index: int
-    count: int
-    kind = Kind.BLOCKS
-    divided = True
-    # A position means the same for all parts, so checkpoints are those of all of them.
-    unnamed = ("index", "count")
+    tag = "shard"
+
+    # A position means the same for all parts, so a checkpoint of one part is one of all.
+    index: int = unnamed()
+    count: int = unnamed()
 
     @property
     def grid(self) -> Grid | None:
-        of = self.up.grid
+        of = located(self.up)
         return None if of is None else Sharded(of, self.up.length, self._size)
 
     @property
-    def shards(self) -> tuple[tuple[int, int], ...]:
-        return (*self.up.shards, (self.index, self.count))
+    def shards(self) -> tuple[Part, ...]:
+        return (*parts_in(self), Part(self.index, self.count, equal=False))
 
     @property
-    def is_view(self) -> bool:
-        return self.up.is_view
+    def kind(self) -> Kind:
+        return self.up.kind
 
     def part(self, block: Block) -> Block:
         return block[part_of(len(block), self.index, self.count)]

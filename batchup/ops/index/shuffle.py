@@ -17,18 +17,18 @@ from batchup.core.stream import Stage, Stream
 
 
 def shuffle(rng: ShuffleLike) -> Stage:
-    """Permute within each index block; each block, and each pass, has an order of its own.
+    """Permute the indices within each block. Each block of each pass has its own order.
 
     `rng` is one of three kinds:
 
-    * a **seed**, an int >= 0 or a sequence of them: the stream is pure. The order of block k of pass p
-      is a function of (seed, p, k) alone, by `np.random.SeedSequence`.
-    * a **generator**, `RandomState` or `Generator`, or True for NumPy's global one: one
-      `rng.permutation` a pass, drawn when that pass is first needed, so that the same seed gives
-      the same batches as the plain NumPy loop, and the next epoch a new order.
+    * A **seed**, an int >= 0 or a sequence of them: the stream is pure. The order of block k of pass p is a function
+      of (seed, p, k) alone, by `np.random.SeedSequence`.
+    * A **generator**, `RandomState` or `Generator`, or True for NumPy's global one: it draws one `rng.permutation` for
+      each block when the block is first needed. So a generator of the same seed gives the same batches as a plain NumPy
+      loop, and the next epoch has a new order.
     * None or False: in order.
 
-    `5`, `(5,)` and `[5]` are one seed; `(5, 0)` is another.
+    `5`, `(5,)` and `[5]` are the same seed; `(5, 0)` is another one.
     Raises TypeError for anything else, ValueError for a negative seed.
 
     >>> from batchup import ops
@@ -48,15 +48,11 @@ def _shuffle(stream: Stream, rng: Rng | None) -> Stream:
 
 
 @record
-class SameBlocks(SameSamples):
-    """Blocks of the same samples as before, each in another order."""
+class Shuffle(SameSamples):
+    tag = "shuffle"
 
-    kind = Kind.BLOCKS
-
-
-@record
-class Shuffle(SameBlocks):
     rng: Rng
+    kind = Kind.BLOCKS
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[NDArray[np.intp]]:
         permutation = draws.begin(self, pass_, k).permutation

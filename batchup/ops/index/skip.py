@@ -9,13 +9,13 @@ from typing import Any
 
 from batchup.core.checks import whole_number
 from batchup.core.grid import Grid, Sliced
-from batchup.core.plan import Again, Draws, Plan, SameItems, walk
+from batchup.core.plan import Draws, Plan, Replay, SameItems, located, replay_of, walk
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
 
 
 def skip(count: int) -> Stage:
-    """Leave out the first `count` items: start there, doing no work for what lies before.
+    """Leave out the first `count` items. No work is done for them.
 
     >>> from batchup import ops
     >>> list(ops.indices(10) | ops.chunk(4) | skip(1))
@@ -28,13 +28,15 @@ def skip(count: int) -> Stage:
 def sliced(plan: Plan, start: int = 0, stop: int | float = math.inf) -> Plan:
     if not isinstance(plan, Between):
         return Between(plan, start, stop)
-    # One of both: long chains of skips stay short.
+    # One plan for both, so that long chains of `skip` and `take` stay short.
     return Between(plan.up, plan.first + start, min(plan.stop, plan.first + stop))
 
 
 @record
 class Between(SameItems):
-    """Items from position `first` up to `stop`, infinity for the end."""
+    """The items from position `first` up to `stop`, which is infinity for the end."""
+
+    tag = "slice"
 
     first: int
     stop: int | float
@@ -46,15 +48,17 @@ class Between(SameItems):
 
     @property
     def grid(self) -> Grid | None:
-        of, length = self.up.grid, self.length
-        if of is None or length is None or of.varies:  # some blocks hold others' numbers in each pass
+        of, length = located(self.up), self.length
+        if (
+            of is None or length is None or of.varies
+        ):  # the blocks at these positions differ from pass to pass
             return None
         return Sliced(of, length, self.first)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         start = self.first + k
-        if k or self.again is Again.KEYED:
+        if k or replay_of(self) is Replay.KEYED:
             items = self.up.start(pass_, start, draws)
-        else:  # what is skipped is drawn too
+        else:  # the items that are skipped are drawn too
             items = walk(self.up.start(pass_, 0, draws), start)
         return walk(items, 0, max(0, self.stop - start))

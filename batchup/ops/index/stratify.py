@@ -22,22 +22,21 @@ from batchup.ops.index.repeat import Repeat
 from batchup.ops.index.sample import checked_weights
 from batchup.ops.index.shuffle import Shuffle
 
-# A cycle of blocks: so many orders of the classes, and places to start in each.
+# A cycle of blocks has this many orders of the classes, and this many places to start in each order.
 _ORDERS, _STARTS = 32, 32
 
 
 def stratify(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None = None) -> Stream:
-    """Endless batches in which each class has its share, as nearly as their size allows.
+    """Endless batches in which each class has its share, as exactly as their size allows.
 
-    `y` has the labels, (n,) integers >= 0. `proportions`, (max(y) + 1,) numbers >= 0 of any sum, are the
-    shares of the classes; None is the same for each that has samples. `rng` is as for `shuffle`, but
-    not None. `chunk(size)` comes next: each block then has `size * share` samples of each class, rounded
-    down or up; which class has one more changes from batch to batch, so that the shares hold in the
-    long run, to a hundredth of a sample a batch. Each class goes through all of its samples, in a random
-    order, before any comes again. Within a block the classes are spread evenly, so that the parts of
-    `shard` are as nearly stratified as their own size allows.
-    Raises TypeError or ValueError for labels or proportions that are none, for a share of a class
-    without samples, and for no `rng`.
+    `y` has the labels, (n,) integers >= 0. `proportions`, (max(y) + 1,) numbers >= 0 of any sum, are the shares of the
+    classes; None gives all classes with samples the same share. `rng` is as for `shuffle`, but not None. Put
+    `chunk(size)` right behind it: each block then has `size * share` samples of each class, rounded down or up. Which
+    class gets one more sample changes from batch to batch, so that on average the shares hold to a hundredth of a
+    sample a batch. All samples of a class come, in a random order, before any of them comes again. Within a block the
+    classes are spread evenly, so the parts of `shard` are stratified too, as exactly as their size allows.
+    Raises TypeError or ValueError for invalid labels or proportions, for a share of a class without samples, and
+    without `rng`.
 
     >>> from batchup import ops
     >>> y = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1])
@@ -74,7 +73,9 @@ def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[
 
 @record
 class Stratify(JointPlan, EndlessSource):
-    """Blocks of `size` with the given shares of the samples of each plan."""
+    """Blocks of `size` samples, with the given share of the samples of each plan."""
+
+    tag = "stratify"
 
     shares: NDArray[np.float64]
 
@@ -98,11 +99,11 @@ class Stratify(JointPlan, EndlessSource):
 
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
-        """How many samples of each class a block has, (blocks of a cycle, classes).
+        """The number of samples of each class in a block, (blocks of a cycle, classes).
 
-        The whole of its share, and of what the fractions add up to, each class at most one: systematic
-        sampling (Madow, Annals of Mathematical Statistics 20, 1949), of the classes in another order
-        every so many blocks, so that all classes come together with all others.
+        Each class gets the whole part of its share. What the fractions add up to goes to some classes, at most one
+        sample each, by systematic sampling (Madow, Annals of Mathematical Statistics 20, 1949). Every few blocks the
+        classes are in another order, so that all classes come together with all others.
         """
         exact = self.shares * self.size
         whole = np.floor(exact + 1e-9)
@@ -121,15 +122,16 @@ class Stratify(JointPlan, EndlessSource):
 
 
 def _evenly_mixed(drawn: NDArray[np.int64], k: int) -> NDArray[np.intp]:
-    """The order of a block's samples, which are there class by class: each class evenly spread, and
-    which comes first another one each time."""
+    """The order of the samples of a block, given class by class: each class spread evenly, another class first
+    in each block.
+    """
     first = permuted(np.arange(len(drawn), dtype=np.uint64), len(drawn), round_keys(Seed((0,)), k))
     places = np.concatenate([(np.arange(n) + 0.5) / n for n in drawn.tolist() if n])
     return np.lexsort((np.repeat(first, drawn), places))
 
 
 class _Tap:
-    """The samples of a plan from number `offset` on, as many at a time as are wanted."""
+    """The samples of a plan from number `offset` on, in pieces of any size."""
 
     def __init__(self, plan: Plan, pass_: int, offset: int, draws: Draws):
         assert plan.grid is not None

@@ -10,7 +10,7 @@ from batchup.ops.index.skip import sliced
 
 
 def take(count: int) -> Stage:
-    """Only the first `count` items.
+    """Give only the first `count` items.
 
     >>> from batchup import ops
     >>> list(ops.indices(10**12) | ops.chunk(64) | ops.skip(10**9) | take(1))

@@ -11,19 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.blocks import Block, block_array
 from batchup.core.checks import describe
-from batchup.core.grid import Grid
+from batchup.core.errors import EMPTY_IN_A_ROW
+from batchup.core.grid import Grid, Total
 from batchup.core.plan import Draws, Itemwise, Kind
-from batchup.core.record import Count, record
+from batchup.core.record import record
 from batchup.core.sources import Blocks
 from batchup.core.stream import Stage, Stream
 
 
 def where(mask: ArrayLike) -> Stage:
-    """Only the indices of which `mask`, a 1-D boolean array, says True: `mask[i]` is of sample i.
+    """Keep only the indices that `mask` selects, a 1-D boolean array: `mask[i]` belongs to sample i.
 
-    Right behind `indices` lengths stay known; behind anything else they are not, as nobody looks at the
-    indices before they come. It stands before `chunk`, so that batches are full. Raises TypeError for what is no
-    such mask, ValueError where the indices reach beyond it.
+    Right behind `indices` the length stays known. Behind other stages it doesn't, as the indices are not looked at
+    before they come. Put it before `chunk`, so that batches are full. Raises TypeError for anything but such a mask,
+    ValueError if the indices reach beyond it.
 
     >>> from batchup import ops
     >>> kept = ops.indices(6) | where(np.array([True, False, True, True, False, True]))
@@ -48,7 +49,7 @@ def _where(stream: Stream, mask: NDArray[np.bool_]) -> Stream:
             f"where(mask): the mask leaves none of the samples of {stream!r}, and there is no end"
         )
     if isinstance(plan, Blocks):
-        kept = tuple([_of_block(block, mask) for block in plan.given])
+        kept = tuple([_of_block(block, mask) for block in plan.blocks])
         return replace(stream, plan=Blocks(kept))
     return replace(stream, plan=Where(plan, mask))
 
@@ -62,16 +63,15 @@ def _of_block(block: Block, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 @record
 class Where(Itemwise):
+    tag = "where"
+
     mask: NDArray[np.bool_]
     kind = Kind.BLOCKS
 
     @property
     def grid(self) -> Grid | None:
-        return None
-
-    @property
-    def samples(self) -> Count:
-        return math.inf if self.up.samples == math.inf else None
+        up = self.up.grid
+        return None if up is None or up.samples != math.inf else Total(math.inf, up.bound)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         blocks = self.up.start(pass_, k, draws)
@@ -85,13 +85,9 @@ class Where(Itemwise):
         for block in blocks:
             left = self._of_block(block)
             empty, none = (0, 0) if len(left) else (empty + 1, none + len(block))
-            if empty > _EMPTY and none > 100 * len(self.mask):
+            # Besides, each sample must have come a hundred times, on average: a block may have one sample only.
+            if empty > EMPTY_IN_A_ROW and none > 100 * len(self.mask):
                 raise ValueError(
                     f"where(mask): {empty} blocks in a row without a sample that it leaves, and there is no end"
                 )
             yield left
-
-
-# So many blocks, or batches, without a sample of a stream without end, and there may be none.
-# (Of blocks, they must also have each sample a hundred times, on average.)
-_EMPTY = 1000

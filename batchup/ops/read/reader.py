@@ -8,12 +8,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
-from batchup.core.checks import describe
+from batchup.core.checks import describe, listed
+from batchup.core.stream import Stream
+from batchup.ops.index.mixing import warn_of_runs
 from batchup.ops.read.arrays import as_column
-from batchup.ops.read.chunked import Stored, by_slices, in_chunks
+from batchup.ops.read.chunked import ChunkCache, Stored, by_slices, in_chunks
 from batchup.ops.read.hdf5 import in_hdf5
 from batchup.ops.read.parquet import in_row_groups
 from batchup.ops.read.tables import Columns, OfDataset
@@ -22,8 +25,97 @@ from batchup.ragged import Ragged
 Read = Callable[[Any], Any]
 
 
-def readable(array: Any, where: str) -> Any:
-    """The array as what a `Gather` reads."""
+class Reader:
+    """Reads the samples of index blocks from several arrays of one length, as a tuple of arrays.
+
+    How to read each array is chosen here, once, and not for every batch. `names` are those of the arrays in errors, by
+    default their numbers. `cache` is the number of bytes of decoded chunks to keep. Raises TypeError for an argument
+    that is no array, ValueError for arrays of different lengths.
+    """
+
+    def __init__(
+        self,
+        arrays: tuple[Any, ...],
+        names: tuple[str, ...] = (),
+        where: str = "gather",
+        cache: int = 0,
+        is_aligned: bool = False,
+    ):
+        if not arrays:
+            raise TypeError(f"{where}: expected one array at least; got none")
+        self._options = names, where, cache, is_aligned
+        self.cache = cache
+        self._names = names or [str(n) for n in range(len(arrays))]
+        named = zip(arrays, self._names, strict=True)
+        columns = [_readable(array, f"{where}: array {name}") for array, name in named]
+        if cache:
+            shared = ChunkCache(cache)
+            columns = [c.with_cache(shared) if isinstance(c, Stored) else c for c in columns]
+        lengths = [len(column) for column in columns]
+        if not all_equal(lengths):
+            each = listed(f"array {name} has {n}" for name, n in zip(self._names, lengths, strict=True))
+            raise ValueError(f"{where}: expected arrays of one length; {each}")
+        # Workers get the memory of tensors and tables as arrays.
+        self.arrays = tuple(map(_kept, arrays, columns))
+        self.columns = tuple(columns)
+        self.length = lengths[0]
+        self.read: Read = _aligned_reader(columns) if is_aligned else _reader(columns)
+        self._warned = False
+
+    def aligned(self) -> Reader:
+        """A reader of the same arrays whose batches begin at a cache line, as XLA wants it."""
+        return Reader(self.arrays, *self._options[:-1], is_aligned=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Reader, (self.arrays, *self._options)
+
+    def warn_of_runs(self, stream: Stream, text: str) -> None:
+        """Warn, once, if labels lie in runs, and the windows of the stream are too small to mix them."""
+        self._warned = self._warned or warn_of_runs(stream.plan, self.columns, text)
+
+    def chunks(self) -> int | NDArray[np.intp]:
+        """The number of samples in each chunk of the arrays.
+
+        Raises TypeError if no array has chunks, ValueError if their chunks don't lie at the same places, and no cache
+        keeps them.
+        """
+        named = zip(self._names, self.columns, strict=True)
+        chunked = {
+            name: c for name, c in named if isinstance(c, Stored | OfDataset) and c.chunks is not None
+        }
+        if not chunked:
+            arrays = listed(map(describe, self.arrays))
+            raise TypeError(
+                f"window: expected an array with chunks, of h5py, zarr or Arrow say; got {arrays}. For others write "
+                "ops.indices(n) | ops.mix(seed, chunks, window) | ops.gather(...) | ops.rebatch(batch_size)"
+            )
+        first, *others = [_chunk_ends(column) for column in chunked.values()]
+        if not (self.cache or all(np.array_equal(first, other) for other in others)):
+            each = listed(f"those of array {name} have {c.chunks}" for name, c in chunked.items())
+            raise ValueError(
+                f"window: expected arrays whose chunks lie at the same places; {each} samples. Read the smaller ones into "
+                "memory, as y[:], or give cache=, so many bytes of decoded chunks"
+            )
+        largest = max(chunked.values(), key=lambda column: column.bytes_a_sample)
+        assert largest.chunks is not None
+        return largest.chunks
+
+
+def _chunk_ends(column: Any) -> NDArray[np.intp]:
+    """The ends of the chunks of a column."""
+    chunks, n = column.chunks, len(column)
+    if isinstance(chunks, int):
+        return np.arange(chunks, n + chunks, chunks).clip(max=n)
+    ends: NDArray[np.intp] = chunks.cumsum()
+    return ends
+
+
+def _kept(array: Any, column: Any) -> Any:
+    return array if isinstance(array, list | tuple | range | np.memmap) else column
+
+
+def _readable(array: Any, where: str) -> Any:
+    """The array in the form in which it is read."""
     if isinstance(array, Stored):
         return array
     for kind in (in_row_groups, in_hdf5, in_chunks):
@@ -33,10 +125,11 @@ def readable(array: Any, where: str) -> Any:
     return as_column(array, where)
 
 
-def reader(columns: list[Any]) -> Read:
-    """One function that reads all arrays.
+def _reader(columns: list[Any]) -> Read:
+    """A function that reads all arrays.
 
-    Of two, as mostly, without a loop or a call more than need be: each is a tenth of a microsecond.
+    Most often there are two. For these it has no loop and no call that can be avoided: each takes a tenth of a
+    microsecond.
     """
     picks = [_pick(column) for column in columns]
     runs = [_run(column) for column in columns]
@@ -57,8 +150,8 @@ def reader(columns: list[Any]) -> Read:
     return read
 
 
-def aligned_reader(columns: list[Any]) -> Read:
-    """One function that reads all arrays to where a cache line begins, as XLA wants it."""
+def _aligned_reader(columns: list[Any]) -> Read:
+    """A function that reads all arrays into memory that begins at a cache line, as XLA wants it."""
     picks = [_pick_aligned(column) for column in columns]
     return lambda block: tuple([pick(block) for pick in picks])
 
@@ -78,7 +171,7 @@ def _pick_aligned(column: Any) -> Read:
             out[...] = column[block.start : block.stop]
             return out
         places = block_array(block)
-        # Which mode="clip" does not tell; "raise" would, and copies.
+        # mode="clip" doesn't raise for these; mode="raise" does, but copies.
         if len(places) and places.max() >= len(column):
             raise IndexError(f"expected indices below {len(column)}; got {places.max()}")
         column.take(places, axis=0, out=out, mode="clip")
@@ -92,10 +185,10 @@ def _is_plain(column: Any) -> bool:
 
 
 def _pick(column: Any) -> Read:
-    """How to read the samples of an integer array."""
+    """How to read the samples of an index array."""
     if type(column) is np.ndarray and _is_plain(column) and column.flags.c_contiguous:
-        # 1.5 to 2 times faster than column[block] for small rows; where the array is not
-        # C-contiguous it would copy the whole of it, for every batch.
+        # 1.5 to 2 times faster than column[block] for small rows. An array that is not C-contiguous it would copy
+        # whole for every batch.
         return partial(column.take, axis=0)
     if _is_plain(column):
         return column.__getitem__  # type: ignore[no-any-return]
@@ -126,7 +219,7 @@ def _run(column: Any) -> Read:
 
 
 def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:
-    """What a user's array-like gives for an integer array, if it is as many samples."""
+    """The samples that a user's array-like gives for an index array. Raises ValueError for another number of samples."""
     samples = column[block]
     if not hasattr(samples, "__len__") or len(samples) != len(block):
         given = f"{describe(column)} gave {describe(samples)}"
@@ -134,5 +227,5 @@ def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:
     if isinstance(samples, np.ndarray) and samples.dtype == object:
         for place, sample in np.ndenumerate(samples):
             if isinstance(sample, np.ndarray):
-                samples[place] = sample.copy()  # so that it is the batch's
+                samples[place] = sample.copy()  # so that the batch owns it
     return samples

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from batchup.core.blocks import Block, block_array
 from batchup.core.checks import describe, describe_callable, is_a
 from batchup.core.errors import note
-from batchup.core.record import record
+from batchup.core.item import mapped
+from batchup.core.record import data, record, unnamed
 from batchup.core.stream import Stage
-from batchup.core.work import Results, Split, Step, mapped
-from batchup.ops.read.gather import reading, with_indices
+from batchup.core.work import SAME, UNKNOWN, Results, Sizes, Split, Step
+from batchup.ops.read.gather import with_indices, with_reading
 
 Collate = Callable[[list[Any]], Any]
 
@@ -28,19 +28,18 @@ def samples(
     include_indices: bool = False,
     resizes: bool = False,
 ) -> Stage:
-    """Read the samples of each index block one by one, `dataset[i]` for an int i, and put them together.
+    """Read the samples of each index block one by one, as `dataset[i]` for an int i, and join them to a batch.
 
-    `dataset` is anything with `__len__` and `__getitem__`: a PyTorch `Dataset`, a list of records, a Hugging
-    Face dataset; where it has PyTorch's `__getitems__`, that is asked for all samples of a batch at once.
-    `collate(list of samples)` makes the batch. By default tuples, named tuples, lists and dicts stay what they
-    are, lists as tuples, and in their place come arrays of shape (samples, ...) of arrays, images and
-    numbers, PyTorch tensors of tensors, lists of strings. With `include_indices` the index block comes first, as an
-    intp array; in a dict, under "indices". In a pool of threads `parallel(pool, split=True)` has them read
-    the samples of one batch at once. A `collate` that leaves samples out, broken ones say, needs `resizes=True` where a
-    `rebatch` follows.
+    `dataset` is anything with `__len__` and `__getitem__`: a PyTorch `Dataset`, a list of records, a Hugging Face
+    dataset. If it has PyTorch's `__getitems__`, one call asks for all samples of a batch. `collate(list of samples)`
+    makes the batch. By default tuples, named tuples and dicts stay what they are, and lists become tuples. Inside of
+    them, arrays, images and numbers become arrays of shape (samples, ...), PyTorch tensors become tensors, and strings
+    become lists. With `include_indices` the index block comes first, as an intp array; in a dict, under "indices". In a
+    pool of threads, `parallel(pool, split=True)` reads the samples of one batch at once. If `collate` leaves samples
+    out, broken ones say, and a `rebatch` follows, pass `resizes=True`.
 
-    Raises TypeError for what is no such dataset, ValueError for a stream that reaches beyond it; while
-    iterating, by default, for samples of different shapes or dtypes.
+    Raises TypeError for anything but such a dataset, ValueError for a stream that reaches beyond it; while iterating,
+    the default `collate` raises ValueError for samples of different shapes or dtypes.
 
     >>> from batchup import ops
     >>> records = [{"x": [0.5, 1.5], "name": "a"}, {"x": [2.5, 3.5], "name": "b"}]
@@ -48,54 +47,59 @@ def samples(
     [{'x': array([[2.5, 3.5],
            [0.5, 1.5]]), 'name': ['b', 'a']}]
     """
-    step = Samples(dataset, collate or collated, bool(include_indices), resizes=bool(resizes))
-    return sampling(step)
+    return sampling(samples_step(dataset, collate, include_indices=include_indices, resizes=resizes))
 
 
 def sampling(step: Samples) -> Stage:
-    """The stage of a step that is there already."""
-    return Stage(reading, step, "samples", "dataset", text=str(step))
+    """The stage of a `Samples`."""
+    return Stage(with_reading, step, step.length, "samples", "dataset", text=str(step))
+
+
+def samples_step(
+    dataset: Any,
+    collate: Collate | None = None,
+    *,
+    include_indices: bool = False,
+    resizes: bool = False,
+    where: str = "samples",
+) -> Samples:
+    """The step of `samples`, with its arguments checked."""
+    wanted = f"{where}: expected a dataset with __len__ and __getitem__, which takes an int"
+    if isinstance(dataset, Mapping):
+        raise TypeError(f"{wanted}; got {describe(dataset)}: give one of its parts, dataset['train']")
+    if isinstance(dataset, str | bytes) or not hasattr(dataset, "__getitem__"):
+        raise TypeError(f"{wanted}; got {describe(dataset)}")
+    try:
+        length = len(dataset)
+    except TypeError:
+        raise TypeError(f"{wanted}; {describe(dataset)} has no length") from None
+    if hasattr(dataset, "iloc"):
+        raise TypeError(f"{wanted}; got {describe(dataset)}, whose columns gather takes")
+    if collate is not None and not callable(collate):
+        wanted = f"{where}: collate: expected a function of a list of samples"
+        raise TypeError(f"{wanted}; got {describe(collate)}")
+    return Samples(dataset, collate, bool(include_indices), bool(resizes), where, length)
 
 
 @record
 class Samples(Step):
-    """The step of `samples`: from an index block to what `collate` makes of its samples."""
+    """The step of `samples`: from an index block to the batch that `collate` makes of its samples."""
 
-    dataset: Any
-    collate: Collate
+    tag = "samples"
+
+    dataset: Any = data()
+    collate: Collate | None = None
     include_indices: bool = False
-    where: str = "samples"
     resizes: bool = False
-    length: int = field(init=False)
-    only_reads = True
-    splits = True
-    unnamed = ("where",)
-    data = ("dataset",)
-
-    def __post_init__(self) -> None:
-        wanted = f"{self.where}: expected a dataset with __len__ and __getitem__, which takes an int"
-        dataset = self.dataset
-        if isinstance(dataset, Mapping):
-            raise TypeError(
-                f"{wanted}; got {describe(dataset)}: give one of its parts, dataset['train']"
-            )
-        if isinstance(dataset, str | bytes) or not hasattr(dataset, "__getitem__"):
-            raise TypeError(f"{wanted}; got {describe(dataset)}")
-        try:
-            length = len(dataset)
-        except TypeError:
-            raise TypeError(f"{wanted}; {describe(dataset)} has no length") from None
-        if hasattr(dataset, "iloc"):
-            raise TypeError(f"{wanted}; got {describe(dataset)}, whose columns gather takes")
-        if not callable(self.collate):
-            wanted = f"{self.where}: collate: expected a function of a list of samples"
-            raise TypeError(f"{wanted}; got {describe(self.collate)}")
-        object.__setattr__(self, "length", length)
+    where: str = unnamed(default="samples")
+    length: int = unnamed(default=0)
 
     @property
-    def remedy(self) -> str:  # type: ignore[override]
-        given = self.collate is not collated and not self.resizes
-        return f"{self.where}(dataset, collate, resizes=True)" * given
+    def sizes(self) -> Sizes:
+        if self.resizes:
+            return UNKNOWN
+        remedy = f"{self.where}(dataset, collate, resizes=True)"
+        return SAME if self.collate is None else Sizes(remedy=remedy)
 
     def run(self, item: Block) -> Any:
         block = block_array(item)
@@ -109,6 +113,7 @@ class Samples(Step):
         return self._batch(block, given)
 
     def split(self, item: Block) -> Split:
+        """The calls that read the samples of a block, one each."""
         block = block_array(item)
         calls = [partial(self._sample, i) for i in block.tolist()]
         return Split(calls, partial(self._joined, block))
@@ -124,14 +129,15 @@ class Samples(Step):
             raise
 
     def _batch(self, block: NDArray[np.intp], given: list[Any]) -> Any:
+        collate = self.collate or collated
         if given or not self.length:
-            batch = self.collate(given)
-        else:  # the part of a shard may be empty: what a batch is, another sample tells
-            batch = mapped(self.collate([self._sample(0)]), _emptied, (tuple, dict))
+            batch = collate(given)
+        else:  # a shard's part of a small block is empty: another sample shows what a batch looks like
+            batch = mapped(collate([self._sample(0)]), _emptied, (tuple, dict))
         return with_indices(block, batch) if self.include_indices else batch
 
     def __str__(self) -> str:
-        options = "" if self.collate is collated else f", collate={describe_callable(self.collate)}"
+        options = "" if self.collate is None else f", collate={describe_callable(self.collate)}"
         options += ", include_indices=True" if self.include_indices else ""
         options += ", resizes=True" if self.resizes else ""
         return f"samples({describe(self.dataset)}{options})"
@@ -142,7 +148,7 @@ def _emptied(part: Any) -> Any:
 
 
 def collated(given: list[Any], where: str = "") -> Any:
-    """Samples put together: what `samples` does if it is not told otherwise."""
+    """The batch of a list of samples: the default `collate` of `samples`."""
     first = given[0]
     if isinstance(first, Mapping):
         _check(
@@ -180,7 +186,7 @@ def _expected(where: str) -> str:
 
 
 def _check(given: list[Any], kinds: set[Any], where: str) -> None:
-    """ValueError where samples are not of one kind."""
+    """Raise ValueError if samples are not of one kind."""
     if len(kinds) > 1:
         got = ", ".join(dict.fromkeys(_kind(sample) for sample in given))
         wanted = f"samples: expected samples of one type, shape and dtype for a batch{f', at sample{where}' * bool(where)}"

@@ -106,6 +106,8 @@ class OfDataset:
         )
         return {name: np.array(column) for name, column in rows.items()}
 
+    bytes_a_sample = 0
+
     @property
     def chunks(self) -> NDArray[np.intp]:
         """How many rows each record batch has; all in one where they were put into another order."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from batchup.core.checks import whole_number
 from batchup.core.record import record
 from batchup.core.work import Work
-from batchup.ops.parallel import Crew, Pool
+from batchup.ops.parallel import Pool, Workers
 from batchup.work_pool.base import WorkerPool, number_of_workers
 from batchup.work_pool.pending import Pending, failed
 
@@ -78,9 +78,9 @@ class WorkerProcessPool(WorkerPool):
         )
         self._close = weakref.finalize(self, self._supervisor.close)
 
-    def employ(self, work: Work, where: str) -> Crew:
+    def employ(self, work: Work, where: str) -> Workers:
         self.check()
-        return _Crew(self, where, self._job(work, where))
+        return _Workers(self, where, self._job(work, where))
 
     def _job(self, work: Any, where: str, before: Job | None = None) -> Job:
         """The work as it is now, packed for the workers; the job `before`, if nothing has changed since."""
@@ -134,15 +134,15 @@ class _Keeping:
         self.pool = pool
         self.job = job
 
-    def employ(self, work: Work, where: str) -> Crew:
+    def employ(self, work: Work, where: str) -> Workers:
         self.pool.check()
-        return _Crew(self.pool, where, self.pool._job(work, where), self)
+        return _Workers(self.pool, where, self.pool._job(work, where), self)
 
     def __repr__(self) -> str:
         return repr(self.pool)
 
 
-class _Crew:
+class _Workers:
     """Workers that know the work of one stream."""
 
     def __init__(self, pool: WorkerProcessPool, where: str, job: Job, keeping: _Keeping | None = None):

@@ -1,0 +1,55 @@
+"""Items of a stream: what is known of one besides its batch, and the walk over the parts of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Cursors = tuple[tuple[int, ...], ...]
+
+
+class Place(NamedTuple):
+    """The place of an item among those of all passes, for steps that draw random numbers."""
+
+    pass_: Any  # the number of the pass; a tuple for several streams and over generators
+    position: int
+    indexed: bool  # True if the item is made of index blocks
+
+
+class Item(NamedTuple):
+    """An item of a plan together with what else is known of it. Plans that know nothing more give `planned` alone."""
+
+    planned: Any  # what the plan gave: an index block, say
+    batch: Any = None
+    made: bool = False  # True if `batch` is there
+    place: Place | None = None
+    cursors: Cursors = ()  # where the plans with a cursor go on after this item, the innermost first
+
+
+def planned_in(item: Any) -> Any:
+    """What the plan gave for an item."""
+    return item.planned if type(item) is Item else item
+
+
+def with_batch(item: Any, batch: Any) -> Item:
+    """The item, with its batch."""
+    if type(item) is Item:
+        return Item(item.planned, batch, True, item.place, item.cursors)
+    return Item(item, batch, True)
+
+
+def as_batch(value: Any) -> Any:
+    """A batch as a user's function or source gives it: a list of its parts becomes a tuple."""
+    return tuple(value) if type(value) is list else value
+
+
+def mapped(item: Any, f: Callable[[Any], Any], kinds: tuple[type, ...] = (tuple, list, dict)) -> Any:
+    """`f` of each part of an item, also inside of nested tuples, lists and dicts."""
+    if isinstance(item, dict) and dict in kinds:
+        return {key: mapped(part, f, kinds) for key, part in item.items()}
+    if isinstance(item, tuple | list) and isinstance(item, kinds):
+        parts = [mapped(part, f, kinds) for part in item]
+        if isinstance(item, list):
+            return parts
+        return type(item)(*parts) if hasattr(item, "_fields") else tuple(parts)
+    return f(item)

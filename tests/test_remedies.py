@@ -420,7 +420,7 @@ REMEDIES = {
     ),
     "endless nothing": (
         lambda: StandardSampler(0, repeats=-1),
-        "has no samples",
+        "there are no samples",
         lambda: StandardSampler(1, repeats=-1),
     ),
 }
@@ -453,8 +453,10 @@ def test_a_remedy_works(name, capsys):
 
 
 def test_remedies_for_files(tmp_path):
-    array = in_file(tmp_path, "r+")
     with work_pool.WorkerProcessPool(1) as processes:
+        # A worker that is being started may share the open files of this process for a moment.
+        assert all_of(BATCHES | ops.parallel(processes)) == all_of(BATCHES)
+        array = in_file(tmp_path, "r+")
         stream = BLOCKS | ops.gather(array)
         with pytest.raises(TypeError, match=r'open it with mode "r"'):
             stream | ops.parallel(processes)

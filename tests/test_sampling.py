@@ -167,7 +167,7 @@ def test_class_balancing_with_a_missing_class_warns_nobody(recwarn):
         (
             lambda: StandardSampler(0, repeats=-1),
             ValueError,
-            r"^StandardSampler: repeats=-1: indices\(0\) has no samples",
+            r"^StandardSampler: repeats=-1: there are no samples",
         ),
         (lambda: SubsetSampler([0.5]), TypeError, "SubsetSampler: indices: expected an index block"),
         (lambda: WeightedSampler([1, -1]), ValueError, "WeightedSampler: .* weight 1 is -1.0"),

@@ -1,11 +1,12 @@
-"""What every data source can do, and `MapDataSource`, which `.map` makes of any of them."""
+"""What every data source has, and `MapDataSource`, which `.map` makes of any of them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -14,18 +15,24 @@ from batchup.core.checks import describe, describe_callable, shortened
 from batchup.core.loader import Loader
 from batchup.core.randomness import SeedLike, ShuffleLike, as_seed, seed_sequence
 from batchup.core.record import Count
-from batchup.data_source.indices import as_asked, flat, refuse_others, several
+from batchup.data_source.indices import as_asked, flat, several
 from batchup.data_source.refusals import NotIterable
-from batchup.data_source.request import BatchOf, Request, ShardLike, batches_of
+from batchup.data_source.request import (
+    BatchOf,
+    BatchOptions,
+    LoaderOptions,
+    Request,
+    batches_of,
+    refuse_others,
+)
 from batchup.data_source.results import BatchMaps
 from batchup.ops.batch.map import Map
-from batchup.ops.parallel import Pool
 
 __all__ = ["AbstractDataSource", "MapDataSource", "StreamDataSource"]
 
 
 class AbstractDataSource(BatchMaps, NotIterable, ABC):
-    """A source of mini-batches. Derived classes write `num_samples` and `batch_iterator`.
+    """A source of mini-batches. Derived classes define `num_samples` and `batch_iterator`.
 
     >>> class Squares(AbstractDataSource):
     ...     def num_samples(self, **kwargs):
@@ -39,76 +46,57 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
     @abstractmethod
     def num_samples(self, **kwargs: Any) -> Count:
-        """How many samples an epoch has: an int, `np.inf`, or None where that is not known."""
+        """The number of samples of an epoch: an int, `np.inf`, or None if it is unknown."""
 
     @abstractmethod
     def batch_iterator(
         self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
     ) -> Iterator[Any]:
-        """The batches of an epoch, tuples of arrays of `batch_size` samples, the last perhaps less.
+        """The batches of an epoch, tuples of arrays of `batch_size` samples; the last may be shorter.
 
-        `shuffle` is None or False for in order, True for NumPy's global generator, a RandomState or
-        Generator, or a seed; see `ops.shuffle`.
+        `shuffle` is None or False for in order, True for NumPy's global generator, a RandomState or Generator, or a
+        seed; see `ops.shuffle`.
         """
 
-    def stream(
-        self,
-        batch_size: int,
-        shuffle: ShuffleLike = None,
-        shard: ShardLike = None,
-        drop_last: bool = False,
-        epoch: int | None = None,
-        *,
-        window: int | None = None,
-        **kwargs: Any,
-    ) -> ops.Stream:
-        """The `Stream` behind `batch_iterator`, to be continued with `|`; its arguments are the same.
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> ops.Stream:
+        """The `Stream` behind `batch_iterator`, to be continued with `|`; `options` are `BatchOptions`.
 
-        Where arrays lie in chunks, `window` of these are mixed at a time, each read once a pass: `indices(n) | mix(shuffle,
-        chunks, window) | gather(...) | rebatch(batch_size)`; the function of a `map` gets whole windows. Where a function or
-        class of yours gives the batches, `drop_last` and `epoch` are for that, which must name them among its parameters.
+        With `window`, for arrays in chunks, it is `indices(n) | mix(shuffle, chunks, window) | gather(...) |
+        rebatch(batch_size)`: `window` chunks are mixed at a time, each read once a pass, and the function of a `map` gets
+        whole windows. If a function or class of yours gives the batches, it gets `drop_last` and `epoch`, which must
+        be among its parameters, and further options.
         """
-        self._check("stream", kwargs)
-        request = Request(batch_size, shuffle, shard, drop_last, kwargs, window)
-        return request.cut(self._stream(request), epoch)
+        self._check("stream", options)
+        request = Request.of(batch_size, shuffle, options)
+        return request.cut(self._stream(request))
 
     def _stream(self, request: Request) -> ops.Stream:
         """The stream of all epochs."""
         return batches_of(self, request, self.batch_iterator, self.batch_iterator)
 
-    def loader(
-        self,
-        batch_size: int,
-        shuffle: ShuffleLike = None,
-        shard: ShardLike = None,
-        drop_last: bool = False,
-        *,
-        window: int | None = None,
-        pool: Pool | None = None,
-        buffer: int | None = None,
-        split: bool = False,
-        **kwargs: Any,
-    ) -> Loader:
-        """What a training loop holds: the batches of an epoch each time that it is iterated.
+    def loader(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> Loader:
+        """A loader for a training loop: each iteration gives the batches of the next epoch. `options` are `LoaderOptions`.
 
-        `self.stream(...).loader(pool=pool, buffer=buffer, split=split)`: with a `pool` its workers make the batches,
-        `buffer` of them ahead at most, 32 by default. With `window`, see `stream`, they make windows, of which 2 are
-        ahead by default. The other arguments are those of `batch_iterator`. See `Loader`.
+        It is `self.stream(...).loader(pool=pool, buffer=buffer, split=split)`: with a `pool` its workers make the
+        batches, at most `buffer` of them ahead, 32 by default. With `window`, see `stream`, they make windows, by default
+        2 of them ahead. The other options are those of `batch_iterator`. See `Loader`.
 
         >>> from batchup.data_source import ArrayDataSource
         >>> loader = ArrayDataSource([np.arange(5)]).loader(2, shuffle=12345, drop_last=True)
         >>> [[batch.tolist() for (batch,) in loader] for epoch in range(2)], len(loader)
         ([[[1, 3], [2, 0]], [[0, 1], [3, 2]]], 2)
         """
-        self._check("loader", kwargs)
-        if "epoch" in kwargs:
+        if "epoch" in options:
             raise TypeError("loader: there is no argument epoch=; write loader.set_epoch(epoch)")
-        request = Request(batch_size, shuffle, shard, drop_last, kwargs, window)
-        stream = request.cut(self._stream(request) if pool is None else self._for_pool(request))
-        return stream.loader(pool=pool, buffer=buffer, split=split)
+        self._check("loader", options)
+        workers = {name: options.pop(name) for name in ("pool", "buffer", "split") if name in options}
+        request = Request.of(batch_size, shuffle, options)
+        pooled = workers.get("pool") is not None
+        stream = request.cut(self._for_pool(request) if pooled else self._stream(request))
+        return stream.loader(**workers)
 
     def _for_pool(self, request: Request) -> ops.Stream:
-        """The same stream, but all its work is left to who gets it, and not done by `batch_iterator`."""
+        """The same stream for a pool, which does all its work: `batch_iterator` of a user's class would do it in the caller."""
         if not self.is_random_access:
             return self._stream(request)
         return self._index_stream(request) | ops.map(BatchOf(self))
@@ -118,7 +106,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         return batches_of(self, request, self.batch_indices_iterator, self.batch_indices_iterator)
 
     def _batch_at(self, indices: Any) -> Any:
-        """The batch of what `_index_stream` gives."""
+        """The batch of an item of `_index_stream`."""
         return self.samples_by_indices_nomapping(indices)
 
     def map(
@@ -126,24 +114,25 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
     ) -> MapDataSource:
         """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn, rng)`.
 
-        With `rng`, a seed, it is `fn(*batch, rng=generator)`; with `resizes` it may give other numbers; see `ops.map`.
+        With `rng`, a seed, it is `fn(*batch, rng=generator)`. With `resizes`, `fn` may return another number of samples. See
+        `ops.map`.
         """
         return MapDataSource(self, fn, rng, resizes)
 
-    # The index methods of what is not random access.
+    # The index methods of a source without random access.
 
     def batch_indices_iterator(
         self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
     ) -> Iterator[Any]:
-        """The sample indices of each batch of an epoch; TypeError where there is no random access."""
+        """The sample indices of each batch of an epoch. Raises TypeError without random access."""
         self._refuse("batch_indices_iterator")
 
     def samples_by_indices(self, indices: Any) -> Any:
-        """The batch of the samples at these places; TypeError where there is no random access."""
+        """The batch of the samples at these places of the subset. Raises TypeError without random access."""
         self._refuse("samples_by_indices")
 
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
-        """As `samples_by_indices`, but past the subset, if there is one."""
+        """The batch of the samples with these indices, whatever the subset."""
         self._refuse("samples_by_indices_nomapping")
 
     def __repr__(self) -> str:
@@ -151,7 +140,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
 
 class StreamDataSource(AbstractDataSource):
-    """A data source that is a composition of stages: `_stream` and `_index_stream` are to write."""
+    """A data source that is a composition of stages, which `_stream` and `_index_stream` return."""
 
     @abstractmethod
     def _stream(self, request: Request) -> ops.Stream: ...
@@ -162,51 +151,45 @@ class StreamDataSource(AbstractDataSource):
     @abstractmethod
     def _index_stream(self, request: Request) -> ops.Stream: ...
 
-    def batch_iterator(
-        self,
-        batch_size: int,
-        shuffle: ShuffleLike = None,
-        shard: ShardLike = None,
-        drop_last: bool = False,
-        epoch: int | None = None,
-        *,
-        window: int | None = None,
-        **kwargs: Any,
+    if TYPE_CHECKING:  # so type checkers see the options
+
+        def stream(  # type: ignore[override]
+            self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[BatchOptions]
+        ) -> ops.Stream: ...
+
+        def loader(  # type: ignore[override]
+            self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[LoaderOptions]
+        ) -> Loader: ...
+
+    def batch_iterator(  # type: ignore[override]
+        self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[BatchOptions]
     ) -> ops.StreamIterator:
         """The batches of an epoch, tuples of arrays of `batch_size` samples: `iter(self.stream(...))`.
 
-        `shuffle` is as for `ops.shuffle`; with a seed it is the same order each time, and `epoch=e` has that of
-        epoch e, and the noise of its own. (`loader` counts the epochs itself.) With `drop_last` a last batch
-        that is short is left out. `shard=(i, n)` is part i of n of every batch, for data-parallel
-        training; `batch_size` is then the global one, of all parts together. See `ops.shard`; `shard=()`
-        asks the environment. `window` is as for `stream`.
+        `shuffle` is as for `ops.shuffle`. With a seed it is the same order each time, and `epoch=e` has the order and the
+        noise of epoch e. (`loader` counts the epochs itself.) `options` are `BatchOptions`.
         """
-        self._check("batch_iterator", kwargs)
-        return iter(self.stream(batch_size, shuffle, shard, drop_last, epoch, window=window, **kwargs))
+        self._check("batch_iterator", options)
+        return iter(self.stream(batch_size, shuffle, **options))
 
-    def batch_indices_iterator(
-        self,
-        batch_size: int,
-        shuffle: ShuffleLike = None,
-        shard: ShardLike = None,
-        drop_last: bool = False,
-        epoch: int | None = None,
-        **kwargs: Any,
+    def batch_indices_iterator(  # type: ignore[override]
+        self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[BatchOptions]
     ) -> ops.StreamIterator:
-        """The sample indices of each batch of an epoch; TypeError where there is no random access.
+        """The sample indices of each batch of an epoch. Raises TypeError without random access.
 
-        `samples_by_indices_nomapping` makes the batches of them (but for the noise of a random map).
+        `samples_by_indices_nomapping` makes the batches of them, with other random numbers in a random map.
         """
         if not self.is_random_access:
             self._refuse("batch_indices_iterator")
-        self._check("batch_indices_iterator", kwargs)
-        stream = self._index_stream(Request(batch_size, shuffle, shard, drop_last, kwargs))
-        return iter(stream if epoch is None else stream.epoch(epoch))
+        self._check("batch_indices_iterator", options)
+        request = replace(Request.of(batch_size, shuffle, options), window=None)
+        stream = self._index_stream(request)
+        return iter(stream if request.epoch is None else stream.epoch(request.epoch))
 
-    def _check(self, method: str, kwargs: dict[str, Any]) -> None:
-        """TypeError for an argument that nobody knows; a user's function may know others."""
+    def _check(self, method: str, options: Mapping[str, Any]) -> None:
+        """Raise TypeError for an unknown option, unless a user's function may know it."""
         if self.is_random_access:
-            refuse_others(kwargs, getattr(self, method))
+            refuse_others(getattr(self, method), options)
 
     def _batch_at(self, indices: Any) -> Any:
         listed = self._listed(indices, False)
@@ -217,7 +200,7 @@ class StreamDataSource(AbstractDataSource):
         return self.samples_by_indices_nomapping(indices)
 
     def _listed(self, indices: Any, mapped: bool) -> Any:
-        """What may be given for an index array, as one; `mapped` if they are places of the subset."""
+        """What a user passed for an index array, as one; with `mapped` they are places of the subset."""
         return indices
 
 
@@ -225,7 +208,7 @@ class MapDataSource(StreamDataSource):
     """The batches of another data source, each given to a function: `source.stream(...) | map(fn, rng)`.
 
     `fn(*batch)` returns the new batch; with `rng`, a seed, `fn(*batch, rng=generator)`, see `ops.map`.
-    (The batches of `samples_by_indices` have no place in a stream; theirs is keyed by their indices.)
+    (The batches of `samples_by_indices` have no place in a stream; their random numbers are keyed by the indices.)
     Raises TypeError for a function that can't be called.
 
     >>> from batchup.data_source import ArrayDataSource
@@ -253,7 +236,7 @@ class MapDataSource(StreamDataSource):
         return self.source.is_random_access
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """Those of its source; None where the function may give other numbers."""
+        """Those of its source; None if the function may return another number."""
         return None if self.resizes else self.source.num_samples(**kwargs)
 
     def _stream(self, request: Request) -> ops.Stream:
@@ -271,7 +254,7 @@ class MapDataSource(StreamDataSource):
         return self._mapped(self.source.samples_by_indices(indices), indices)
 
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
-        """As `samples_by_indices`, but past the subset, if there is one."""
+        """The batch of the samples with these indices, whatever the subset."""
         indices = self._listed(indices, False)
         return self._mapped(self.source._batch_at(indices), indices)
 
@@ -282,7 +265,7 @@ class MapDataSource(StreamDataSource):
     def _mapped(self, batch: Any, indices: Any) -> Any:
         fn = self.fn
         if self.rng is not None:
-            depth = 0  # two maps with one seed, one upon the other, have numbers of their own
+            depth = 0  # two maps with the same seed, one behind the other, have different numbers
             source: Any = self.source
             while isinstance(source, MapDataSource):
                 source, depth = source.source, depth + 1
@@ -296,7 +279,7 @@ class MapDataSource(StreamDataSource):
 
 
 def check_sources(sources: Sequence[Any], where: str) -> None:
-    """TypeError for anything among `sources` that is no data source."""
+    """Raise TypeError for anything among `sources` that is no data source."""
     for n, source in enumerate(sources):
         if not isinstance(source, AbstractDataSource):
             raise TypeError(f"{where}: expected data sources; number {n} is {describe(source)}")

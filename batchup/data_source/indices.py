@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from batchup.core.blocks import LazyBlock, as_block
 
-__all__ = ["as_asked", "flat", "listed", "refuse_others", "several"]
+__all__ = ["as_asked", "flat", "listed", "several"]
 
 
 def listed(indices: Any, length: int, where: str) -> Any:
-    """Of `length` samples, those of a slice as an index array, and one alone as an int >= 0.
+    """`indices` of `length` samples: a slice as an index array, one sample as an int >= 0, an index array checked.
 
-    IndexError for an int outside, TypeError for what is neither of these nor a 1-D array of integers.
+    Raises IndexError for an int outside, TypeError for anything else.
     """
     if isinstance(indices, slice):
         return np.arange(length)[indices]
@@ -31,38 +29,21 @@ def listed(indices: Any, length: int, where: str) -> Any:
 
 
 def several(indices: Any) -> Any:
-    """An index array: of one index, an array of that."""
+    """The indices as an array, also for one index."""
     return np.array([indices]) if isinstance(indices, int) else indices
 
 
 def as_asked(indices: Any, batch: Any) -> Any:
-    """The batch; of one index, the sample that is in it."""
+    """The batch; for one index, the sample in it."""
     if not isinstance(indices, int):
         return batch
     return tuple([part[0] for part in batch]) if isinstance(batch, tuple) else batch[0]
 
 
 def flat(indices: Any) -> Iterator[Any]:
-    """The index arrays of all members, however deep."""
+    """The index arrays of all members, however deeply nested."""
     for part in indices if isinstance(indices, tuple) else (indices,):
         if isinstance(part, tuple):
             yield from flat(part)
         else:
             yield part
-
-
-# What `batch_iterator` knows, to which others hand it on.
-_OPTIONS = "shuffle", "shard", "drop_last", "epoch"
-
-
-def refuse_others(kwargs: dict[str, Any], method: Callable[..., Any]) -> None:
-    """TypeError that names the method, and the nearest argument that it has; `kwargs` are its further ones."""
-    for name in kwargs:
-        if name in _OPTIONS:
-            continue
-        parameters = inspect.signature(method).parameters.values()
-        own = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
-        known = list(dict.fromkeys([*own, *_OPTIONS]))
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
-        raise TypeError(f"{method.__name__}: there is no argument {name}=; {hint}")

@@ -22,9 +22,8 @@ from batchup.data_source.base import (
     check_sources,
 )
 from batchup.data_source.request import Request
-from batchup.ops.joins import joined
+from batchup.ops.joins import chosen, joined
 from batchup.sampling.counts import counted
-from batchup.sampling.wording import said_of
 
 __all__ = ["ChoiceBatch", "ChoiceDataSource", "CompositeDataSource"]
 
@@ -174,8 +173,7 @@ class ChoiceDataSource(_JointDataSource):
             streams = [stream.with_step(_Tag(n)) for n, stream in enumerate(streams)]
         if self.stratified:
             streams = [counted(s, request.batch_size) if _vouches(s.plan) else s for s in streams]
-        with said_of("ChoiceDataSource", "choose"):
-            return ops.choose(*streams, rng=request.shuffle, stratified=self.stratified)
+        return chosen(tuple(streams), request.shuffle, self.stratified, "ChoiceDataSource")
 
     def _check_batches(self, streams: list[ops.Stream], batch_size: int) -> None:
         for n, (ds, stream) in enumerate(zip(self.datasets, streams, strict=True)):

@@ -1,8 +1,7 @@
-"""What `batch_map_concat` and `batch_map_mean` make of the results of a function over batches."""
+"""The results of a function over batches, concatenated or averaged: the loops of `batch_map_concat` and `batch_map_mean`."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -44,7 +43,7 @@ def concat(
                 "batch_map_concat: expected arrays of one shape but for the samples; got "
                 f"{[part.shape for part in rows[0]]}, then {[part.shape for part in row]}"
             )
-        rows.append([part.copy() for part in row])  # the function may write into the same arrays again
+        rows.append([part.copy() for part in row])  # the function may reuse its arrays
     return None if nothing else tuple([np.concatenate(parts) for parts in zip(*rows, strict=True)])
 
 
@@ -65,7 +64,6 @@ def mean(
             "batch_map_mean: expected per='batch', or sum_axis for values a sample; got both"
         )
     sums: list[Any] = []
-    growth = _Growth()
     n_samples = 0
     nothing = False
     for batch, row in _rows("batch_map_mean", func, batches, total, progress_iter_func, prepend_args):
@@ -78,8 +76,6 @@ def mean(
             row = [part * size for part in row]
         elif sum_axis is not None:
             row = [np.sum(part, axis=sum_axis) for part in row]
-        else:
-            growth.see(row, size)
         if not row:
             raise TypeError("batch_map_mean: expected the function to return sums; it returned none")
         if sums and [part.shape for part in row] != [part.shape for part in sums]:
@@ -94,41 +90,7 @@ def mean(
         return None
     if n_samples == 0:
         raise ValueError("batch_map_mean: expected batches of samples; got no samples, so no mean")
-    if growth.is_none():
-        warnings.warn(
-            f"batch_map_mean: expected sums over the samples of each batch; what {describe_callable(func)} "
-            "returned does not grow with them. For means of the batches give per='batch'",
-            stacklevel=3,
-        )
     return tuple([total / n_samples for total in sums])
-
-
-class _Growth:
-    """Whether numbers grow with the size of the batches, as far as one much shorter than the first tells."""
-
-    def __init__(self) -> None:
-        self._full: list[list[float]] = []
-        self._size = 0
-        self._short: tuple[list[float], int] | None = None
-
-    def see(self, row: list[Any], size: int) -> None:
-        if any(part.ndim or not np.isrealobj(part) for part in row):
-            return
-        self._size = self._size or size
-        if size == self._size:
-            self._full.append([float(part) for part in row])
-        elif 0 < 2 * size <= self._size:
-            self._short = [float(part) for part in row], size
-
-    def is_none(self) -> bool:
-        if self._short is None or len(self._full) < 3:
-            return False
-        short, size = self._short
-        part, usual, spread = size / self._size, np.mean(self._full, axis=0), np.std(self._full, axis=0)
-        # How far it is from what it would be as a mean, and from that as a sum, whose spread is known.
-        off_mean, off_sum = np.abs(short - usual), np.abs(short - part * usual)
-        far = (2 * off_mean < off_sum) & (off_sum > 4 * np.sqrt(part) * spread)
-        return bool(len(usual) and far.all())
 
 
 def _rows(
@@ -139,7 +101,7 @@ def _rows(
     progress_iter_func: Callable[..., Any] | None,
     prepend_args: Sequence[Any] | None,
 ) -> Iterator[tuple[Any, list[NDArray[Any]] | None]]:
-    """Each batch with the results of `func` for it, as arrays; None where that is what it returned."""
+    """Each batch with the results of `func` for it, as arrays; None if it returned None."""
     if not callable(func):
         raise TypeError(f"{method}: expected a function; got {describe(func)}")
     ours = isinstance(batches, Stream | StreamIterator | Loader | LoaderIterator)

@@ -1,12 +1,13 @@
-"""What is asked of a data source: `Request`, and the batches that a user's own function gives for one."""
+"""The options of `batch_iterator`, `stream` and `loader`, and the batches that a user's function gives for them."""
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -16,20 +17,66 @@ from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import in_whole_parts, record
 from batchup.core.sources import Iterated
 from batchup.ops.index.shard import ShardLike, as_shard
+from batchup.ops.parallel import Pool
 
-__all__ = ["BatchOf", "Request", "ShardLike", "batches_of", "given"]
+__all__ = [
+    "BatchOf",
+    "BatchOptions",
+    "LoaderOptions",
+    "Request",
+    "batches_of",
+    "given",
+    "refuse_others",
+]
+
+
+class _Options(TypedDict, total=False):
+    shard: ShardLike
+    drop_last: bool
+    window: int | None
+
+
+class BatchOptions(_Options, total=False):
+    """The keyword arguments of `batch_iterator` and `stream`, besides `batch_size` and `shuffle`.
+
+    `shard=(i, n)` is part i of n of every batch, for data-parallel training; `batch_size` is then that of all parts
+    together. `shard=()` asks the environment; see `ops.shard`. With `drop_last` a last batch that is shorter is left
+    out. `epoch=e` gives the order and the noise of epoch e, for a seed. `window` is for arrays in chunks: this many
+    chunks are mixed at a time, each read once a pass.
+    """
+
+    epoch: int | None
+
+
+class LoaderOptions(_Options, total=False):
+    """The keyword arguments of `loader`: those of `batch_iterator` but `epoch`, and those of `stream.loader`."""
+
+    pool: Pool | None
+    buffer: int | None
+    split: bool
+
+
+_BATCH = tuple(BatchOptions.__annotations__)
 
 
 @record
 class Request:
-    """The arguments of `batch_iterator`, but for the epoch; `others` are those that a user's function knows."""
+    """The arguments of `batch_iterator`; `others` are further ones, for a user's function."""
 
     batch_size: int
     shuffle: ShuffleLike = None
     shard: ShardLike = None
     drop_last: bool = False
+    window: int | None = None
+    epoch: int | None = None
     others: dict[str, Any] = field(default_factory=dict)
-    window: int | None = None  # chunks that are mixed at a time
+
+    @staticmethod
+    def of(batch_size: int, shuffle: ShuffleLike, options: Mapping[str, Any]) -> Request:
+        """The options as a request, checked."""
+        own = {name: value for name, value in options.items() if name in _BATCH}
+        others = {name: value for name, value in options.items() if name not in _BATCH}
+        return Request(batch_size, shuffle, **own, others=others)
 
     def __post_init__(self) -> None:
         if self.window is not None:
@@ -42,11 +89,11 @@ class Request:
             raise TypeError(f"drop_last: expected True or False; got {describe(self.drop_last)}")
         as_shard(self.shard, "")
 
-    def cut(self, stream: ops.Stream, epoch: int | None = None) -> ops.Stream:
-        """The batches of a stream of what this was asked for, which may be windows; of an epoch alone, if one is named."""
+    def cut(self, stream: ops.Stream) -> ops.Stream:
+        """The batches of a stream that answers this request, which may give windows; of the epoch, if there is one."""
         if self.window is not None:
             stream = stream | ops.rebatch(self.batch_size, self.drop_last, shard=self.shard)
-        return stream if epoch is None else stream.epoch(epoch)
+        return stream if self.epoch is None else stream.epoch(self.epoch)
 
     def refuse_window(self, source: Any) -> None:
         if self.window is not None:
@@ -61,12 +108,26 @@ class Request:
             )
 
 
+def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise TypeError for an option that the method doesn't have; the error names the most similar one."""
+    called = method.__name__
+    parameters = inspect.signature(method).parameters.values()
+    named = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
+    own = LoaderOptions if called == "loader" else BatchOptions
+    known = list(dict.fromkeys([*named, "shuffle", *own.__annotations__]))
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
+            raise TypeError(f"{called}: there is no argument {name}=; {hint}")
+
+
 def batches_of(
     source: Any, request: Request, make: Callable[..., Iterator[Any]], written: Callable[..., Any]
 ) -> ops.Stream:
-    """The stream of `make(batch_size, shuffle=..., **others)`, whose parameters are those of what is `written`.
+    """The stream of `make(batch_size, shuffle=..., **others)`, which has the parameters of the user's function `written`.
 
-    It is given `drop_last` where that is asked for, and the epoch, if it has parameters of these names.
+    If that has parameters of these names, it gets `drop_last`, if it is asked for, and the epoch.
     """
     request.refuse_shard(source)
     request.refuse_window(source)
@@ -105,13 +166,13 @@ def _of_epoch(make: Callable[..., Iterator[Any]], epoch: int) -> Iterator[Any]:
 
 
 def given(shuffle: ShuffleLike, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments for a user's batch iterator: `shuffle` among them where there is one."""
+    """The keyword arguments for a user's batch iterator, with `shuffle` if it was given."""
     return kwargs if shuffle is None else {"shuffle": shuffle, **kwargs}
 
 
 @record
 class BatchOf:
-    """Makes the batches of the indices of a user's own source."""
+    """Makes batches of indices, by the methods of a user's own source."""
 
     source: Any
 

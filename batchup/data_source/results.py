@@ -28,14 +28,13 @@ def batch_map_concat(
     *,
     progress: bool = False,
 ) -> Any:
-    """Call `func(*prepend_args, *batch)` for each batch and concatenate what it returns.
+    """Call `func(*prepend_args, *batch)` for each batch and concatenate the results.
 
-    `func` returns an array of shape (samples, ...), anything with `__array__` (a tensor, say), a
-    tuple or list of them, or None. The result is a tuple of the arrays, concatenated over the
-    batches; None where it returned None, `()` where there were no batches. `n_batches` is how many to go through at most, None for
-    all. `progress=True` shows a progress bar, tqdm's; `progress_iter_func(batches, total=, leave=False)` is
-    for another than that.
-    Raises TypeError for results that are none of these, ValueError where their number changes.
+    `func` returns an array of shape (samples, ...), anything with `__array__` (a tensor, say), a tuple or list of these,
+    or None. The result is a tuple of the arrays, concatenated over the batches; None if `func` returned None, `()` if
+    there were no batches. `n_batches` is the number of batches to go through at most, None for all. `progress=True`
+    shows a progress bar of tqdm; for another one pass `progress_iter_func(batches, total=, leave=False)`.
+    Raises TypeError for other results, ValueError if their number changes from batch to batch.
 
     >>> batches = [(np.array([1.0, 2.0]),), (np.array([3.0]),)]
     >>> batch_map_concat(lambda x: (x * 2, x > 1.5), batches)
@@ -56,17 +55,15 @@ def batch_map_mean(
     per: str = "sample",
     progress: bool = False,
 ) -> Any:
-    """Call `func(*prepend_args, *batch)` for each batch, and divide what it adds up to by the samples.
+    """Call `func(*prepend_args, *batch)` for each batch, and divide the sum of the results by the number of samples.
 
-    `func` returns the **sum** over the samples of the batch, not their mean: a Python or NumPy number, an
-    array, anything with `__array__`, or a tuple or list of them, or None; where `sum_axis` is given, values for
-    each sample, and they are summed over that axis. For a function that returns means, as losses of
-    most frameworks are, give `per="batch"`: each is weighted by the samples of its batch. (Where it
-    can be seen, by a short batch, that a number does not grow with the samples, there is a warning.) The
-    result is a tuple of float64 means (complex ones stay complex). The number of samples is the length of
-    the first array of each batch. `n_batches` and `progress` are as for `batch_map_concat`.
-    Raises TypeError for results that are none of these, ValueError where their number changes and
-    where there are no samples.
+    `func` returns the **sum** over the samples of the batch, not their mean: a Python or NumPy number, an array, anything
+    with `__array__`, a tuple or list of these, or None. With `sum_axis` it returns values for each sample, which are
+    summed over that axis. For a function that returns means, as the losses of most frameworks are, pass `per="batch"`:
+    each is weighted by the samples of its batch. The result is a tuple of float64 means (complex ones stay complex). The
+    number of samples is the length of the first array of each batch. `n_batches` and `progress` are as for
+    `batch_map_concat`. Raises TypeError for other results, ValueError if their number or their shapes change from
+    batch to batch, and if there are no samples.
 
     >>> batches = [(np.array([1.0, 2.0]),), (np.array([6.0]),)]
     >>> mean, above = batch_map_mean(lambda x: [x.sum(), (x > 1).sum()], batches)
@@ -83,7 +80,7 @@ def batch_map_mean(
 def progress_by(
     progress: bool, progress_iter_func: Callable[..., Any] | None
 ) -> Callable[..., Any] | None:
-    """What shows a progress bar: tqdm, for `progress=True`."""
+    """The function that shows a progress bar: tqdm, for `progress=True`."""
     if not progress:
         return progress_iter_func
     if progress_iter_func is not None:
@@ -100,7 +97,7 @@ def _limited(batch_iter: Iterable[Any], n_batches: int | None) -> tuple[Iterable
     elif isinstance(batch_iter, StreamIterator):
         total = batch_iter.left
     elif isinstance(batch_iter, Sized):
-        with suppress(TypeError):  # it has none
+        with suppress(TypeError):  # without a length
             total = len(batch_iter)
     if n_batches is None and total == math.inf:
         raise ValueError(f"{batch_iter!r} is endless: expected n_batches=, how many to go through")
@@ -116,11 +113,11 @@ class BatchMaps:
 
     @property
     def is_random_access(self) -> bool:
-        """Whether samples can be had by index: `batch_indices_iterator`, `samples_by_indices`."""
+        """True if samples can be read by index: by `batch_indices_iterator` and `samples_by_indices`."""
         return False
 
     def _check(self, method: str, kwargs: dict[str, Any]) -> None:
-        """TypeError for an argument that nobody knows; a user's own source may know any."""
+        """Raise TypeError for an unknown option, unless a user's class may know it."""
 
     def stream(self, batch_size: int, **kwargs: Any) -> Stream:
         raise NotImplementedError
@@ -138,7 +135,7 @@ class BatchMaps:
     ) -> Any:
         """`results.batch_map_concat` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
 
-        Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
+        Raises ValueError, before anything runs, if the source is endless and `n_batches` is None.
 
         >>> from batchup.data_source import ArrayDataSource
         >>> ArrayDataSource([np.arange(5.0)]).batch_map_concat(lambda x: x * 2, batch_size=2)
@@ -162,7 +159,7 @@ class BatchMaps:
     ) -> Any:
         """`results.batch_map_mean` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
 
-        Raises ValueError, before anything runs, where the source is endless and `n_batches` is None.
+        Raises ValueError, before anything runs, if the source is endless and `n_batches` is None.
 
         >>> from batchup.data_source import ArrayDataSource
         >>> [mean] = ArrayDataSource([np.arange(5.0)]).batch_map_mean(lambda x: x.sum(), batch_size=2)
@@ -176,7 +173,7 @@ class BatchMaps:
     def _batches(
         self, method: str, batch_size: int, n_batches: int | None, kwargs: dict[str, Any]
     ) -> tuple[Stream, int | None]:
-        """The batches of an epoch, no more than `n_batches`, and how many they are if that is known."""
+        """The batches of an epoch, at most `n_batches`, and their number, if it is known."""
         self._check(method, kwargs)
         stream = self.stream(batch_size, **kwargs)
         total = stream.plan.length

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.blocks import Block
 from batchup.core.checks import describe
 from batchup.data_source.arrays import RandomAccessDataSource
 from batchup.ops.read.samples import samples_step, sampling
@@ -20,10 +21,10 @@ __all__ = ["SampleDataSource"]
 class SampleDataSource(RandomAccessDataSource):
     """Mini-batches of a dataset's samples: `sampler.stream(batch_size, shuffle) | samples(dataset, collate)`.
 
-    `dataset` is anything with `__len__` and `__getitem__` that takes an int: a PyTorch `Dataset`, a list of
-    records, a Hugging Face dataset. `collate(list of samples)` makes a batch; what it does by default is said of
-    `ops.samples`. `indices`, `repeats`, `sampler` and `include_indices` are as for
-    `RandomAccessDataSource`, `resizes` as for `ops.samples`. Raises TypeError for what is no dataset, ValueError for indices outside.
+    `dataset` is anything with `__len__` and `__getitem__` that takes an int: a PyTorch `Dataset`, a list of records, a
+    Hugging Face dataset. `collate(list of samples)` makes a batch; for the default see `ops.samples`. `indices`,
+    `repeats`, `sampler` and `include_indices` are as for `RandomAccessDataSource`, `resizes` as for `ops.samples`. Raises
+    TypeError for anything but such a dataset, ValueError for indices outside.
 
     >>> records = [{"text": word, "length": len(word)} for word in ("one", "three", "seven")]
     >>> ds = SampleDataSource(records)
@@ -48,15 +49,12 @@ class SampleDataSource(RandomAccessDataSource):
         super().__init__(self._step.length, indices, repeats, sampler, include_indices)
         self.dataset = dataset
 
-    def samples_by_indices_nomapping(self, indices: NDArray[Any]) -> Any:
-        """The batch of the samples `indices`, a 1-D integer array, past the subset."""
-        return self._step.run(indices)
+    def read(self, indices: NDArray[np.intp]) -> Any:
+        """The samples `indices`, a 1-D intp array, as `collate` joins them."""
+        return replace(self._step, include_indices=False).run(indices)
 
     def _reading(self) -> ops.Stage:
         return sampling(self._step)
-
-    def _batch(self, block: Block) -> Any:
-        return self._step.run(block)
 
     def __repr__(self) -> str:
         return f"SampleDataSource({describe(self.dataset)}{self._options()})"

@@ -160,17 +160,22 @@ def choose(*streams: Any, rng: ShuffleLike = None, stratified: bool = False) -> 
     >>> list(choose(tens, ones)), list(choose(tens, ones, stratified=True))
     ([10, 1, 20, 2, 30], [10, 1, 20, 30, 2, 40])
     """
-    plans, works, text = members_of(streams, "choose")
-    draws = as_rng(rng, "choose")
+    return chosen(streams, rng, bool(stratified), "choose")
+
+
+def chosen(streams: tuple[Any, ...], rng: ShuffleLike, stratified: bool, where: str) -> Stream:
+    """The stream of `choose`; `where` is its name in errors."""
+    plans, works, text = members_of(streams, where)
+    draws = as_rng(rng, where)
     for n, plan in enumerate(plans):
         if stratified and not isinstance(plan.length, int):
             raise ValueError(
-                "choose: stratified: expected streams of known finite length; got "
-                f"{as_stream(streams[n], 'choose')!r}, of length {plan.length}"
+                f"{where}: stratified: expected streams of known finite length; got "
+                f"{as_stream(streams[n], where)!r}, of length {plan.length}"
             )
     text += "" if draws is None else f", rng={draws}"
     text += ", stratified=True" if stratified else ""
-    plan = Choose(plans, draws, bool(stratified))
+    plan = Choose(plans, draws, stratified)
     return Stream(plan, (Pick(works, "choose"),), f"choose({text})")
 
 

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.blocks import block_array
-from batchup.core.checks import whole_number
+from batchup.core.checks import describe, whole_number
 from batchup.core.plan import Kind
 from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
 from batchup.core.record import Count
 from batchup.core.sources import Iterated
+from batchup.ops.index.chunk import chunked
 from batchup.sampling.counts import counted
-from batchup.sampling.wording import said_of
 
 
 class AbstractSampler(ABC):
@@ -116,8 +116,9 @@ class OrderSampler(AbstractSampler):
         self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False
     ) -> ops.Stream:
         size = whole_number(batch_size, "batch_size", least=1)
-        with said_of(type(self).__name__, "chunk"):
-            return self._order(shuffle) | ops.chunk(size, drop_last)
+        if not isinstance(drop_last, bool | np.bool_):
+            raise TypeError(f"drop_last: expected True or False; got {describe(drop_last)}")
+        return chunked(self._order(shuffle), size, bool(drop_last), type(self).__name__)
 
     def _order(self, shuffle: ShuffleLike) -> ops.Stream:
         order = self.order(shuffle)

@@ -9,18 +9,24 @@ from batchup import ops
 from batchup.core.blocks import as_block, block_array
 from batchup.core.checks import describe, read_only, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
+from batchup.core.record import Count
 from batchup.sampling.base import OrderSampler
-from batchup.sampling.wording import said_of
+
+
+def check_repeats(repeats: int, samples: Count, where: str) -> int:
+    """`repeats` as an int. Raises ValueError for an endless repetition of no samples."""
+    times = whole_number(repeats, f"{where}: repeats", least=1, also=-1)
+    if times == -1 and samples == 0:
+        raise ValueError(f"{where}: repeats=-1: there are no samples, so it would never give one")
+    return times
 
 
 class EpochSampler(OrderSampler):
     """Passes over index blocks: `indices | shuffle | repeat`."""
 
     def __init__(self, source: ops.Stream, repeats: int, where: str):
-        self.repeats = whole_number(repeats, f"{where}: repeats", least=1, also=-1)
+        self.repeats = check_repeats(repeats, source.num_samples, where)
         self._source = source
-        with said_of(f"{where}: repeats=-1", "repeat(-1)"):
-            self.order()  # checks that there is one
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         stream = self._source

@@ -12,9 +12,10 @@ from batchup.core.blocks import as_block, block_array
 from batchup.core.checks import as_labels, describe, read_only, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.core.record import Count
-from batchup.ops.index.sample import checked_weights
+from batchup.ops.index.sample import checked_weights, sampled
+from batchup.ops.index.stratify import stratified
 from batchup.sampling.base import AbstractSampler, OrderSampler
-from batchup.sampling.wording import said_of
+from batchup.sampling.epochs import check_repeats
 
 
 def _drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
@@ -24,6 +25,9 @@ def _drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
             f"{sampler!r} draws at random and has no order; give shuffle= a seed or a generator"
         )
     return shuffle
+
+
+_PERMUTATION = "WeightedPermutationSampler"
 
 
 class WeightedPermutationSampler(OrderSampler):
@@ -38,15 +42,14 @@ class WeightedPermutationSampler(OrderSampler):
     """
 
     def __init__(self, weights: ArrayLike, indices: ArrayLike | None = None, repeats: int = 1):
-        self.repeats = whole_number(repeats, "WeightedPermutationSampler: repeats", least=1, also=-1)
-        with said_of("WeightedPermutationSampler", "sample", "repeat(-1)"):
-            self.weights = read_only(checked_weights(weights, "sample", "weight"))
-            self.indices = None if indices is None else read_only(np.asarray(indices))
-            self._num_indices = self.order(0).num_samples  # checks them, too
+        self.weights = read_only(checked_weights(weights, _PERMUTATION, "weight"))
+        self.repeats = check_repeats(repeats, len(self.weights), _PERMUTATION)
+        self.indices = None if indices is None else read_only(np.asarray(indices))
+        self._num_indices = self.order(0).num_samples  # checks that weights and indices go together
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         rng = _drawn(shuffle, self)
-        return ops.sample(self.weights, rng, self.indices, replace=False) | ops.repeat(self.repeats)
+        return sampled(self.weights, rng, self.indices, False, _PERMUTATION) | ops.repeat(self.repeats)
 
     def num_indices_generated(self) -> Count:
         return self._num_indices
@@ -73,14 +76,13 @@ class StratifiedSampler(OrderSampler):
     def __init__(self, y: ArrayLike, proportions: ArrayLike | None = None):
         self.y = read_only(as_labels(y, "StratifiedSampler: y"))
         self.proportions = None if proportions is None else read_only(np.asarray(proportions))
-        with said_of("StratifiedSampler", "stratify"):
-            ops.stratify(self.y, 0, self.proportions)  # checks them
+        self.order(0)  # checks that labels and proportions go together
 
     def num_indices_generated(self) -> float:
         return np.inf
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
-        return ops.stratify(self.y, _drawn(shuffle, self), self.proportions)
+        return stratified(self.y, _drawn(shuffle, self), self.proportions, "StratifiedSampler")
 
     def __repr__(self) -> str:
         return f"StratifiedSampler({describe(self.y)})"
@@ -90,16 +92,16 @@ class _EndlessSampler(OrderSampler):
     """Weighted draws: `sample(weights, rng, indices) | chunk`."""
 
     def __init__(self, weights: ArrayLike, indices: NDArray[np.intp] | None, where: str):
-        with said_of(where, "sample"):
-            self._weights = read_only(checked_weights(weights, "sample", "weight"))
-            self._indices = indices
-            self.order(0)  # checks that they go together
+        self._weights = read_only(checked_weights(weights, where, "weight"))
+        self._indices = indices
+        self._where = where
+        self.order(0)  # checks that weights and indices go together
 
     def num_indices_generated(self) -> float:
         return np.inf
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
-        return ops.sample(self._weights, _drawn(shuffle, self), self._indices)
+        return sampled(self._weights, _drawn(shuffle, self), self._indices, True, self._where)
 
     def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
         """Raises NotImplementedError: weighted draws have no order."""

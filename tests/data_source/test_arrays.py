@@ -168,7 +168,7 @@ def test_errors_when_it_is_built(make, error, text):
 class Squares(RandomAccessDataSource):
     """A user's own source, with no more than is asked for."""
 
-    def samples_by_indices_nomapping(self, indices):
+    def read(self, indices):
         assert type(indices) is np.ndarray
         return (indices * indices,)
 
@@ -201,7 +201,7 @@ def test_reprs():
         repr(ArrayDataSource([X]).stream(4, 7))
         == "indices(11) | shuffle(7) | chunk(4) | gather(<11x3 int64>)"
     )
-    assert "map(Squares.samples_by_indices_nomapping)" in repr(Squares(3).stream(2))
+    assert "map(Squares.read)" in repr(Squares(3).stream(2))
 
 
 @pytest.mark.parametrize("subset", [None, [7, 3, 5]])
@@ -249,7 +249,7 @@ def test_the_noise_of_a_slice_is_that_of_its_indices():
 
 def test_slices_of_a_source_of_ones_own():
     class Files(RandomAccessDataSource):
-        def samples_by_indices_nomapping(self, indices):
+        def read(self, indices):
             return (np.asarray(indices) ** 2,)
 
     ds = Files(10, indices=[2, 4, 6], include_indices=True)
@@ -288,7 +288,7 @@ def test_errors_speak_the_users_words():
             ValueError, match=r"^ArrayDataSource: repeats: expected a whole number >= 1"
         ):
             ArrayDataSource([X], **wrong)
-    with pytest.raises(ValueError, match=r"^ArrayDataSource: repeats=-1: indices\(0\) has no samples"):
+    with pytest.raises(ValueError, match=r"^ArrayDataSource: repeats=-1: there are no samples"):
         ArrayDataSource([X[:0]], repeats=-1)
     with pytest.raises(TypeError, match=r"^ArrayDataSource: indices: expected an index block"):
         ArrayDataSource([X], indices=[0.5])

@@ -241,38 +241,6 @@ def test_means_of_batches_are_weighted_by_their_samples():
         DS.batch_map_mean(len, 2, per="batch", sum_axis=0)
 
 
-def losses(n, seed=1):
-    return ArrayDataSource([np.random.default_rng(seed).exponential(size=n)])
-
-
-@pytest.mark.parametrize("last", [1, 5, 32])
-def test_means_where_sums_are_wanted_are_warned_of(last):
-    """Wherever the last batch is at most half as long as the others."""
-    ds = losses(64 * 20 + last)
-
-    def mean_loss(x):
-        return min(max(x.mean(), 0.8), 1.2), 1.0
-
-    with pytest.warns(UserWarning, match=r"what mean_loss returned does not grow.*give per='batch'"):
-        ds.batch_map_mean(mean_loss, 64)
-
-
-@pytest.mark.parametrize("last", [0, 1, 5, 32, 40])
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda x: x.sum(),
-        lambda x: (x.sum(), (x > 0.7).sum()),
-        lambda x: 0,
-        lambda x: (x.sum(), 1.0),  # who counts batches, beside
-        lambda x: [x.sum(keepdims=True)],
-        lambda x: 1j * x.sum(),
-    ],
-)
-def test_sums_are_not_warned_of(last, function):
-    losses(64 * 20 + last).batch_map_mean(function, 64)
-
-
 def test_tqdm_by_its_name(capsys):
     (found,) = DS.batch_map_concat(lambda x, y: y, 2, progress=True)
     assert found.tolist() == Y.tolist()

@@ -128,7 +128,7 @@ def test_what_lies_in_one_piece_has_no_chunks(file):
 
 def test_what_can_have_no_windows_is_refused(file):
     class Squares(RandomAccessDataSource):
-        def samples_by_indices_nomapping(self, indices):
+        def read(self, indices):
             return (indices**2,)
 
     stored = ArrayDataSource([file["X"], Y])

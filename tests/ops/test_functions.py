@@ -220,7 +220,7 @@ def test_a_list_is_a_list_of_the_parts_of_a_batch(source):
         return iter(_Parts(4))
 
     class Own(RandomAccessDataSource):
-        def samples_by_indices_nomapping(self, indices):
+        def read(self, indices):
             return [indices, indices * 2]
 
     stream = {

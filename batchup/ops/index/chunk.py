@@ -36,13 +36,18 @@ def chunk(size: int, drop_last: bool = False) -> Stage:
     if not isinstance(drop_last, bool | np.bool_):
         raise TypeError(f"chunk: drop_last: expected True or False; got {describe(drop_last)}")
     text = f"chunk({size}, drop_last=True)" if drop_last else f"chunk({size})"
-    return Stage(_chunk, size, bool(drop_last), text=text)
+    return Stage(_chunk, size, bool(drop_last), "chunk", text=text)
 
 
-def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
-    plan = stream.index_plan("chunk")
+def chunked(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
+    """`stream | chunk(size, drop_last)`; `where` is the name of the stage in errors."""
+    return Stage(_chunk, size, drop_last, where, text=chunk(size, drop_last).text)(stream)
+
+
+def _chunk(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
+    plan = stream.index_plan(where)
     if why := plan.refusal("cut"):
-        raise TypeError(f"chunk({size}): {stream!r} {why}")
+        raise TypeError(f"{where}({size}): {stream!r} {why}")
     if isinstance(plan, EndlessSource) and not plan.cut:
         return replace(stream, plan=replace(plan, size=size, cut=True))
     # What is refused on one rank is refused on all.
@@ -50,7 +55,7 @@ def _chunk(stream: Stream, size: int, drop_last: bool) -> Stream:
     grid = located(last)
     if plan.length == math.inf and grid and 0 == grid.before(0, 1) == grid.before(0, EMPTY_IN_A_ROW):
         empty = f"the first {EMPTY_IN_A_ROW} blocks of {stream!r} have no samples"
-        raise ValueError(f"chunk: {empty}, and there is no end")
+        raise ValueError(f"{where}: {empty}, and there is no end")
     if is_uneven(plan):
         lengths = {Chunk(of_rank, size, drop_last).length for of_rank in (first, last)}
         if None in lengths or len(lengths) > 1:

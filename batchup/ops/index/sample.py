@@ -43,20 +43,27 @@ def sample(
     >>> list(sample([0, 1, 0, 3], rng=5) | ops.chunk(6) | ops.take(2))
     [array([3, 3, 1, 3, 3, 3]), array([3, 1, 1, 3, 3, 3])]
     """
-    cumulative = cumulative_weights(weights)
-    draws = as_rng(rng, "sample")
+    return sampled(weights, rng, indices, replace, "sample")
+
+
+def sampled(
+    weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None, replace: bool, where: str
+) -> Stream:
+    """The stream of `sample`; `where` is its name in errors."""
+    cumulative = cumulative_weights(weights, where)
+    draws = as_rng(rng, where)
     if draws is None:
-        raise ValueError("sample: weighted draws have no order; expected rng=, a seed or a generator")
+        raise ValueError(f"{where}: weighted draws have no order; expected rng=, a seed or a generator")
     if draws.replay is Replay.UNKEPT:
-        wanted = "sample: expected a seed or one of NumPy's generators, for weighted draws"
+        wanted = f"{where}: expected a seed or one of NumPy's generators, for weighted draws"
         raise TypeError(f"{wanted}; got {draws}, which can only permute")
     text = f"sample({describe(np.asarray(weights))}, {draws}"
     subset = None
     if indices is not None:
-        subset = np.array(as_block(indices, "sample: indices"), dtype=np.intp)
+        subset = np.array(as_block(indices, f"{where}: indices"), dtype=np.intp)
         if len(subset) != len(cumulative):
             wrong = f"got {len(cumulative)} weights and {len(subset)} indices"
-            raise ValueError(f"sample: expected one index a weight; {wrong}")
+            raise ValueError(f"{where}: expected one index a weight; {wrong}")
         text += f", {describe(subset)}"
     plan: Plan = Sample(len(cumulative), False, cumulative, draws, subset)
     if not replace:
@@ -64,9 +71,9 @@ def sample(
     return Stream(plan, text=text + (")" if replace else ", replace=False)"))
 
 
-def cumulative_weights(weights: ArrayLike) -> NDArray[np.float64]:
+def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:
     """The cumulative probabilities of checked weights, computed as NumPy's `choice` computes them."""
-    p = checked_weights(weights, "sample", "weight")
+    p = checked_weights(weights, where, "weight")
     total = p.sum()
     if abs(total - 1) > math.sqrt(np.finfo(np.float64).eps):  # what `choice` takes for 1
         p = p / total

@@ -43,12 +43,17 @@ def stratify(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None = Non
     >>> [np.bincount(y[block]).tolist() for block in stratify(y, 7) | ops.chunk(5) | ops.take(4)]
     [[3, 2], [2, 3], [3, 2], [2, 3]]
     """
-    labels = as_labels(y, "stratify: y")
-    drawn = as_rng(rng, "stratify")
+    return stratified(y, rng, proportions, "stratify")
+
+
+def stratified(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None, where: str) -> Stream:
+    """The stream of `stratify`; `where` is its name in errors."""
+    labels = as_labels(y, f"{where}: y")
+    drawn = as_rng(rng, where)
     if drawn is None:
-        raise ValueError("stratify: expected rng=, a seed or a generator")
+        raise ValueError(f"{where}: expected rng=, a seed or a generator")
     counts = np.bincount(labels)
-    shares = _shares(proportions, counts)
+    shares = _shares(proportions, counts, where)
     of_class = np.split(labels.argsort(kind="stable"), counts.cumsum()[:-1])
     members = np.flatnonzero(shares).tolist()
     orders = [Shuffle(Blocks((of_class[member],)), drawn.of_member(member)) for member in members]
@@ -58,16 +63,16 @@ def stratify(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None = Non
     return Stream(Stratify(len(labels), False, plans, shares[shares > 0]), text=text)
 
 
-def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp]) -> NDArray[np.float64]:
+def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp], where: str) -> NDArray[np.float64]:
     if not len(counts):
-        raise ValueError("stratify: expected labels; got none")
+        raise ValueError(f"{where}: expected labels; got none")
     given = counts > 0 if proportions is None else proportions
-    shares = checked_weights(given, "stratify", "proportion")
+    shares = checked_weights(given, where, "proportion")
     if len(shares) != len(counts):
-        wanted = f"stratify: expected {len(counts)} proportions, one a class"
+        wanted = f"{where}: expected {len(counts)} proportions, one a class"
         raise ValueError(f"{wanted}; got {describe(shares)}")
     if (empty := np.flatnonzero((shares > 0) & (counts == 0))).size:
-        raise ValueError(f"stratify: proportions: class {empty[0]} has a share, but no samples")
+        raise ValueError(f"{where}: proportions: class {empty[0]} has a share, but no samples")
     return np.asarray(shares / shares.sum())
 
 

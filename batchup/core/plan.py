@@ -87,6 +87,9 @@ class Draws(Protocol):
         """A digest of the generators' states when the iteration began; None if all draws are of seeds."""
 
 
+_END = object()
+
+
 class Plan(ABC):
     """The items of one pass, and of the passes after it. Subclasses are frozen records, so they pickle."""
 
@@ -121,7 +124,7 @@ class Plan(ABC):
 
     @abstractmethod
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        """The items of pass `pass_` from position `k` on; `k` never lies beyond the end.
+        """The items of pass `pass_` from position `k` on. There is an item at `k`, or `k` is 0.
 
         If `k` is above 0, the items before it were received, and what they needed was drawn. So a plan over
         others starts these at what item `k` still needs, and draws nothing before it is asked for an item.
@@ -149,8 +152,8 @@ class Plan(ABC):
                 if draws.cursor(self)
                 else walk(self.items(pass_, 0, draws), k)
             )
-        counted = walk(without_work(self).items(pass_, 0, draws), 0, k)
-        return self.items(pass_, sum(1 for _ in counted), draws)
+        found = next(walk(without_work(self).items(pass_, 0, draws), k), _END)
+        return iter(()) if found is _END else self.items(pass_, k, draws)
 
     def children(self) -> tuple[Plan, ...]:
         """The plans that this one is over."""

@@ -1,4 +1,4 @@
-"""shard: every rank's part of every batch."""
+"""shard: the parts of ranks."""
 
 from itertools import chain, product
 

@@ -1,4 +1,4 @@
-"""`samples`, SampleDataSource, and the samples of one batch read by several threads at once."""
+"""samples: what collate makes of the samples of a dataset."""
 
 import threading
 from collections import namedtuple
@@ -13,6 +13,7 @@ from batchup.ops.read.samples import collated
 from batchup.testing import plain
 
 Pair = namedtuple("Pair", "image label")
+
 IMAGES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
 
 

@@ -1,4 +1,7 @@
-"""indices, sample, and what a list or a re-iterable makes of itself."""
+"""sample: its draws are those of NumPy, and follow the weights."""
+
+from collections import Counter
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -8,93 +11,48 @@ from hypothesis import strategies as st
 from batchup import ops
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, np.int64(7), np.array(7)])
-def test_indices_of_a_number_is_one_whole_pass(n):
-    assert list(ops.indices(n)) == [range(n)]
+def test_a_weighted_order_is_a_permutation_and_each_pass_another():
+    stream = ops.sample([1, 5, 2, 0, 3], 7, replace=False) | ops.repeat(3)
+    orders = [order.tolist() for order in stream]
+    assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
+    assert all(order[-1] == 3 for order in orders)  # weighs nothing
+    assert stream.num_samples == 15
+    assert [order.tolist() for order in stream] == orders
+    assert stream[2].tolist() == orders[2]
+    assert (
+        len({tuple(order) for order in ops.sample(np.ones(9), 7, replace=False) | ops.repeat(9)}) == 9
+    )
 
 
-@pytest.mark.parametrize(
-    "which", [[5, 3, 3], (5, 3, 3), np.array([5, 3, 3], np.uint8), np.array([5, 3, 3.0]).astype(int)]
-)
-def test_indices_of_a_subset_come_in_its_order(which):
-    [block] = ops.indices(which)
-    assert block.dtype == np.intp
-    assert block.tolist() == [5, 3, 3]
+def test_weighted_orders_follow_the_law_of_draws_without_replacement():
+    weights = np.array([1.0, 2.0, 3.0])
+    n = 12_000
+    found = Counter(tuple(order) for order in ops.sample(weights, 5, replace=False) | ops.repeat(n))
+    chi_square = 0.0
+    for order in permutations(range(3)):
+        left, probability = weights.sum(), 1.0
+        for i in order:
+            probability *= weights[i] / left
+            left -= weights[i]
+        chi_square += (found[order] - n * probability) ** 2 / (n * probability)
+    assert chi_square < 20.5  # 5 degrees of freedom, p = 0.001
 
 
-def test_a_subset_is_not_changed_by_later_writes():
-    mine = np.array([1, 2, 3])
-    stream = ops.indices(mine)
-    mine[0] = 9
-    assert next(iter(stream)).tolist() == [1, 2, 3]
+def test_weighted_orders_of_a_subset_and_from_a_generator():
+    subset = ops.sample([1, 2, 3], 4, indices=[30, 10, 20], replace=False)
+    assert sorted(subset[0]) == [10, 20, 30]
+    rng = np.random.RandomState(3)
+    first, second = (list(ops.sample(np.ones(30), rng, replace=False))[0].tolist() for _ in range(2))
+    assert first != second
+    assert repr(subset) == "sample(<3 int64>, 4, <3 int64>, replace=False)"
 
 
-@pytest.mark.parametrize(
-    ("which", "error", "text"),
-    [
-        (-1, ValueError, r"indices\(n\): expected a whole number >= 0; got -1"),
-        (2.0, TypeError, r"indices\(n\): expected a whole number >= 0; got 2.0"),
-        (True, TypeError, r"got True"),
-        (None, TypeError, r"got None"),
-        (np.array([1.0, 2.0]), TypeError, r"1-D array of integers >= 0 or a range; got <2 float64>"),
-        ([0.5], TypeError, r"got <1 float64>"),
-        (np.array([True, False]), TypeError, r"for a mask use np.flatnonzero"),
-        (np.zeros((2, 2), int), TypeError, r"got <2x2 int64>"),
-        ([1, -2], ValueError, r"got the index -2"),
-        (range(-2, 5), ValueError, r"got range\(-2, 5\)"),
-        ([[1], [2, 3]], TypeError, r"a list that is no array"),
-        (["a"], TypeError, r"got <1 <U1>"),
-        (np.array([2**63], np.uint64), ValueError, r"got the index 9223372036854775808"),
-    ],
-)
-def test_what_are_no_indices(which, error, text):
-    with pytest.raises(error, match=text):
-        ops.indices(which)
-
-
-def test_ranges_with_steps():
-    assert list(ops.indices(range(3, 7)))[0] == range(3, 7)
-    assert list(ops.indices(range(6, 0, -2)))[0].tolist() == [6, 4, 2]
-
-
-def test_a_huge_source_costs_nothing():
-    huge = ops.indices(10**12) | ops.chunk(64)
-    assert len(huge) == 10**12 // 64
-    assert list(huge | ops.take(3))[-1] == range(128, 192)
-    assert list(huge | ops.skip(10**9) | ops.take(1)) == [range(64 * 10**9, 64 * 10**9 + 64)]
-    assert huge[-1] == range(10**12 - 64, 10**12)
-
-
-def test_blocks_of_a_list_are_checked_when_the_stage_is_applied():
-    with pytest.raises(TypeError, match=r"chunk: item 1: expected an index block.*got <2 float64>"):
-        [np.arange(2), np.zeros(2)] | ops.chunk(2)
-    with pytest.raises(
-        TypeError, match=r"chunk: item 0: .*got 3; a whole array is a block: write \[array\]"
-    ):
-        [3, 4] | ops.chunk(2)
-    with pytest.raises(ValueError, match="got the index -1"):
-        [[0, -1]] | ops.chunk(2)
-
-
-def test_blocks_of_a_re_iterable_are_checked_as_they_come():
-    class Again:
-        def __iter__(self):
-            return iter([np.arange(3), np.zeros(2)])
-
-    stream = Again() | ops.chunk(2)
-    items = iter(stream)
-    assert next(items).tolist() == [0, 1]
-    with pytest.raises(TypeError, match="chunk: item 1: expected an index block"):
-        next(items)
-
-
-def test_an_endless_repetition_of_an_empty_re_iterable_is_an_error_and_no_hang():
-    class Nothing:
-        def __iter__(self):
-            return iter([])
-
-    with pytest.raises(ValueError, match="1 passes in a row gave nothing"):
-        next(iter(Nothing() | ops.repeat(-1) | ops.map(str)))
+def test_more_than_2_to_the_24_weights():
+    weights = np.zeros(2**24 + 5, np.float32)
+    weights[[3, 2**24 + 2]] = 1
+    drawn = (ops.sample(weights, 1) | ops.chunk(1000))[0]
+    assert set(drawn) == {3, 2**24 + 2}
+    assert set((ops.sample(weights, 1, replace=False) | ops.chunk(2))[0]) == {3, 2**24 + 2}
 
 
 @pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])

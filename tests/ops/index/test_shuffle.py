@@ -1,9 +1,7 @@
-"""shuffle and repeat."""
+"""shuffle: the orders of seeds and generators."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.random import PCG64, RandomState, SeedSequence
 
 from batchup import ops
@@ -60,21 +58,6 @@ def test_nothing_is_drawn_before_the_first_batch():
     assert rng.permutation(6).tolist() == RandomState(1).permutation(6).tolist()
 
 
-def test_a_tail_and_the_next_head_share_a_batch():
-    rng = RandomState(3)
-    stream = ops.indices(5) | ops.shuffle(rng) | ops.repeat(3) | ops.chunk(4)
-    beside = RandomState(3)
-    assert flat(stream) == [i for _ in range(3) for i in beside.permutation(5)]
-    assert [len(block) for block in stream] == [4, 4, 4, 3]
-
-
-def test_a_set_smaller_than_the_batch_repeats_within_it():
-    stream = ops.indices(3) | ops.shuffle(1) | ops.repeat(-1) | ops.chunk(8)
-    first = stream[0]
-    assert sorted(first[:3]) == sorted(first[3:6]) == [0, 1, 2]
-    assert len(first) == 8
-
-
 def test_the_order_of_a_seed_is_a_function_of_seed_and_pass():
     stream = ops.indices(10) | ops.shuffle((12, 3)) | ops.repeat(-1)
     for p in (0, 1, 2, 1000, 10**9):
@@ -105,11 +88,6 @@ def test_seeds_and_passes_are_not_added_up():
     stream = {seed: list(ops.indices(30) | ops.shuffle(seed) | ops.repeat(3)) for seed in range(3)}
     orders = {tuple(order) for orders in stream.values() for order in orders}
     assert len(orders) == 9
-
-
-def test_the_order_of_an_endless_repetition_differs_from_pass_to_pass_of_what_is_around_it():
-    inner = ops.indices(20) | ops.shuffle(3) | ops.repeat(-1) | ops.take(2)
-    assert len({tuple(block) for block in inner | ops.repeat(3)}) == 6
 
 
 def test_windows():
@@ -157,34 +135,6 @@ def test_only_index_blocks_are_shuffled():
         ops.indices(3) | ops.gather(np.arange(3)) | ops.shuffle(1)
     with pytest.raises(TypeError, match="shuffle: expected a stream of index blocks"):
         ops.zip(ops.indices(3)) | ops.shuffle(1)
-
-
-@pytest.mark.parametrize(
-    ("times", "error"),
-    [(0, ValueError), (-2, ValueError), (1.0, TypeError), (True, TypeError), (None, TypeError)],
-)
-def test_bad_times(times, error):
-    with pytest.raises(error, match=r"repeat\(times\): expected a whole number >= 1, or -1; got"):
-        ops.repeat(times)
-
-
-def test_an_endless_repetition_of_nothing_is_refused():
-    for nothing in (ops.indices(0), ops.indices(3) | ops.take(0), ops.indices([])):
-        with pytest.raises(ValueError, match="has no samples, so it would never give one"):
-            nothing | ops.repeat(-1)
-    assert list(ops.indices(0) | ops.repeat(3) | ops.chunk(2)) == []
-
-
-@given(st.integers(1, 6), st.integers(1, 4), st.integers(1, 4), st.integers(0, 99))
-def test_repeats_of_repeats_are_one_of_the_product(n, a, b, seed):
-    stream = ops.indices(n) | ops.shuffle(seed)
-    assert flat(stream | ops.repeat(a) | ops.repeat(b)) == flat(stream | ops.repeat(a * b))
-
-
-def test_repeat_after_the_work():
-    stream = ops.indices(3) | ops.shuffle(1) | ops.chunk(2) | ops.gather(np.arange(3)) | ops.repeat(2)
-    before = ops.indices(3) | ops.shuffle(1) | ops.chunk(2) | ops.repeat(2) | ops.gather(np.arange(3))
-    assert [b[0].tolist() for b in stream] == [b[0].tolist() for b in before]
 
 
 def test_the_module_np_random_is_numpys_global_generator():

@@ -2,50 +2,59 @@
 PYTHON ?= python3
 # Further packages for the tests, such as `WITH="-r requirements/torch.txt"`, whose checks are skipped without them.
 WITH ?=
-# How long `make fuzz` looks for new examples, and `make soak` goes on.
+# The minutes that `make fuzz` and `make soak` take.
 MINUTES ?= 1
 
 PIP = bin/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test test-hosts test-oldest test-latest fuzz soak lock clean
+.PHONY: demo test check test-slow test-hosts test-oldest test-latest fuzz soak lock clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/train_digits.py
 
-# What CI runs, with the packages of requirements/test.txt.
+# The complete suite but for clusters and benchmarks, on two cores, with the packages of requirements/test.txt.
 test: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/pytest
+	.venv/bin/pytest $(IN_PARALLEL) $(SLOW:%=--ignore=%)
 
-# Other people's training loops, for real: PyTorch, Lightning, Accelerate, Keras, JAX, in an environment of their own.
+# Everything that CI runs.
+check: test test-slow soak test-hosts test-oldest
+
+# Clusters, and whether the benchmarks run.
+test-slow: .venv/ready
+	.venv/bin/pytest $(SLOW)
+
+IN_PARALLEL = -n 2 --dist worksteal
+SLOW = tests/test_benchmarks.py tests/work_pool/test_clusters.py
+
+# Training loops of other libraries: PyTorch, Lightning, Accelerate, Keras, JAX, in an environment of their own.
 test-hosts: .venv-hosts/ready
-	$(PYTEST_HOSTS) $(IN_JAX)  # by themselves: workers of a DataLoader are forks, and a fork of JAX's threads may hang
+	$(PYTEST_HOSTS) $(IN_JAX)  # alone: workers of a DataLoader are forks, and a fork of JAX's threads may hang
 	KERAS_BACKEND=torch $(PYTEST_HOSTS) tests/hosts batchup/hosts docs/hosts.md $(IN_JAX:%=--ignore=%)
 
 PYTEST_HOSTS = .venv-hosts/bin/pytest -o addopts="--strict-markers --strict-config --doctest-modules"
 IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/batch/to_jax.py batchup/ops/batch/to_torch.py
 
-# The suite with the lowest versions that pyproject.toml admits, and with the newest that there are. With the lowest
-# what does not depend on them is left out, the types, the benchmarks and the arithmetic of parts, and there are fewer
-# generated examples.
+# The suite with the lowest versions that pyproject.toml admits, and with the newest. With the lowest, tests that don't
+# depend on them are left out, of types and benchmarks, and there are fewer generated examples.
 test-oldest: .venv-oldest/ready
-	HYPOTHESIS_PROFILE=few .venv-oldest/bin/pytest --ignore=tests/test_types.py --ignore=tests/test_benchmarks.py \
-		--deselect=tests/ops/test_shards.py::test_law_6_the_parts_together_are_the_blocks
+	HYPOTHESIS_PROFILE=few .venv-oldest/bin/pytest $(IN_PARALLEL) --ignore=tests/test_types.py \
+		--ignore=tests/test_benchmarks.py
 
 test-latest: .venv-latest/ready
 	.venv-latest/bin/pytest
 
-# Looks for new examples that break a law, for so many MINUTES, and says how to keep one.
+# Look for new examples that break a law, for this many MINUTES.
 fuzz: .venv/ready
 	.venv/bin/python tests/fuzz.py $(MINUTES)
 
-# Whatever can go wrong with a pool, at random, for so many MINUTES.
+# Faults of pools at random, for this many MINUTES.
 soak: .venv/ready
 	.venv/bin/python -W error benchmarks/soak.py --minutes $(MINUTES)
 
-# Renews what `make test` and `make test-oldest` install; CONTRIBUTING says when to.
+# Renew the versions that `make test` and `make test-oldest` install; CONTRIBUTING says when.
 lock: .venv-lock/ready
 	rm -f requirements/test.txt requirements/oldest.txt
 	.venv-lock/bin/$(LOCK) -o requirements/test.txt

@@ -129,7 +129,7 @@ def main() -> None:
     with work_pool.WorkerThreadPool(2) as pool:
         check_laws(build_padded, members=1, model=padded, pools=[pool])
         check_laws(build_every, members=1, model=every_third, pools=[pool])
-        check_laws(build_interleaved, members=2, model=interleaved, pools=[pool])
+        check_laws(build_interleaved, members=2, model=interleaved)
         check_laws(build_larger, members=1)
     print("All laws hold.")
 

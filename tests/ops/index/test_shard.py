@@ -7,14 +7,21 @@ import pytest
 
 from batchup import ops
 from batchup.data_source import ArrayDataSource, ChoiceDataSource
+from batchup.ops.index.shard import part_of
 
 
-@pytest.mark.parametrize("count", range(1, 41))
-def test_law_6_the_parts_together_are_the_blocks(count):
-    """Exhaustively for all numbers of samples, of ranks and batch sizes up to 40."""
-    for n, size in product(range(41), range(1, 41)):
-        if size > n and size < 40:
-            continue  # one block of all samples, as with 40
+def test_law_6_the_parts_of_a_block_together_are_the_block():
+    """Exhaustively for all numbers of samples and of ranks up to 100."""
+    for n, count in product(range(101), range(1, 101)):
+        parts = [range(n)[part_of(n, index, count)] for index in range(count)]
+        assert list(chain.from_iterable(parts)) == list(range(n))
+        assert len(parts[0]) - len(parts[-1]) <= 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 12])
+def test_law_6_the_parts_of_a_stream_together_are_the_stream(count):
+    """Exhaustively for all numbers of samples and batch sizes up to 20."""
+    for n, size in product(range(21), range(1, 21)):
         blocks = ops.indices(n) | ops.chunk(size)
         shards = [blocks | ops.shard(rank, count) for rank in range(count)]
         parts = [list(shard) for shard in shards]

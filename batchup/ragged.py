@@ -18,10 +18,10 @@ Offsets = NDArray[np.signedinteger[Any]]
 class Ragged(Copyable):
     """An array of samples of different lengths: sample i is `values[offsets[i]:offsets[i + 1]]`.
 
-    `values` is a flat array of all their tokens, (tokens, ...) of any dtype, memory-mapped or not; `offsets` are
-    (n + 1,) integers that don't decrease: the layout of Arrow's lists. `ragged[i]` is a view, as are slices and
-    what `split`, `truncate` and `drop` give; `ragged[integer array]` is a copy of those samples, in memory of its own.
-    Raises TypeError or ValueError for what are no such arrays.
+    `values` is a flat array of all tokens, (tokens, ...) of any dtype, memory-mapped or not. `offsets` are (n + 1,)
+    integers that don't decrease, as in the lists of Arrow. `ragged[i]` and slices are views, and so are the results of
+    `split`, `truncate` and `drop`. `ragged[integer array]` is a copy of these samples. Raises TypeError or ValueError for
+    anything but such arrays.
 
     >>> words = Ragged(np.arange(6) * 10, [0, 2, 2, 6])
     >>> words, len(words), words[2]
@@ -54,8 +54,10 @@ class Ragged(Copyable):
     def _set(self, values: NDArray[Any], starts: Offsets, stops: Offsets, **cut: int) -> None:
         self.values = values
         self._starts, self._stops = starts, stops
-        self.tokens_cut: int = cut.get("tokens", 0)  # of a view, how many tokens it leaves out
-        self.samples_cut: int = cut.get("samples", 0)  # and how many samples it leaves out, or cuts
+        self.tokens_cut: int = cut.get("tokens", 0)  # the number of tokens that a view leaves out
+        self.samples_cut: int = cut.get(
+            "samples", 0
+        )  # the number of samples that a view leaves out or cuts
 
     def _view(self, starts: Offsets, stops: Offsets, **cut: int) -> Ragged:
         other = Ragged.__new__(Ragged)
@@ -64,7 +66,7 @@ class Ragged(Copyable):
 
     @staticmethod
     def of(samples: Sequence[ArrayLike]) -> Ragged:
-        """The samples of a list of arrays, (tokens, ...) each, put one after another once.
+        """The samples of a list of arrays, (tokens, ...) each, concatenated once.
 
         >>> Ragged.of([[1, 2, 3], [4]]).values
         array([1, 2, 3, 4])
@@ -83,18 +85,18 @@ class Ragged(Copyable):
 
     @staticmethod
     def from_arrow(lists: Any) -> Ragged:
-        """The samples of a list column of Arrow, `table["input_ids"]`, or of Hugging Face, `dataset["input_ids"]`.
+        """The samples of a column of lists of Arrow, `table["input_ids"]`, or of Hugging Face, `dataset["input_ids"]`.
 
-        Without a copy, where it is in one chunk and no rows were chosen or put into another order. Raises TypeError for a
-        column of anything else, ValueError for missing values.
+        There is no copy if the column is in one chunk, and no rows were selected or reordered. Raises TypeError for a
+        column of anything but lists, ValueError for missing values.
         """
         array = lists
-        if hasattr(lists, "source") and hasattr(lists, "column_name"):  # of Hugging Face
+        if hasattr(lists, "source") and hasattr(lists, "column_name"):  # a column of Hugging Face
             name = lists.column_name
             array = lists.source.with_format("arrow", columns=[name])[:][name]
         if hasattr(array, "combine_chunks") and hasattr(array, "num_chunks"):
             array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
-            array = array.chunk(0) if hasattr(array, "num_chunks") else array  # of old Arrow
+            array = array.chunk(0) if hasattr(array, "num_chunks") else array  # an old version of Arrow
         if not hasattr(array, "offsets") or not hasattr(array, "flatten"):
             raise TypeError(f"Ragged.from_arrow: expected lists of Arrow; got {describe(lists)}")
         missing = array.null_count + array.values.null_count
@@ -103,7 +105,7 @@ class Ragged(Copyable):
         return Ragged(array.values.to_numpy(), array.offsets.to_numpy())
 
     def to_arrow(self) -> Any:
-        """The same as lists of Arrow, a `LargeListArray`; without a copy of what is no view."""
+        """The samples as lists of Arrow, a `LargeListArray`; without a copy unless this is a view."""
         import pyarrow
 
         own = self if self._is_plain else self.copy()
@@ -112,26 +114,26 @@ class Ragged(Copyable):
 
     @staticmethod
     def joined(several: Sequence[Ragged]) -> Ragged:
-        """The samples of several, one after another, in memory of their own."""
+        """The samples of several `Ragged`, one after another, in memory of their own."""
         values = np.concatenate([part.flat for part in several])
         lengths = np.concatenate([part.lengths for part in several])
         return Ragged(values, _ends(lengths))
 
     @property
     def lengths(self) -> Offsets:
-        """How many tokens each sample has, (n,) integers."""
+        """The number of tokens of each sample, (n,) integers."""
         return self._stops - self._starts
 
     @property
     def offsets(self) -> Offsets:
-        """Where samples begin and end, (n + 1,), in what `copy()` has for values; of no view, in `values`."""
+        """The ends of the samples, (n + 1,) from 0 on: in `values`, or for a view in the values of `copy()`."""
         if self._is_plain:
             return np.append(self._starts, self._stops[-1:] if len(self) else [0])
         return _ends(self.lengths)
 
     @cached_property
     def _is_plain(self) -> bool:
-        """Whether the samples lie one after another, with nothing between."""
+        """True if the samples lie one after another, with nothing in between."""
         return bool((self._starts[1:] == self._stops[:-1]).all())
 
     @property
@@ -140,7 +142,7 @@ class Ragged(Copyable):
 
     @property
     def flat(self) -> NDArray[Any]:
-        """The tokens of all samples, one after another: a view, where nothing lies between them."""
+        """The tokens of all samples, one after another: a view if nothing lies in between."""
         return self._plain_values if self._is_plain else self.copy().values
 
     @property
@@ -149,12 +151,12 @@ class Ragged(Copyable):
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """`(n, "*", ...)`, as the samples have no one length."""
+        """`(n, "*", ...)`, since the samples have different lengths."""
         return (len(self), "*", *self.values.shape[1:])
 
     @property
     def nbytes(self) -> int:
-        """Those of the tokens and offsets."""
+        """The number of bytes of the tokens and offsets."""
         own = (
             self._plain_values.nbytes if self._is_plain else int(self.lengths.sum()) * self._token_size
         )
@@ -165,7 +167,7 @@ class Ragged(Copyable):
         return int(self.values.itemsize * np.prod(self.values.shape[1:]))
 
     def copy(self) -> Ragged:
-        """The same samples in memory of their own, with nothing between them."""
+        """The same samples in memory of their own, with nothing in between."""
         return self[np.arange(len(self))]
 
     def tolist(self) -> list[list[Any]]:
@@ -205,7 +207,7 @@ class Ragged(Copyable):
         if self.dtype.hasobject or not len(starts):
             runs = zip(starts.tolist(), stops.tolist(), strict=True)
             return np.concatenate([self.values[:0], *[self.values[i:j] for i, j in runs]])
-        # Joined as bytes: two thirds of what np.concatenate takes, which makes an array of each part.
+        # Joining bytes takes two thirds of the time of np.concatenate, which makes an array of each part.
         size = self._token_size
         slices = map(slice, (starts * size).tolist(), (stops * size).tolist())
         memory = bytearray().join(map(self._bytes.__getitem__, slices))
@@ -216,12 +218,12 @@ class Ragged(Copyable):
     def _bytes(self) -> memoryview:
         return self.values.reshape(-1).view(np.uint8).data
 
-    # --- samples that are too long: each of these is a view, and says what it cut
+    # --- views without samples that are too long, which say what they cut
 
     def split(self, capacity: int) -> Ragged:
-        """A view with each sample of more than `capacity` tokens cut into several.
+        """A view in which each sample of more than `capacity` tokens is cut into several.
 
-        `samples_cut` of it is how many were.
+        Its `samples_cut` is the number of these samples.
 
         >>> Ragged(np.arange(6), [0, 5, 6]).split(2).tolist()
         [[0, 1], [2, 3], [4], [5]]
@@ -238,7 +240,7 @@ class Ragged(Copyable):
     def truncate(self, capacity: int) -> Ragged:
         """A view with the first `capacity` tokens of each sample.
 
-        `samples_cut` and `tokens_cut` of it are how many had more, and how many tokens are left out.
+        Its `samples_cut` is the number of samples with more tokens, `tokens_cut` the number of tokens left out.
         """
         size = whole_number(capacity, "Ragged.truncate: capacity", least=1)
         over = np.maximum(self.lengths - size, 0)
@@ -248,7 +250,7 @@ class Ragged(Copyable):
     def drop(self, capacity: int) -> Ragged:
         """A view without the samples of more than `capacity` tokens.
 
-        `samples_cut` and `tokens_cut` of it are how many samples, and tokens in them, are left out.
+        Its `samples_cut` and `tokens_cut` are the numbers of samples and tokens left out.
         """
         size = whole_number(capacity, "Ragged.drop: capacity", least=1)
         keep = self.lengths <= size

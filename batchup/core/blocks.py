@@ -14,7 +14,7 @@ from batchup.core.checks import describe
 
 
 class LazyBlock(ABC):
-    """An index block of which only slices are written out, each when it is asked for."""
+    """An index block whose slices are computed on demand."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -31,9 +31,9 @@ Block = PlainBlock | LazyBlock
 
 
 def as_block(value: Any, where: str) -> PlainBlock:
-    """`value` as an index block: a `range` of step 1, or a 1-D intp array, of numbers >= 0.
+    """`value` as an index block of numbers >= 0: a `range` of step 1, or a 1-D intp array.
 
-    Raises TypeError for what is not a 1-D sequence of integers, ValueError for negative ones.
+    Raises TypeError for anything but a 1-D sequence of integers, ValueError for negative ones.
     """
     wanted = f"{where}: expected an index block, that is a 1-D array of integers >= 0 or a range"
     if isinstance(value, range):
@@ -60,14 +60,14 @@ def as_block(value: Any, where: str) -> PlainBlock:
 
 
 def block_array(block: Block) -> NDArray[np.intp]:
-    """The block as an integer array; a `range` or a lazy block is written out."""
+    """The block as an integer array."""
     if isinstance(block, range):
         return np.arange(block.start, block.stop, dtype=np.intp)
     return block[:] if isinstance(block, LazyBlock) else block
 
 
 def joined(pieces: list[Block]) -> Block:
-    """Blocks one after another, as one."""
+    """Several blocks, concatenated."""
     if len(pieces) == 1:
         return pieces[0]
     ranges = [piece for piece in pieces if isinstance(piece, range)]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = None) -> int:
-    """`value` as an int that is at least `least`, or is `also`; `name` says where it came from."""
+    """`value` as an int that is at least `least`, or equals `also`. Errors begin with `name`."""
     wanted = f"{name}: expected a whole number >= {least}" + ("" if also is None else f", or {also}")
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{wanted}; got {value!r}")
@@ -28,7 +28,7 @@ def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = No
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A read-only copy. Samplers keep these, because their streams don't see later changes."""
+    """A read-only copy, as samplers keep: later changes of the array would not reach their streams."""
     copy = np.array(array)
     copy.flags.writeable = False
     return copy
@@ -46,32 +46,35 @@ def as_labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
 
 
 def describe(value: Any, most: int = 120) -> str:
-    """A name of any value of at most some `most` characters, for errors and reprs: `<60000x28x28 uint8>` for what has a
-    shape.
+    """A short name of any value, for errors and reprs: for a value with a shape `<60000x28x28 uint8>`.
+
+    It has at most some `most` characters.
 
     >>> describe(np.zeros((3, 2), np.float32)), describe([1, 2, 3]), describe(1.5)
     ('<3x2 float32>', '<list of 3>', '1.5')
     """
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(shape, tuple) and shape and dtype is not None:
-        dtype = shortened(str(dtype).removeprefix("torch."), most)  # of a table all of its columns
+        dtype = shortened(
+            str(dtype).removeprefix("torch."), most
+        )  # that of a table has all its columns
         return f"<{'x'.join(map(str, shape))} {dtype}>"
     if value is None or isinstance(value, bool | int | float | str | np.generic):
         text = repr(value)
         return text if len(text) <= 40 else text[:37] + "..."
     try:
         return f"<{type(value).__name__} of {len(value)}>"
-    except Exception:  # whatever a user's class does, it must not get into the way of an error
+    except Exception:  # a user's class may raise anything, and must not hide the error
         return f"<{type(value).__name__}>"
 
 
 def listed(parts: Iterable[str], most: int = 120) -> str:
-    """The parts with commas between, for an error: without the middle where they are too many."""
+    """The parts, separated by commas, for an error; of a long text the middle is left out."""
     return shortened(", ".join(parts), most)
 
 
 def shortened(text: str, most: int = 240) -> str:
-    """The text, for an error or a repr: with the middle left out if it has more than `most` characters.
+    """The text, for an error or a repr; if it has more than `most` characters, the middle is left out.
 
     >>> shortened("indices(100) | chunk(4) | gather(<100 int64>)", most=30)
     'indices(100)  ... <100 int64>)'
@@ -81,19 +84,19 @@ def shortened(text: str, most: int = 240) -> str:
 
 
 def describe_callable(fn: Any, qualified: bool = False) -> str:
-    """The name under which a user knows a function, or the class of what is called: `augment`, `Crop`."""
+    """The name by which a user knows a function, or the class of an object that is called: `augment`, `Crop`."""
     inner = getattr(fn, "func", None)  # functools.partial
     if inner is not None and not hasattr(fn, "__name__"):
         return f"partial({describe_callable(inner, qualified)})"
     named = fn if hasattr(fn, "__name__") else type(fn)
     if not qualified:
         return str(named.__name__)
-    # Older ufuncs have no other name, and methods of built-in types no module.
+    # Older ufuncs have no qualified name, and methods of built-in types no module.
     return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', named.__name__)}"
 
 
 def is_a(value: Any, *names: str) -> bool:
-    """Whether it is an instance of one of these classes of further packages, which may not be there.
+    """True for an instance of one of these classes, of packages that may not be installed.
 
     >>> is_a(3, "torch.Tensor", "pandas.DataFrame")
     False

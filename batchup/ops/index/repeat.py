@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import count, takewhile
 from typing import Any
 
+from more_itertools import ilen
+
 from batchup.core.checks import whole_number
 from batchup.core.cursors import why_not_behind
 from batchup.core.errors import EMPTY_IN_A_ROW
@@ -94,7 +96,7 @@ class Repeat(SameItems):
         up = without_work(self.up) if replay_of(self) is Replay.KEYED else self.up
         empty = 0
         for n in takewhile(self.times.__gt__, count()):
-            given = sum(1 for _ in walk(up.start(first + n, 0, draws), 0, k))
+            given = ilen(walk(up.start(first + n, 0, draws), 0, k))
             empty = 0 if given else empty + 1
             if given == k or empty > EMPTY_IN_A_ROW:
                 return n, k

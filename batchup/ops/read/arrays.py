@@ -14,13 +14,13 @@ from batchup.ragged import Ragged
 
 
 def as_column(array: Any, where: str) -> Any:
-    """The array, checked: with a length, and indexed by integer arrays."""
+    """The array, checked: it has a length, and is indexed by integer arrays."""
     if isinstance(array, Columns | OfDataset):
         return array
     if is_a(array, "torch.Tensor"):
         return _of_tensor(array, where)
     if is_a(array, "jax.Array"):
-        return with_samples(np.asarray(array), where)  # on a CPU a view
+        return with_samples(np.asarray(array), where)  # a view, on a CPU
     if is_a(array, *TABLES):
         return of_table(array, where)
     if is_a(array, *SERIES):
@@ -38,12 +38,12 @@ def as_column(array: Any, where: str) -> Any:
     if hasattr(array, "iloc"):
         raise TypeError(f"{wanted}, indexed by position; got {describe(array)}: pass its .to_numpy()")
     if isinstance(array, np.memmap):
-        array = array.view(np.ndarray)  # so that batches are plain arrays
+        array = array.view(np.ndarray)  # batches shall be plain arrays
     return with_samples(array, where)
 
 
 def with_samples(array: Any, where: str) -> Any:
-    """The array; TypeError for one without an axis of samples."""
+    """The array. Raises TypeError if it has no axis of samples."""
     if getattr(array, "shape", None) == ():
         wanted = f"{where}: expected an array, or anything with __len__ and __getitem__ and one axis at least"
         raise TypeError(f"{wanted}; got a single {describe(array)}")
@@ -69,7 +69,7 @@ def _of_list(values: Any, where: str) -> Any:
 
 
 class _ListOfArrays:
-    """A list of arrays of one shape as an array-like: only what is read is stacked."""
+    """A list of arrays of one shape as an array-like, which stacks only what is read."""
 
     def __init__(self, arrays: Any):
         self.arrays = arrays

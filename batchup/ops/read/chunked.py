@@ -1,15 +1,14 @@
-"""Arrays that lie in chunks, on a disk or elsewhere: read by slices, each chunk once for a block of indices.
+"""Arrays in chunks, on a disk or elsewhere: read by slices, each chunk once for a block of indices.
 
-Storage has chunks, and to read one sample of one that is compressed costs all of it. So the samples that a block
-wants are sorted, and read in runs. Two neighbours are in one run
+Reading one sample of a compressed chunk costs the whole chunk. So the samples of a block are sorted and read in runs.
+Two neighbours are in the same run
 
-* of compressed chunks where they lie in the same chunk, or in the next and less than 128 KB apart;
-* of others where they lie less than 128 KB apart, as to skip more is cheaper: a call costs 15 us beyond what it
-  copies, which goes at some 10 GB/s (h5py 3.16, a file in the page cache; `benchmarks/storage.py` measures both).
+* of compressed chunks, if they lie in the same chunk, or in two adjacent ones and less than 128 KB apart;
+* of other chunks, if they lie less than 128 KB apart. Skipping more than that is cheaper: a call costs 15 us besides the
+  copy, which runs at some 10 GB/s (h5py 3.16, a file in the page cache; `benchmarks/storage.py` measures both).
 
-A run has 16 MB of chunks at most. So a window of whole chunks is read chunk by chunk, and of a full shuffle,
-of which a block wants a sample here and there, sample by sample; never by a list of indices, which takes h5py some 30
-ms a batch.
+A run has at most 16 MB of chunks. So a window of whole chunks is read chunk by chunk. A full shuffle, where a block has
+a sample here and there, is read sample by sample; never by a list of indices, which takes h5py some 30 ms a batch.
 """
 
 from __future__ import annotations
@@ -24,19 +23,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from toolz import valmap
 
 from batchup.core.blocks import block_array
 from batchup.core.checks import describe
 from batchup.core.grid import chunk_numbers
 from batchup.ops.read.arrays import with_samples
 
-GAP = 128 * 1024  # bytes that are rather read than skipped
-RUN = 16 * 2**20  # bytes of chunks that are read at once, at most
+GAP = 128 * 1024  # bytes: smaller gaps are read, larger ones skipped
+RUN = 16 * 2**20  # bytes of chunks that one call reads, at most
 Samples = Any  # an array, or a dict of some
 
 
 def in_chunks(array: Any, where: str) -> Stored | None:
-    """An array with `chunks` as one that is read by them; None for anything else."""
+    """An array with `chunks`, to be read by them; None for anything else."""
     shape = getattr(array, "shape", None)
     if not isinstance(shape, tuple) or not hasattr(array, "__getitem__"):
         return None
@@ -49,7 +49,7 @@ def in_chunks(array: Any, where: str) -> Stored | None:
 
 
 class ChunkCache:
-    """Decoded chunks, the least recently used of them dropped when there are more bytes; for several threads."""
+    """Decoded chunks. If they have more bytes than its capacity, it drops the least recently used. Thread-safe."""
 
     def __init__(self, capacity: int):
         self._capacity = capacity
@@ -58,7 +58,7 @@ class ChunkCache:
         self._bytes = 0
 
     def get(self, key: Any, read: Callable[[], Samples]) -> Samples:
-        """What is kept under the key, or else is read now, by one thread; the others wait for it."""
+        """The samples under a key. If they are missing, one thread calls `read`, and others wait for it."""
         with self._lock:
             entry = self._kept.setdefault(key, _Entry())
             self._kept.move_to_end(key)
@@ -77,7 +77,7 @@ class ChunkCache:
     def _count(self, key: Any, entry: _Entry) -> None:
         with self._lock:
             if self._kept.get(key) is not entry:
-                return  # was dropped meanwhile
+                return  # dropped meanwhile
             entry.size = sum(part.nbytes for part in _parts(entry.samples).values())
             self._bytes += entry.size
             while self._bytes > self._capacity and self._kept:
@@ -93,14 +93,14 @@ class _Entry:
 
 
 class Stored:
-    """An array with chunks as an array-like: `samples(block)` reads those of a block of indices.
+    """An array with chunks as an array-like: `samples(block)` reads the samples of a block of indices.
 
-    It is of anything with `shape`, `dtype`, `chunks` and slices: `chunks[0]` is the number of samples in each, or a
-    tuple of those of all.
+    The array has `shape`, `dtype`, `chunks` and slices: `chunks[0]` is the number of samples in each chunk, or a tuple
+    of the numbers in all chunks.
     """
 
-    whole = True  # to read any part of a chunk costs all of it
-    is_fresh = False  # what a slice gives is nobody else's
+    whole = True  # reading any part of a chunk costs the whole chunk
+    is_fresh = False  # True if a slice has memory of its own
 
     def __init__(self, array: Any):
         self.array = array
@@ -117,7 +117,7 @@ class Stored:
 
     @property
     def chunks(self) -> int | NDArray[np.intp] | None:
-        """How many samples each chunk has; the last of chunks of one size may have less. None where there are none."""
+        """The number of samples in each chunk; the last of equal chunks may have fewer. None without chunks."""
         return self._ends if isinstance(self._ends, int) else np.diff(self._ends, prepend=0)
 
     @property
@@ -166,7 +166,7 @@ class Stored:
         return out if isinstance(data, dict) else out[None]
 
     def _reads(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, int, int, Samples]]:
-        """What is read: wanted samples a to b, from what number on, and the data."""
+        """The reads, each as (a, b, first, data): it gives samples a to b of the wanted ones, and begins at sample `first`."""
         chunk_of = self.chunk_of(wanted)
         steps = np.diff(chunk_of)
         other_chunk = steps > 0
@@ -178,7 +178,7 @@ class Stored:
             return
         apart = np.diff(wanted) * self.bytes_a_sample > GAP
         if self.whole:
-            apart = (apart & other_chunk) | (steps > 1)  # never a chunk that nobody wants
+            apart = (apart & other_chunk) | (steps > 1)  # never a chunk without wanted samples
         size = (self._ends if isinstance(self._ends, int) else 1) * self.bytes_a_sample
         of_run = chunk_of // max(1, RUN // size)
         apart |= of_run[1:] != of_run[:-1]
@@ -200,7 +200,7 @@ class Stored:
 
 
 def _chunk_ends(chunks: Any, n: int) -> int | NDArray[np.intp]:
-    """The size of all chunks, or where each ends."""
+    """The size of all chunks, or the end of each."""
     if isinstance(chunks, int | np.integer):
         return max(1, int(chunks))
     sizes = np.array(chunks, np.intp)
@@ -214,9 +214,9 @@ def _parts(samples: Samples) -> dict[Any, NDArray[Any]]:
 
 
 def fresh(samples: Samples, some: slice = slice(None)) -> Samples:
-    """The same in memory of its own."""
+    """The samples in memory of their own."""
     if isinstance(samples, dict):
-        return {name: np.array(part[some]) for name, part in samples.items()}
+        return valmap(lambda part: np.array(part[some]), samples)
     return np.array(samples[some])
 
 
@@ -240,9 +240,9 @@ class _OfTensorStore(Stored):
 
 
 def by_slices(column: Any, pick: Callable[[Any], Any]) -> Callable[[range], Any]:
-    """How to read the samples of a range from an array-like: by slices, if it takes them, else by `pick`."""
+    """A function that reads the samples of a range from an array-like: by slices if it takes them, else by `pick`."""
     takes: bool | None = None
-    # Of any other class it is not known whether it keeps what it gives.
+    # Other classes may keep what they give, so it is copied.
     fresh = getattr(type(column), "batchup_gives_fresh_arrays", False)
 
     def run(block: range) -> Any:
@@ -261,7 +261,7 @@ def by_slices(column: Any, pick: Callable[[Any], Any]) -> Callable[[range], Any]
 
 
 def _takes_slices(column: Any) -> bool:
-    """Whether it gives arrays for slices, as a few of ours do and most that read files."""
+    """True if slices of it are arrays."""
     try:
         none = column[0:0]
         return type(none) is np.ndarray and len(none) == 0

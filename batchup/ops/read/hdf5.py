@@ -19,16 +19,16 @@ _UNKNOWN, _NOT_THERE = -1, -2
 
 
 def in_hdf5(array: Any, where: str) -> Stored | None:
-    """A data set of h5py as what is read from its file; None for anything else."""
+    """A dataset of h5py, to be read from its file; None for anything else."""
     if not is_a(array, "h5py.Dataset"):
         return None
     if array.shape is None:
-        raise TypeError(f"{where}: expected an array; got a data set of h5py without data, h5py.Empty")
+        raise TypeError(f"{where}: expected an array; got a dataset of h5py without data, h5py.Empty")
     return OfHdf5(with_samples(array, where))
 
 
 class OfHdf5(Stored):
-    """A data set of h5py. In another process it is opened anew, by its file and its name in there."""
+    """A dataset of h5py. Another process opens it again, by its file and its name in the file."""
 
     is_fresh = True
 
@@ -95,10 +95,10 @@ def _opened(path: str, name: str) -> OfHdf5:
 
 
 class _Mapped:
-    """The bytes of a data set in its file: of all of it, where it is in one piece, or of each chunk.
+    """The bytes of a dataset in its file: of the whole dataset if it is in one piece, or of each chunk.
 
-    h5py goes through a selection, a cache of chunks and a copy for each slice, 150 us for one sample. Where a file can't
-    change, and nothing has to be decoded, its pages are the samples.
+    For each slice h5py makes a selection, looks into its cache of chunks and copies, which takes 150 us for one sample. If
+    the file can't change, and nothing has to be decoded, the pages of the file are the samples.
     """
 
     def __init__(self, array: Any, file: NDArray[np.uint8], size: int):
@@ -110,7 +110,7 @@ class _Mapped:
 
     @staticmethod
     def of(array: Any) -> _Mapped | None:
-        """None where the bytes are not there as they are."""
+        """None if the file doesn't hold the plain bytes."""
         file, created = array.file, array.id.get_create_plist()
         plain = not array.dtype.hasobject and array.dtype.itemsize and created.get_nfilters() == 0
         if not plain or file.mode != "r" or file.swmr_mode or file.userblock_size or not array.size:
@@ -118,13 +118,13 @@ class _Mapped:
         if file.driver not in ("sec2", "stdio") or created.get_external_count() or array.is_virtual:
             return None
         chunks, shape = array.chunks, array.shape
-        if chunks is None and array.id.get_offset() is None:  # within the header, or not written yet
+        if chunks is None and array.id.get_offset() is None:  # in the header, or not written yet
             return None
         if chunks is not None and chunks[1:] != shape[1:]:
             return None
         from h5py import h5t
 
-        if array.id.get_type() != h5t.py_create(array.dtype):  # of an unusual number of bits, say
+        if array.id.get_type() != h5t.py_create(array.dtype):  # an unusual number of bits, say
             return None
         try:
             mapped = np.memmap(os.fsdecode(file.filename), np.uint8, "r").view(np.ndarray)
@@ -133,7 +133,7 @@ class _Mapped:
         return _Mapped(array, mapped, shape[0] if chunks is None else chunks[0])
 
     def chunk(self, sample: int) -> tuple[int, NDArray[Any]] | None:
-        """The chunk that a sample lies in, and the number of its first; None where it was not written."""
+        """The number of the first sample of the chunk that a sample lies in, and the chunk; None if it was not written."""
         number = sample // self.size
         offset = int(self._offsets[number])
         if offset == _UNKNOWN:
@@ -142,7 +142,7 @@ class _Mapped:
         rows = min(self.size, self._shape[0] - first)
         shape = (rows, *self._shape[1:])
         if offset < 0 or offset + int(np.prod(shape)) * self._dtype.itemsize > len(self._file):
-            return None  # of what is not there h5py says so
+            return None  # h5py then raises
         return first, np.ndarray(shape, self._dtype, self._file.data, offset)
 
     def _find(self, number: int) -> int:

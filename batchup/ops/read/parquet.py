@@ -13,14 +13,14 @@ from batchup.ops.read.tables import table_arrays
 
 
 def in_row_groups(table: Any, where: str) -> Stored | None:
-    """A table in a file as what is read by row groups; None for anything else."""
+    """A table in a file, to be read by row groups; None for anything else."""
     if is_a(table, "pyarrow.parquet.core.ParquetFile"):
         return _OfParquet(table)
     return _OfArrowDataset(table) if is_a(table, "pyarrow._dataset.Dataset") else None
 
 
 class _Tables(Stored):
-    """Rows of tables, some of them together: a chunk is a row group. The samples are a dict of arrays."""
+    """The rows of tables, whose chunks are row groups. The samples of a block are a dict of arrays."""
 
     def __init__(self, array: Any, schema: Any, sizes: list[int]):
         self.array = array
@@ -31,7 +31,7 @@ class _Tables(Stored):
 
     @property
     def bytes_a_sample(self) -> int:
-        return GAP  # never read across a row group that is not wanted
+        return GAP  # so no row group without wanted samples is read
 
     def read(self, start: int, stop: int) -> Samples:
         first, last = (int(self.chunk_of(np.array([i]))[0]) for i in (start, stop - 1))
@@ -44,13 +44,13 @@ class _Tables(Stored):
 
 
 class _OfParquet(_Tables):
-    """A Parquet file, by row groups."""
+    """A Parquet file."""
 
     def __init__(self, file: Any):
         metadata = file.metadata
         sizes = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
         super().__init__(file, file.schema_arrow, sizes)
-        self._lock = threading.Lock()  # such a file serves one thread at a time
+        self._lock = threading.Lock()  # a file serves one thread at a time
 
     def _table(self, chunks: range) -> Any:
         with self._lock:
@@ -64,7 +64,7 @@ class _OfParquet(_Tables):
 
 
 class _OfArrowDataset(_Tables):
-    """A dataset of Arrow, of any number of files, by row groups where they have some."""
+    """A dataset of Arrow, of any number of files; of files without row groups each is one chunk."""
 
     def __init__(self, dataset: Any):
         self._fragments: list[Any] = []

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from toolz import valmap
 
 from batchup.core.blocks import block_array
 from batchup.core.checks import describe, is_a
-
-# --- tables: rows by position, columns by name
 
 TABLES = "pandas.DataFrame", "polars.DataFrame", "pyarrow.Table", "pyarrow.RecordBatch"
 SERIES = "pandas.Series", "polars.Series", "pyarrow.ChunkedArray", "pyarrow.Array"
@@ -29,12 +28,13 @@ class Columns:
         return self.shape[0]
 
     def reader(self, how: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any], Any]:
-        """The function that reads a block, where `how(array)` is that of one column."""
-        readers = {name: how(array) for name, array in self.arrays.items()}
-        return lambda block: {name: read(block) for name, read in readers.items()}
+        """A function that reads a block. `how(array)` is the function that reads one column."""
+        readers = valmap(how, self.arrays)
+        return lambda block: valmap(lambda read: read(block), readers)
 
 
 def of_table(table: Any, where: str) -> Columns:
+    """The columns of a table, checked."""
     return Columns(table_arrays(table, where), len(table))
 
 
@@ -51,13 +51,13 @@ def table_arrays(table: Any, where: str) -> dict[str, NDArray[Any]]:
 
 
 def of_series(series: Any, where: str) -> NDArray[Any]:
+    """A column as an array. Raises ValueError for missing values, TypeError for values that are no numbers or strings."""
     missing = series.null_count if hasattr(series, "null_count") else series.isna().sum()
     missing = missing() if callable(missing) else missing
-    # With zero_copy_only, which is Arrow's default for some, it refuses what it has to convert.
+    # By default some arrays of Arrow refuse to convert; `zero_copy_only=False` lets them.
     array = series.to_numpy(**({"zero_copy_only": False} if is_a(series, "pyarrow.Array") else {}))
-    native = isinstance(
-        getattr(series, "dtype", None), np.dtype
-    )  # of pandas: NaN is a number as any other
+    # A column of pandas with a dtype of NumPy's: NaN is a number like any other.
+    native = isinstance(getattr(series, "dtype", None), np.dtype)
     if missing and not (native and array.dtype.kind in "fcmM"):
         raise ValueError(
             f"{where}: expected no missing values; {missing} are. Fill them first, or leave them out"
@@ -87,30 +87,30 @@ class OfDataset:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def read(self, block: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+    def read(self, block: NDArray[np.intp]) -> Any:
         if not len(block):
-            return {name: column[:0] for name, column in self.read(np.zeros(1, np.intp)).items()}
+            return valmap(lambda column: column[:0], self.read(np.zeros(1, np.intp)))
         first, last = int(block.min()), int(block.max())
         if first < 0 or last - first >= 4 * len(block):
             return self._checked(self._dataset[block])
-        # So near one another that a slice is cheaper, which Arrow gives without a search for each row.
+        # For rows this close to one another a slice is cheaper: Arrow gives it without a search for each row.
         rows = self._checked(self._dataset[first : last + 1])
-        return {name: column[block - first] for name, column in rows.items()}
+        return valmap(lambda column: column[block - first], rows)
 
-    def run(self, block: range) -> dict[str, NDArray[Any]]:
-        """Those of consecutive rows, in memory of their own."""
+    def run(self, block: range) -> Any:
+        """The samples of consecutive rows, in memory of their own."""
         rows = (
             self._checked(self._dataset[block.start : block.stop])
             if len(block)
             else self.read(block_array(block))
         )
-        return {name: np.array(column) for name, column in rows.items()}
+        return valmap(np.array, rows)
 
     bytes_a_sample = 0
 
     @property
     def chunks(self) -> NDArray[np.intp]:
-        """How many rows each record batch has; all in one where they were put into another order."""
+        """The number of rows in each record batch; all rows are one batch if they were put into another order."""
         if self._dataset._indices is not None or not self._dataset.data.num_columns:
             return np.array([len(self)], np.intp)
         return np.array([len(chunk) for chunk in self._dataset.data.column(0).chunks], np.intp)

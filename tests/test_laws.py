@@ -8,7 +8,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from batchup import ops, testing
-from batchup.core.plan import Replay, cursors_in, replay_of
+from batchup.core.draws import Replay
+from batchup.core.plan import cursors_in, replay_of
 from batchup.testing import SOME, plain
 from batchup.testing.items import some
 from tests.pipelines import (

@@ -7,15 +7,14 @@ checks them with `batchup.testing.check_laws`.
 
 from batchup.core.blocks import Block, LazyBlock, as_block, block_array, joined
 from batchup.core.checks import describe, whole_number
+from batchup.core.draws import Draw, Draws, Replay
 from batchup.core.grid import Even, Grid, Listed, Total
-from batchup.core.item import Item, as_batch, mapped
+from batchup.core.item import Item, as_batch, mapped, walk
 from batchup.core.iteration import StreamIterator
 from batchup.core.joint import Choice, JointStep, Pick
 from batchup.core.loader import Loader
 from batchup.core.noise import Noise
 from batchup.core.plan import (
-    Draw,
-    Draws,
     EndlessSource,
     Itemwise,
     JointPlan,
@@ -23,14 +22,12 @@ from batchup.core.plan import (
     Part,
     Plan,
     PlanOver,
-    Replay,
     SameItems,
     SameSamples,
     located,
     parts_in,
     replay_of,
     samples_of,
-    walk,
 )
 from batchup.core.randomness import Rng, Seed, ShuffleLike, as_rng, as_seed
 from batchup.core.record import Count, data, record, unnamed

@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
+from batchup.core.draws import Draws, Replay
 from batchup.core.errors import item_note, note
 from batchup.core.grid import Grid
 from batchup.core.item import Item, planned_in, with_batch
-from batchup.core.plan import Draws, Kind, Plan, PlanOver, Replay, SameSamples, replay_of, without_work
+from batchup.core.plan import Kind, Plan, PlanOver, SameSamples, replay_of, without_work
 from batchup.core.record import record
 from batchup.core.work import Work
 

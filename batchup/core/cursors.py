@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from batchup.core.item import Cursors, Item
-from batchup.core.plan import Draw, Draws, Plan, cursors_in, trunk, walk
+from batchup.core.draws import Draw, Draws
+from batchup.core.item import Cursors, Item, walk
+from batchup.core.plan import Plan, cursors_in, trunk
 from batchup.core.record import record
 
 # How many of the items received last an iterator can be put back by, if a training loop prefetches.

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from batchup.core.draws import Draws, Replay
 from batchup.core.grid import Grid, OfPass
-from batchup.core.plan import Draws, Plan, Replay, SameSamples, is_drawn, located, replay_of
+from batchup.core.plan import Plan, SameSamples, is_drawn, located, replay_of
 from batchup.core.record import record
 
 

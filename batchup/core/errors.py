@@ -12,8 +12,8 @@ import numpy as np
 
 from batchup.core.blocks import LazyBlock
 from batchup.core.checks import describe, shortened
+from batchup.core.draws import Replay
 from batchup.core.item import planned_in
-from batchup.core.plan import Replay
 
 # After so many items, or passes, in a row without a sample an endless stream counts as empty: an error or a warning is
 # better than waiting for ever.

@@ -1,9 +1,13 @@
-"""Items of a stream: what is known of one besides its batch, and the walk over the parts of a batch."""
+"""Items of a stream: what is known of one besides its batch, walks over items and over the parts of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
+
+from batchup.core.record import Count
 
 Cursors = tuple[tuple[int, ...], ...]
 
@@ -53,3 +57,14 @@ def mapped(item: Any, f: Callable[[Any], Any], kinds: tuple[type, ...] = (tuple,
             return parts
         return type(item)(*parts) if hasattr(item, "_fields") else tuple(parts)
     return f(item)
+
+
+def walk(items: Iterator[Any], start: int, stop: Count = None) -> Iterator[Any]:
+    """The items from `start` up to `stop`, one by one: `islice`, for numbers of any size."""
+    end = stop if isinstance(stop, int) and stop <= sys.maxsize else None
+    return islice(items, min(start, sys.maxsize), end) if start or end is not None else items
+
+
+def once(items: Iterator[Any]) -> Iterator[Any]:
+    """The items of an iterator, which is not asked again after its end: some would go on, and a `zip` would draw."""
+    yield from items

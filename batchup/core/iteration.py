@@ -11,12 +11,13 @@ from typing import Any, NoReturn
 from batchup.core.checkpoint import VERSION, checked_state, decoded, encoded
 from batchup.core.checks import shortened, whole_number
 from batchup.core.cursors import BEHIND, Track, resumed
+from batchup.core.draws import Draws, Replay
 from batchup.core.errors import has_item_note, item_note, no_stop_iteration, note
 from batchup.core.identity import name_of
 from batchup.core.item import Cursors
 from batchup.core.journal import Journal
 from batchup.core.noise import gives_items
-from batchup.core.plan import Draws, Plan, Replay, cursors_in, replay_of
+from batchup.core.plan import Plan, cursors_in, replay_of
 from batchup.core.randomness import DIRECT, Direct, generators_of
 from batchup.core.record import Count
 from batchup.core.work import Work

@@ -17,8 +17,9 @@ from functools import partial
 from typing import Any
 
 from batchup.core.cursors import BEHIND, Cursor, resumed
+from batchup.core.draws import Draw, Replay
 from batchup.core.item import Cursors
-from batchup.core.plan import Draw, Plan, Replay, drawing_plans, without_work
+from batchup.core.plan import Plan, drawing_plans, without_work
 from batchup.core.randomness import (
     DIRECT,
     Drawn,

@@ -9,9 +9,10 @@ from typing import Any, Protocol, Self
 
 from batchup.core.checkpoint import check_version
 from batchup.core.checks import whole_number
+from batchup.core.draws import Replay
 from batchup.core.epoch import why_no_loader
 from batchup.core.iteration import StreamIterator, length_of
-from batchup.core.plan import Plan, Replay, replay_of
+from batchup.core.plan import Plan, replay_of
 from batchup.core.work import Work
 
 _VERSION = 1

@@ -13,9 +13,10 @@ import numpy as np
 
 from batchup.core.blocks import LazyBlock, block_array
 from batchup.core.computed import Computed, OverMade
+from batchup.core.draws import Draws
 from batchup.core.epoch import pass_of
 from batchup.core.item import Item, Place, planned_in
-from batchup.core.plan import Draws, Plan, SameSamples, trunk
+from batchup.core.plan import Plan, SameSamples, trunk
 from batchup.core.randomness import Seed, seed_sequence
 from batchup.core.record import record
 from batchup.core.work import Step

@@ -8,26 +8,17 @@ safe: what a plan doesn't say makes it slower, never wrong.
 from __future__ import annotations
 
 import math
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from enum import Enum, IntEnum
-from itertools import chain, islice
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from enum import Enum
+from itertools import chain
+from typing import Any, ClassVar, NamedTuple, Self
 
+from batchup.core.draws import Draws, Replay, Rng
 from batchup.core.grid import Grid
+from batchup.core.item import walk
 from batchup.core.record import Count, over_each, record
-
-
-class Replay(IntEnum):
-    """How the items of a plan can be had again. Of several plans the largest value counts."""
-
-    KEYED = 0  # the same items each time, from any position: a function of seeds and positions
-    DRAWN = 1  # drawn anew from a generator each time; a checkpoint keeps the draws
-    UNKEPT = 2  # drawn from a generator whose state can't be read: no checkpoints
-    NOT_RESUMABLE = 3  # of a user's iterable, from its beginning each time: no checkpoints
-    SINGLE_PASS = 4  # of a user's iterator, which can be iterated once
 
 
 class Kind(Enum):
@@ -51,40 +42,6 @@ class Part(NamedTuple):
     world: int  # the number of ranks
     equal: bool = True  # each item has as many samples on every rank
     aligned: bool = True  # item k is made of the same items of the plan below on every rank
-
-
-class Draw(Protocol):
-    """What one plan draws in one pass, from a seed or a generator."""
-
-    def permutation(self, number: int, block: Any) -> Any:
-        """The indices of a block, an intp array, permuted: draw `number` of the pass."""
-
-    def uniforms(self, number: int, size: int) -> Iterator[Any]:
-        """Endless float64 arrays of `size` uniform numbers: the draws from `number` on."""
-
-
-class Rng(Protocol):
-    """What a plan draws from: a seed, a generator, or a user's iterator."""
-
-    @property
-    def replay(self) -> Replay: ...
-
-    def draw(self, pass_: int) -> Draw:
-        """The draws of a pass."""
-
-
-class Draws(Protocol):
-    """Gives plans their draws, and the places from which they go on."""
-
-    def begin(self, plan: Plan, pass_: int, number: int) -> Draw:
-        """The draws of `plan.rng` in a pass, from draw `number` on; `items` calls it before it returns."""
-
-    def cursor(self, plan: Plan) -> tuple[int, ...]:
-        """The place from which a plan with a `cursor` goes on; () if it is unknown."""
-
-    @property
-    def stamp(self) -> str | None:
-        """A digest of the generators' states when the iteration began; None if all draws are of seeds."""
 
 
 _END = object()
@@ -323,14 +280,3 @@ def trunk(plan: Plan) -> Iterator[Plan]:
     while isinstance(plan, PlanOver):
         plan = plan.up
         yield plan
-
-
-def walk(items: Iterator[Any], start: int, stop: Count = None) -> Iterator[Any]:
-    """The items from `start` up to `stop`, one by one: `islice`, for numbers of any size."""
-    end = stop if isinstance(stop, int) and stop <= sys.maxsize else None
-    return islice(items, min(start, sys.maxsize), end) if start or end is not None else items
-
-
-def once(items: Iterator[Any]) -> Iterator[Any]:
-    """The items of an iterator, which is not asked again after its end: some would go on, and a `zip` would draw."""
-    yield from items

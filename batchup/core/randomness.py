@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
 from batchup.core.checks import describe
-from batchup.core.plan import Draw, Plan, Replay, drawing_plans
+from batchup.core.draws import Draw, Replay
+from batchup.core.plan import Plan, drawing_plans
 from batchup.core.record import record
 
 if TYPE_CHECKING:  # importing numpy.random takes a third of the time that this library may take

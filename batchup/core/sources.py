@@ -11,10 +11,11 @@ from typing import Any
 
 from batchup.core.blocks import Block, PlainBlock, as_block
 from batchup.core.checks import describe, describe_callable
+from batchup.core.draws import Draws, Replay
 from batchup.core.grid import Grid, Listed, Total
-from batchup.core.item import as_batch
+from batchup.core.item import as_batch, once, walk
 from batchup.core.loader import Loader
-from batchup.core.plan import Draws, Kind, Plan, Replay, SameItems, SameSamples, once, walk
+from batchup.core.plan import Kind, Plan, SameItems, SameSamples
 from batchup.core.randomness import DIRECT, Users
 from batchup.core.record import Count, data, record, unnamed
 

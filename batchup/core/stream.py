@@ -13,11 +13,12 @@ import numpy as np
 from batchup.core.checks import describe, describe_callable, shortened, whole_number
 from batchup.core.computed import Computed, below_pool, draws_ahead_below, of_member, without_pools
 from batchup.core.cursors import why_not_behind
+from batchup.core.draws import Replay
 from batchup.core.epoch import Epoch, why_no_epochs
 from batchup.core.iteration import StreamIterator, length_of
 from batchup.core.loader import Loader
 from batchup.core.noise import random_steps, with_places
-from batchup.core.plan import Kind, Plan, Replay, is_drawn, replay_of
+from batchup.core.plan import Kind, Plan, is_drawn, replay_of
 from batchup.core.record import Count, record
 from batchup.core.sources import as_blocks, plan_of, with_epochs_told
 from batchup.core.work import Step, Work, first_steps

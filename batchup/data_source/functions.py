@@ -1,4 +1,4 @@
-"""Data that is not in arrays: what a function gives, or an iterator; and `coerce_data_source`."""
+"""Data that is not in arrays: of functions and iterators; and `coerce_data_source`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ __all__ = ["CallableDataSource", "IteratorDataSource", "coerce_data_source"]
 
 
 class CallableDataSource(AbstractDataSource):
-    """The batches of the iterator that `batch_iterator_fn(batch_size, **kwargs)` returns, anew for
-    every epoch.
+    """The batches of the iterator that `batch_iterator_fn(batch_size, **kwargs)` returns, a new one for each epoch.
 
-    `kwargs` are the keyword arguments of `batch_iterator`, `shuffle` among them where it was given. The
-    arrays are the function's to give away: a view of data of yours is written into by who maps in place.
-    For `drop_last` and for the epochs of a loader the function needs parameters `drop_last` and `epoch`.
-    `num_samples_fn` is how many samples that is: an int, `np.inf`, None for unknown, or a function of
-    the keyword arguments, but for `shuffle`, that returns one of these; anything else is a TypeError.
+    `kwargs` are the keyword arguments of `batch_iterator`, with `shuffle` if it was given. The caller owns the arrays: if
+    they are views of your data, a map that writes into its batch changes your data. For `drop_last` and for the epochs of
+    a loader the function needs parameters `drop_last` and `epoch`. `num_samples_fn` is the number of samples: an int,
+    `np.inf`, None for unknown, or a function of the keyword arguments without `shuffle` that returns one of these.
+    Raises TypeError for anything else.
 
     >>> def countdown(batch_size, start=5):
     ...     for n in range(start, 0, -batch_size):
@@ -52,7 +51,7 @@ class CallableDataSource(AbstractDataSource):
         self.num_samples_fn = num_samples_fn
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """What `num_samples_fn` says."""
+        """The value of `num_samples_fn`, or what it returns."""
         if callable(self.num_samples_fn):
             count = self.num_samples_fn(**kwargs)
             return check_count(count, f"what {describe_callable(self.num_samples_fn)} returned")
@@ -64,7 +63,7 @@ class CallableDataSource(AbstractDataSource):
     def batch_iterator(
         self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
     ) -> Iterator[Any]:
-        """`batch_iterator_fn(batch_size, **kwargs)`, with `shuffle` where it is given."""
+        """`batch_iterator_fn(batch_size, **kwargs)`, with `shuffle` if it is given."""
         batches = self.batch_iterator_fn(batch_size, **given(shuffle, kwargs))
         if not isinstance(batches, Iterator):
             raise TypeError(
@@ -77,9 +76,9 @@ class CallableDataSource(AbstractDataSource):
 
 
 class IteratorDataSource(AbstractDataSource):
-    """The batches of an iterator, whatever the batch size; for one epoch only.
+    """The batches of an iterator, whatever the batch size, for one epoch only.
 
-    `n_samples` is how many samples they have in all: an int, `np.inf`, or None for unknown.
+    `n_samples` is the number of samples of all batches: an int, `np.inf`, or None for unknown.
 
     >>> list(IteratorDataSource(iter([(np.arange(2),), (np.arange(3),)])).batch_iterator(64))
     [(array([0, 1]),), (array([0, 1, 2]),)]
@@ -93,15 +92,15 @@ class IteratorDataSource(AbstractDataSource):
         self.n_samples = check_count(n_samples, "IteratorDataSource: n_samples")
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """What was given as `n_samples`."""
+        """The `n_samples` that was passed."""
         return self.n_samples
 
     def batch_iterator(
         self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
     ) -> Iterator[Any]:
-        """What the iterator gives: the batch size, the order and the rest are its own affair.
+        """The batches of the iterator, whatever the batch size and the other arguments.
 
-        After its end was reached a RuntimeError, in place of an epoch of nothing.
+        After its end it raises RuntimeError, rather than give an empty epoch.
         """
         return iter(self.stream(batch_size, shuffle, **kwargs))
 
@@ -132,9 +131,9 @@ class IteratorDataSource(AbstractDataSource):
 def coerce_data_source(x: Any) -> AbstractDataSource:
     """`x` as a data source.
 
-    A source stays what it is; a list or tuple of array-likes becomes an `ArrayDataSource`, an iterator
-    an `IteratorDataSource`, a function a `CallableDataSource`. Raises ValueError for an empty list or
-    tuple, TypeError for anything else.
+    A data source is returned as it is. A list or tuple of array-likes becomes an `ArrayDataSource`, an iterator an
+    `IteratorDataSource`, a function a `CallableDataSource`. Raises ValueError for an empty list or tuple, TypeError for
+    anything else.
 
     >>> coerce_data_source([np.zeros((5, 2)), np.arange(5)])
     ArrayDataSource([<5x2 float64>, <5 int64>])

@@ -11,7 +11,8 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.checks import describe, shortened
-from batchup.core.plan import Plan, Replay, replay_of
+from batchup.core.draws import Replay
+from batchup.core.plan import Plan, replay_of
 from batchup.core.randomness import Seed, as_rng
 from batchup.core.record import Count, record
 from batchup.core.sources import Iterated
@@ -29,7 +30,7 @@ __all__ = ["ChoiceBatch", "ChoiceDataSource", "CompositeDataSource"]
 
 
 class _JointDataSource(StreamDataSource):
-    """What both share: the members, and one stream of each."""
+    """What both have in common: the members, and a stream of each."""
 
     def __init__(self, datasets: Sequence[AbstractDataSource]):
         name = type(self).__name__
@@ -60,10 +61,10 @@ class _JointDataSource(StreamDataSource):
 
     @abstractmethod
     def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
-        """The members' streams, of batches or of their indices, as one."""
+        """The streams of the members, of batches or of indices, joined."""
 
     def _num_samples(self, kwargs: dict[str, Any]) -> list[int | float]:
-        """Those of the members that know."""
+        """The numbers of samples of the members that know theirs."""
         counts = [ds.num_samples(**kwargs) for ds in self.datasets]
         return [count for count in counts if count is not None]
 
@@ -72,7 +73,7 @@ class _JointDataSource(StreamDataSource):
 
 
 def _of_member(request: Request, member: int, others: dict[str, Any]) -> Request:
-    """What is asked of a member: a generator is shared, a seed is not."""
+    """The request for a member: members share a generator, and each makes its own seed of a seed."""
     rng = as_rng(request.shuffle, "shuffle")
     order = rng.of_member(member).ints[0] if isinstance(rng, Seed) else request.shuffle
     return replace(request, shuffle=order, others=others)
@@ -81,10 +82,10 @@ def _of_member(request: Request, member: int, others: dict[str, Any]) -> Request
 class CompositeDataSource(_JointDataSource):
     """A batch of each of several sources, side by side: `zip(*streams, flatten=, trim=)`.
 
-    Ends with the shortest; give the others `repeats=-1`. With `flatten` the members' tuples are joined
-    into one; with `trim` all are cut to the shortest of each joint batch. A generator given as
-    `shuffle` is shared by the members, which draw from it in the order in which they are asked; of a
-    seed, each member makes a seed of its own. Index batches are tuples with those of each member.
+    It ends with the shortest source; give the others `repeats=-1`. With `flatten` the tuples of the members are joined
+    into one. With `trim` all batches are cut to the shortest of each joint batch. If `shuffle` is a generator, the
+    members share it, and draw from it in the order in which they are asked; of a seed, each member makes its own. An index
+    batch is a tuple of the index batches of the members.
 
     >>> from batchup.data_source import ArrayDataSource
     >>> labelled = ArrayDataSource([np.arange(3), np.array([0, 1, 0])], repeats=-1)
@@ -102,19 +103,19 @@ class CompositeDataSource(_JointDataSource):
         self.trim = bool(trim)
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """The least of the members', as far as they are known."""
+        """The smallest number of the members that is known."""
         return min(self._num_samples(kwargs), default=None)
 
     def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
         return ops.zip(*streams, flatten=self.flatten and not indices, trim=self.trim)
 
     def samples_by_indices(self, indices: Sequence[Any]) -> tuple[Any, ...]:
-        """The joint batch of the samples at these places, one index array a member."""
+        """The joint batch of the samples at these places, with one index array for each member."""
         members = self._members_of("samples_by_indices", indices)
         return self._joint_batch([ds.samples_by_indices(part) for ds, part in members], indices)
 
     def samples_by_indices_nomapping(self, indices: Sequence[Any]) -> tuple[Any, ...]:
-        """As `samples_by_indices`, but past the members' subsets."""
+        """As `samples_by_indices`, whatever the subsets of the members."""
         members = self._members_of("samples_by_indices_nomapping", indices)
         return self._joint_batch([ds._batch_at(part) for ds, part in members], indices)
 
@@ -143,11 +144,11 @@ class ChoiceBatch(NamedTuple):
 class ChoiceDataSource(_JointDataSource):
     """Each batch from one of several sources: `choose(*streams, rng=request.shuffle, stratified=)`.
 
-    In order, the members take turns until one is exhausted; shuffled, each round has a random order.
-    `stratified` takes all members to their ends: in order, their batches are spread evenly, in
-    proportion to their number; shuffled, their order is random. `shuffle` reaches the members as
-    in a `CompositeDataSource`. Index batches are `ChoiceBatch(sample_indices, ds_index)`.
-    Raises ValueError for `stratified` where a member is endless or of unknown length.
+    In order, the members take turns until one has ended; shuffled, each round has a random order. With `stratified` all
+    members come to their ends: in order, their batches are spread evenly, in proportion to their number; shuffled, their
+    order is random. Members get `shuffle` as in a `CompositeDataSource`. Index batches are
+    `ChoiceBatch(sample_indices, ds_index)`. Raises ValueError for `stratified` if a member is endless or of unknown
+    length.
 
     >>> from batchup.data_source import ArrayDataSource
     >>> ds = ChoiceDataSource([ArrayDataSource([np.arange(6)]), ArrayDataSource([np.arange(3) * 10])],
@@ -163,7 +164,7 @@ class ChoiceDataSource(_JointDataSource):
         self.stratified = bool(stratified)
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """The sum of the members'; unknown counts 0."""
+        """The sum of the numbers of the members; an unknown number counts as 0."""
         return sum(self._num_samples(kwargs))
 
     def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
@@ -177,7 +178,7 @@ class ChoiceDataSource(_JointDataSource):
 
     def _check_batches(self, streams: list[ops.Stream], batch_size: int) -> None:
         for n, (ds, stream) in enumerate(zip(self.datasets, streams, strict=True)):
-            # The length is the same for all ranks; a part of a batch may have no samples.
+            # The length is the same on all ranks; a rank's part of a batch may have no samples.
             length = stream.plan.length
             if (stream.num_samples if length is None else length) == 0:
                 wanted = f"expected members of a batch of {batch_size} at least, with drop_last"
@@ -191,7 +192,7 @@ class ChoiceDataSource(_JointDataSource):
         return self.datasets[choice.ds_index].samples_by_indices(choice.sample_indices)
 
     def samples_by_indices_nomapping(self, indices: ChoiceBatch) -> Any:
-        """As `samples_by_indices`, but past the member's subset."""
+        """As `samples_by_indices`, whatever the subset of the member."""
         choice = self._choice("samples_by_indices_nomapping", indices)
         return self.datasets[choice.ds_index]._batch_at(choice.sample_indices)
 
@@ -227,5 +228,5 @@ class _Tag(Step):
 
 
 def _vouches(plan: Plan) -> bool:
-    """Whether the samples tell the batches: not of what is joined, or given whatever the batch size."""
+    """True if the number of batches follows from that of samples: not for joins, nor for iterators."""
     return isinstance(plan, Iterated) and replay_of(plan) < Replay.SINGLE_PASS

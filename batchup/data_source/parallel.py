@@ -14,7 +14,7 @@ from batchup.ops.parallel import WINDOWS_AHEAD, Pool
 __all__ = ["ParallelDataSource"]
 
 
-_BATCHES_AHEAD = 20  # as in 0.2.3
+_BATCHES_AHEAD = 20  # the default of 0.2.3
 
 
 class _Pool(Pool, Protocol):
@@ -24,7 +24,7 @@ class _Pool(Pool, Protocol):
 class ParallelDataSource(StreamDataSource):
     """The batches of a random-access data source, made by a pool: `WorkerPool.parallel_data_source`.
 
-    The function of a `map` on it runs in the caller. For one that the pool runs, map the source first.
+    The function of a `map` on it runs in the caller. For the pool to run it, map the source first.
     """
 
     def __init__(self, source: AbstractDataSource, pool: _Pool, batch_buffer_size: int | None = None):
@@ -49,7 +49,7 @@ class ParallelDataSource(StreamDataSource):
         return True
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """Those of its source."""
+        """The number of samples of its source."""
         return self.source.num_samples(**kwargs)
 
     def _stream(self, request: Request) -> ops.Stream:
@@ -62,11 +62,11 @@ class ParallelDataSource(StreamDataSource):
         return self.source._index_stream(request)
 
     def samples_by_indices(self, indices: Any) -> Any:
-        """As its source gives them, in this process."""
+        """The batch of its source, made in this process."""
         return self.source.samples_by_indices(indices)
 
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
-        """As `samples_by_indices`, but past the subset, if there is one."""
+        """As `samples_by_indices`, whatever the subset."""
         return self.source._batch_at(indices)
 
     def __repr__(self) -> str:

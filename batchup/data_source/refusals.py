@@ -1,4 +1,4 @@
-"""What a data source is not, and what to write instead."""
+"""Errors for uses that a data source doesn't have, with what to write instead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["NotIterable"]
 
 
 class NotIterable:
-    """Not iterable by itself, as only a batch size makes batches; no sequence, and no stream."""
+    """No iterable, as it needs a batch size; no sequence, and no stream."""
 
     def __iter__(self) -> NoReturn:
         raise TypeError(f"{self!r}: its batches are those of loader(batch_size), an epoch each time")

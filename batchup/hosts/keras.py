@@ -9,8 +9,9 @@ from typing import Any
 import keras
 
 from batchup.core.checks import describe
+from batchup.core.draws import Replay
 from batchup.core.loader import Loader
-from batchup.core.plan import Replay, replay_of
+from batchup.core.plan import replay_of
 from batchup.core.stream import Stream
 
 __all__ = ["Batches"]

@@ -9,9 +9,10 @@ from typing import Any
 from torch.utils.data import IterableDataset, get_worker_info
 
 from batchup.core.checks import describe, whole_number
+from batchup.core.draws import Draws, Replay
 from batchup.core.epoch import why_no_epochs
 from batchup.core.loader import Loader
-from batchup.core.plan import Draws, PlanOver, Replay, is_drawn, replay_of
+from batchup.core.plan import PlanOver, is_drawn, replay_of
 from batchup.core.record import Count, record
 from batchup.core.stream import Stream
 from batchup.hosts.torch_epochs import Epochs

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import listed
+from batchup.core.draws import Draw, Draws
 from batchup.core.errors import users_frame
 from batchup.core.grid import Even, Grid, Total
-from batchup.core.item import mapped
+from batchup.core.item import mapped, once
 from batchup.core.joint import Choice, JointStep, Pick
-from batchup.core.plan import Draw, Draws, JointPlan, Part, Plan, once, parts_in, samples_of
+from batchup.core.plan import JointPlan, Part, Plan, parts_in, samples_of
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import Count, record, unnamed
 from batchup.core.stream import Stream, as_stream, members_of

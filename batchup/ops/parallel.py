@@ -13,9 +13,10 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from batchup.core.checks import describe, shortened, whole_number
 from batchup.core.computed import Computed
+from batchup.core.draws import Draws
 from batchup.core.errors import item_note, no_stop_iteration, note
 from batchup.core.item import with_batch
-from batchup.core.plan import Draws, Plan, replay_of, trunk
+from batchup.core.plan import Plan, replay_of, trunk
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Work

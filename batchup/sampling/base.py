@@ -1,4 +1,4 @@
-"""What a sampler is: `AbstractSampler`, and `OrderSampler` to derive your own from."""
+"""`AbstractSampler`, which all samplers are, and `OrderSampler`, to derive your own from."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from batchup.sampling.counts import counted
 
 
 class AbstractSampler(ABC):
-    """What a sampler must have; a class with these methods works wherever ours do.
+    """The methods that a sampler must have. A class with these methods can be used in place of ours.
 
-    Its batches come one after another, and can't be gone on with: for a sampler with checkpoints derive
-    from `OrderSampler`.
+    Its batches come one after another, without checkpoints. For a sampler with checkpoints derive from `OrderSampler`.
 
     >>> class EvenFirst(AbstractSampler):
     ...     def __init__(self, n):
@@ -45,20 +44,20 @@ class AbstractSampler(ABC):
 
     @abstractmethod
     def num_indices_generated(self) -> Count:
-        """How many indices an epoch has: an int, `np.inf`, or None where that is not known."""
+        """The number of indices of an epoch: an int, `np.inf`, or None if it is unknown."""
 
     @abstractmethod
     def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
-        """Integer arrays of `batch_size` indices, the last perhaps shorter, in order."""
+        """Integer arrays of `batch_size` indices, in order; the last may be shorter."""
 
     @abstractmethod
     def shuffled_indices_batch_iterator(
         self, batch_size: int, shuffle_rng: Any
     ) -> Iterator[NDArray[np.intp]]:
-        """The same in an order drawn from `shuffle_rng`, a RandomState or Generator."""
+        """The same indices in an order drawn from `shuffle_rng`, a RandomState or Generator."""
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The sample indices at these places of the sampler; the same, unless it is of a subset."""
+        """The sample indices at these places of the sampler: the same, unless it is a sampler of a subset."""
         return indices
 
     def stream(
@@ -66,12 +65,12 @@ class AbstractSampler(ABC):
     ) -> ops.Stream:
         """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`.
 
-        With `drop_last` a last block that is short is left out.
+        With `drop_last` a last block that is shorter is left out.
         """
         batch_size = whole_number(batch_size, "batch_size", least=1)
         make = partial(self._index_batches, batch_size, shuffle)
         name = type(self).__name__
-        # The arrays may be views on the sampler's own.
+        # The arrays may be views of the sampler's own.
         samples = self.num_indices_generated()
         plan = Iterated(make, Kind.BORROWED, samples=samples, numbered=True)
         stream = ops.Stream(plan, text=name)
@@ -89,9 +88,9 @@ class AbstractSampler(ABC):
 
 
 class OrderSampler(AbstractSampler):
-    """A sampler that says in which order the samples of an epoch come: only `order` is to write.
+    """A sampler that defines the order of the samples of an epoch, by one method: `order`.
 
-    So it has a length and checkpoints, as ours have, which are presets of it.
+    So it has a length and checkpoints, as our samplers have, which derive from it.
 
     >>> class EvenFirst(OrderSampler):
     ...     def __init__(self, n):
@@ -109,7 +108,7 @@ class OrderSampler(AbstractSampler):
     def order(self, shuffle: ShuffleLike = None) -> ArrayLike | ops.Stream:
         """The indices of an epoch: a 1-D integer array, or a stream of index blocks.
 
-        `shuffle` is as for `ops.shuffle`, which is what to give it to, so that nothing is drawn here.
+        `shuffle` is as for `ops.shuffle`. Pass it on to that stage, so that nothing is drawn here.
         """
 
     def stream(
@@ -133,5 +132,5 @@ class OrderSampler(AbstractSampler):
     def shuffled_indices_batch_iterator(
         self, batch_size: int, shuffle_rng: ShuffleLike
     ) -> Iterator[NDArray[np.intp]]:
-        """The same in an order drawn from `shuffle_rng`, which is as for `ops.shuffle`."""
+        """The same indices in an order drawn from `shuffle_rng`, which is as for `ops.shuffle`."""
         return iter(self.stream(batch_size, shuffle_rng) | ops.map(block_array))

@@ -9,7 +9,8 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.checks import whole_number
-from batchup.core.plan import Draws, SameSamples, samples_of
+from batchup.core.draws import Draws
+from batchup.core.plan import SameSamples, samples_of
 from batchup.core.record import Count, record
 
 _END = object()

@@ -1,4 +1,4 @@
-"""Passes over all samples, or some of them, in order or shuffled."""
+"""Passes over all samples or a subset, in order or shuffled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class EpochSampler(OrderSampler):
         return stream | ops.repeat(self.repeats) if self.repeats != 1 else stream
 
     def windows(self, shuffle: ShuffleLike, chunks: int | NDArray[np.intp], window: int) -> ops.Stream:
-        """The same passes in windows of so many chunks: `indices | mix(shuffle, chunks, window) | repeat`."""
+        """The same passes in windows of `window` chunks: `indices | mix(shuffle, chunks, window) | repeat`."""
         stream = self._source | ops.mix(shuffle, chunks, window)
         return stream | ops.repeat(self.repeats) if self.repeats != 1 else stream
 
@@ -43,8 +43,8 @@ class EpochSampler(OrderSampler):
 class StandardSampler(EpochSampler):
     """All samples, `repeats` times (-1 for ever): `indices(length) | shuffle | repeat | chunk`.
 
-    Raises ValueError for a negative length, for repeats that are neither -1 nor >= 1, and for the
-    endless repetition of no samples.
+    Raises ValueError for a negative length, for repeats other than -1 or at least 1, and for an endless repetition of
+    no samples.
 
     >>> list(StandardSampler(5, repeats=2).in_order_indices_batch_iterator(4))
     [array([0, 1, 2, 3]), array([4, 0, 1, 2]), array([3, 4])]

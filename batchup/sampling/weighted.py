@@ -1,4 +1,4 @@
-"""Draws at random: by weights, with or without replacement, and with given shares of each class."""
+"""Random draws: by weights, with or without replacement, and with given shares of each class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from batchup.sampling.epochs import check_repeats
 
 
 def _drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
-    """`shuffle`, for what has no order without it."""
+    """`shuffle`, checked to be there: without it these samplers have no order."""
     if as_rng(shuffle, "shuffle") is None:
         raise NotImplementedError(
             f"{sampler!r} draws at random and has no order; give shuffle= a seed or a generator"
@@ -31,10 +31,10 @@ _PERMUTATION = "WeightedPermutationSampler"
 
 
 class WeightedPermutationSampler(OrderSampler):
-    """Passes over all samples in weighted random orders: likely ones come early, each comes once.
+    """Passes over all samples in weighted random orders: each comes once, those of large weight early.
 
-    `sample(weights, rng, indices, replace=False) | repeat(repeats) | chunk`. `weights` is (n,) numbers
-    >= 0; `indices`, (n,) integers, the samples that they are of, by default 0 to n-1.
+    `sample(weights, rng, indices, replace=False) | repeat(repeats) | chunk`. `weights` are (n,) numbers >= 0. `indices`,
+    (n,) integers, are the samples that they belong to, by default 0 to n-1.
 
     >>> sampler = WeightedPermutationSampler([1.0, 1.0, 1000.0, 1.0])
     >>> next(sampler.shuffled_indices_batch_iterator(4, 5))
@@ -111,9 +111,9 @@ class _EndlessSampler(OrderSampler):
 class WeightedSampler(_EndlessSampler):
     """Endless draws of sample i with probability weights[i] / sum: `sample(weights, rng) | chunk`.
 
-    With replacement; from a RandomState, bit for bit its `choice(n, batch_size, p=weights)`. The arrays of a sampler
-    are read-only copies: for other weights make another sampler.
-    Raises ValueError for weights that are negative, NaN or sum to 0.
+    With replacement. From a RandomState the draws are its `choice(n, batch_size, p=weights)`, bit for bit. The arrays of a
+    sampler are read-only copies: for other weights make another sampler.
+    Raises ValueError for weights that are negative or NaN, or sum to 0.
 
     >>> sampler = WeightedSampler([0.0, 2.0, 0.0, 2.0])
     >>> next(sampler.shuffled_indices_batch_iterator(5, np.random.RandomState(1)))
@@ -128,10 +128,10 @@ class WeightedSampler(_EndlessSampler):
     def class_balancing_sample_weights(
         y: ArrayLike, n_classes: int | None = None
     ) -> NDArray[np.float64]:
-        """Weights for samples of the classes `y`, (n,) integers from 0: all classes weigh the same.
+        """Weights that make all classes equally likely, for samples with labels `y`, (n,) integers from 0.
 
-        They are float64 and sum to 1; a class without samples weighs nothing. `n_classes` is
-        `max(y) + 1` by default. Raises ValueError for a label outside 0 to n_classes-1.
+        They are float64 and sum to 1. `n_classes` is `max(y) + 1` by default. Raises ValueError for a label outside 0 to
+        n_classes - 1.
 
         >>> WeightedSampler.class_balancing_sample_weights([0, 0, 2, 2, 2, 2])
         array([0.25 , 0.25 , 0.125, 0.125, 0.125, 0.125])

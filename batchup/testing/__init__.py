@@ -1,10 +1,10 @@
-"""The laws that every stream obeys, to check a stage of your own by.
+"""The laws that every stream obeys, to check a stage of your own.
 
 >>> from batchup import ops
 >>> from batchup.testing import check_laws
 >>> check_laws(lambda stream, rng: stream | ops.chunk(2) | ops.take(3), members=1)
 
-Each law goes through all positions of a stream, up to `SOME` items of it.
+Each law is checked at all positions of a stream, for its first `SOME` items.
 """
 
 from __future__ import annotations
@@ -21,19 +21,16 @@ from batchup.testing.items import SOME, LawError, plain, same, some
 from batchup.testing.laws import (
     again,
     checkpoints,
-    checkpoints_across,
-    checkpoints_across_ranks,
     ended,
     epochs,
     length,
     mapping,
     memory,
-    parallel,
     pickling,
-    ranks,
     sharding,
     skipping,
 )
+from batchup.testing.pools import checkpoints_across, checkpoints_across_ranks, parallel, ranks
 
 __all__ = [
     "MEMBERS",
@@ -57,7 +54,7 @@ __all__ = [
     "skipping",
 ]
 
-# What a stage is tried on: streams of index blocks of every kind.
+# The streams that a stage is tried with: of index blocks of every kind.
 MEMBERS: tuple[Callable[[Any], ops.Stream], ...] = (
     lambda rng: ops.indices(10) | ops.chunk(3),
     lambda rng: ops.indices(0) | ops.chunk(2),
@@ -90,13 +87,12 @@ def check_laws(
     model: Callable[..., Iterable[Any]] | None = None,
     pools: Sequence[Any] = (),
 ) -> None:
-    """Check a stage, or a stream, by all laws; raises `LawError` that says which is broken, and how.
+    """Check a stage, or a stream, by all laws. Raises `LawError`, which says which law is broken, and how.
 
-    `build(*streams, rng=rng)` makes the stream anew each time it is called, of `members` streams of index
-    blocks, and of the generator `rng`, a RandomState. It may refuse what can't be right with a TypeError
-    or ValueError, but not all there is to try it on. `model(*lists)` gives the items that are expected
-    of finite members, whose items it is given; all as `plain` makes them. `pools` are pools of
-    `batchup.work_pool`, to check that work and members may be theirs.
+    `build(*streams, rng=rng)` makes the stream anew at each call, of `members` streams of index blocks and the
+    generator `rng`, a RandomState. It may refuse some of them by a TypeError or ValueError, but not all. `model(*lists)`
+    returns the expected items for finite members, given their items; all as `plain` makes them. `pools` are pools of
+    `batchup.work_pool`: the laws are checked in these, and for members in these.
     """
     refusals: list[Exception] = []
     tried = 0
@@ -121,7 +117,7 @@ def check_laws(
 
 
 class _Case:
-    """How a stream is made of members that are made anew."""
+    """Makes a stream of members, all anew each time."""
 
     def __init__(self, build: Callable[..., ops.Stream], members: Sequence[Callable[[Any], Any]]):
         self.build = build
@@ -143,7 +139,7 @@ def _check_model(case: _Case, model: Callable[..., Iterable[Any]]) -> None:
 
 
 def _members_in_pools(case: _Case, pool: Any) -> None:
-    """Law 4 at any place in the tree: members that are made by a pool, or a refusal."""
+    """Law 4 at any place: members whose items a pool makes, unless they are refused."""
     whole = some(case.stream())
     try:
         stream = case.stream(through=lambda member: member | ops.parallel(pool, 3))

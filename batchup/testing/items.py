@@ -1,4 +1,4 @@
-"""The items of streams, to be looked at and compared."""
+"""The items of streams, in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from batchup.ragged import Ragged
 
-SOME = 25  # how many items of a stream are looked at
+SOME = 25  # the number of items of a stream that are compared
 
 
 class LawError(AssertionError):
-    """A stream that breaks a law."""
+    """Raised for a stream that breaks a law."""
 
 
 def plain(item: Any) -> Any:
-    """An item as lists and numbers, in tuples and dicts as they are: to be compared by `==`."""
+    """An item as lists and numbers, in its tuples and dicts: it can be compared by `==`."""
     if isinstance(item, tuple):
         return tuple(map(plain, item))
     if isinstance(item, dict):
@@ -43,7 +43,7 @@ def arrays(item: Any) -> Iterator[np.ndarray[Any, Any]]:
 
 
 def size(item: Any) -> int | None:
-    """How many samples are in an item: the length of the first array; None where there is none."""
+    """The number of samples of an item: the length of its first array; None if it has none."""
     while isinstance(item, tuple | dict) and len(item):
         item = next(iter(item.values() if isinstance(item, dict) else item))
     return len(item) if isinstance(item, np.ndarray | range | Ragged) else None
@@ -63,7 +63,7 @@ def refused(act: Callable[[], Any], kind: type[Exception], law: str, stream: Any
 
 
 def beside(items: Iterator[Any], rng: Any, n: int) -> list[Any]:
-    """The next items, while somebody else draws from the generator, if there is one."""
+    """The next items, while others draw from the generator, if there is one."""
     seen = []
     for item in islice(items, n):
         seen.append(plain(item))

@@ -14,14 +14,15 @@ import numpy as np
 
 from batchup import ops
 from batchup.core.computed import has_pool
-from batchup.core.plan import Replay, cursors_in, is_drawn, replay_of
+from batchup.core.draws import Replay
+from batchup.core.plan import cursors_in, is_drawn, replay_of
 from batchup.testing.items import SOME, arrays, beside, plain, refused, same, size, some
 
 Make = Callable[..., ops.Stream]  # make(rng) makes the stream anew, over that generator
 
 
 def length(make: Make) -> None:
-    """Law 1: `len` is the number of items, where it is known; so is the number of samples."""
+    """Law 1: `len` is the number of items, if it is known, and `num_samples` that of samples."""
     stream = make()
     n, samples = stream.plan.length, stream.num_samples
     items = list(islice(stream, 40 * SOME if isinstance(n, int) else SOME))
@@ -37,7 +38,7 @@ def length(make: Make) -> None:
 
 
 def ended(make: Make) -> None:
-    """An iterator that has ended asks nothing of its stream: `next` goes on to raise, and draws nothing."""
+    """An iterator that has ended asks nothing of its stream: `next` keeps raising, and draws nothing."""
     rng = np.random.RandomState(0)
     stream = make(rng)
     items = iter(stream)
@@ -52,7 +53,7 @@ def ended(make: Make) -> None:
 
 
 def again(make: Make) -> None:
-    """Law 2: a pure stream gives the same each time; over a generator in the same state, too."""
+    """Law 2: a pure stream gives the same items each time; so does a stream over a generator in the same state."""
     stream = make()
     once = some(stream)
     if replay_of(stream.plan) is Replay.KEYED:
@@ -61,8 +62,8 @@ def again(make: Make) -> None:
         same(some(make()), once, "law 2, anew", stream)
 
 
-def _refused_when_built(build: Callable[[], ops.Stream]) -> bool:
-    """Whether building the stream raises, as for `take` behind an inner pool that draws from a generator ahead."""
+def refused_when_built(build: Callable[[], ops.Stream]) -> bool:
+    """True if building the stream raises, as for `take` behind an inner pool that draws from a generator."""
     try:
         build()
     except (TypeError, ValueError):
@@ -71,7 +72,7 @@ def _refused_when_built(build: Callable[[], ops.Stream]) -> bool:
 
 
 class _Spy:
-    """A map that counts how often it was called, and may raise at one of its items."""
+    """A map that counts its calls, and may raise at one of its items."""
 
     def __init__(self, at: int | None = None, error: BaseException | None = None):
         self.calls, self.at, self.error = 0, at, error
@@ -84,8 +85,8 @@ class _Spy:
 
 
 def skipping(make: Make) -> None:
-    """Law 3: `skip(k)` is the rest of the items, and `stream[k]` one of them; neither does other work."""
-    if _refused_when_built(lambda: make() | ops.skip(1)):
+    """Law 3: `skip(k)` gives the rest of the items, and `stream[k]` one of them, without other work."""
+    if refused_when_built(lambda: make() | ops.skip(1)):
         return
     whole = some(make())
     beyond = (3 * SOME, 10**6, sys.maxsize) if len(whole) < SOME else (3 * SOME,)
@@ -123,9 +124,9 @@ def mapping(make: Make) -> None:
 
 
 def epochs(make: Make) -> None:
-    """The epochs of a stream are the passes of its repetition, also where what follows is done to each.
+    """The epochs of a stream are the passes of its repetition, also with further stages behind each.
 
-    Of a stream over a generator, or an endless one, they are refused.
+    For a stream over a generator, and an endless one, they are refused.
     """
     stream = make()
     plan = stream.plan
@@ -133,7 +134,7 @@ def epochs(make: Make) -> None:
         refused(lambda: stream.epoch(0), TypeError, "epochs, of what has none", stream)
         return
     if len(some(stream)) == SOME:
-        return  # of what comes afterwards nothing would be seen
+        return  # what comes behind would not be seen
     passes = [some(stream.epoch(e)) for e in range(3)]
     if cursors_in(plan):
         refused(lambda: stream | ops.repeat(3), TypeError, "epochs, on the trunk", stream)
@@ -153,7 +154,7 @@ def _noise(*batch: Any, rng: Any) -> Any:
 
 def sharding(make: Make) -> None:
     """Law 6: the parts of a block, put together, are the block."""
-    if not _of_blocks(make()):
+    if not is_of_blocks(make()):
         return
     if make().plan.refusal("cut"):
         refused(lambda: make() | ops.shard(0, 2), TypeError, "law 6, parts of what is whole", make())
@@ -161,24 +162,24 @@ def sharding(make: Make) -> None:
     whole = some(make())
     for count in (1, 2, 3):
         shards = [some(make() | ops.shard(index, count)) for index in range(count)]
-        same(_put_together(shards), whole, f"law 6, {count} shards", make())
+        same(put_together(shards), whole, f"law 6, {count} shards", make())
 
 
-def _of_blocks(stream: ops.Stream) -> bool:
+def is_of_blocks(stream: ops.Stream) -> bool:
     return not stream.steps and stream.plan.kind.indexed
 
 
-def _put_together(shards: list[list[Any]]) -> list[Any]:
+def put_together(shards: list[list[Any]]) -> list[Any]:
     return [[i for part in parts for i in part] for parts in zip(*shards, strict=True)]
 
 
 def checkpoints(
     make: Make, resume: Make | None = None, positions: Sequence[int] = range(SOME + 1)
 ) -> None:
-    """Law 7: a checkpoint after any item gives exactly the rest, and does the work of the rest alone.
+    """Law 7: a checkpoint after any item gives exactly the rest, with the work of the rest alone.
 
-    So it is after an exception and after a Ctrl-C at any item, and where others draw from the generator.
-    `resume` makes the stream that goes on from checkpoints, where that is built otherwise: in a pool, say.
+    The same holds after an exception and after Ctrl-C at any item, and if others draw from the generator. `resume` makes
+    the stream that goes on from checkpoints, if it is built in another way: in a pool, say.
     """
     resume = resume or make
     stream = make()
@@ -211,7 +212,7 @@ def _resumes(
     rest: list[Any],
     others: Any,
 ) -> None:
-    """A checkpoint after k items, perhaps after an error, perhaps where others draw, gives the rest."""
+    """A checkpoint after k items gives the rest: also after an error, and if others draw."""
     law = f"law 7, from item {k} on" + (f" after {error!r}" if error else "")
     rng, another = np.random.RandomState(0), np.random.RandomState(1)
     stream = make(rng)
@@ -227,12 +228,12 @@ def _resumes(
     state = json.loads(json.dumps(items.state_dict()))
     same(state["position"], k, f"{law}: the position", stream)
     if error is not None and stream.pure:
-        return  # its state is the position alone, which was resumed from
+        return  # its state is the position alone, which was checked above
     spy = _Spy()
     fresh = resume(another)
     again = iter(fresh | ops.map(spy))
     again.load_state_dict(state)
-    if not has_pool(fresh.plan):  # which has drawn ahead meanwhile
+    if not has_pool(fresh.plan):  # a pool has drawn ahead meanwhile
         same(json.loads(json.dumps(again.state_dict())), state, f"{law}: the state again", stream)
     rest = [item if isinstance(item, tuple) else (item,) for item in rest]  # as the spy gives them
     same(beside(again, another if others else None, len(rest)), rest, law, stream)
@@ -240,7 +241,7 @@ def _resumes(
 
 
 def memory(make: Make) -> None:
-    """Law 8: batches are writable and share no memory: writing into one changes nothing else."""
+    """Law 8: batches are writable and share no memory, so writing into one changes nothing else."""
     whole = some(make())
     stream = make()
     seen = []
@@ -259,120 +260,10 @@ def memory(make: Make) -> None:
 
 
 def pickling(make: Make) -> None:
-    """Law 9: what is made of picklable parts, and no pool, is picklable."""
+    """Law 9: a stream of picklable parts, without a pool, is picklable."""
     stream = make()
     if replay_of(stream.plan) > Replay.DRAWN or has_pool(stream.plan):
         return
     copy = pickle.loads(pickle.dumps(stream))
     same(some(copy), some(make()), "law 9, a pickled copy", stream)
     same(repr(copy), repr(stream), "law 9, the repr of a pickled copy", stream)
-
-
-def parallel(make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = (0, 1, 5)) -> None:
-    """Law 4: a pool gives the same items, whatever its buffer, also before stages by position."""
-
-    def in_pool(rng: Any = None) -> ops.Stream:
-        return make(rng) | ops.parallel(pool, buffer)
-
-    whole = some(make())
-    same(some(in_pool()), whole, f"law 4, buffer {buffer}", make())
-    if len(whole) < SOME:  # so much as a serial iteration asks for, a pool asks for, and no more
-        serial, pooled = np.random.RandomState(0), np.random.RandomState(0)
-        one, other = make(serial), in_pool(pooled)
-        for number in range(2):
-            same(some(other), some(one), f"law 4, buffer {buffer}, iteration {number}", one)
-        same(pooled.random_sample(), serial.random_sample(), f"law 4, buffer {buffer}, draws", one)
-    if _refused_when_built(lambda: make() | ops.skip(1)):
-        positions = ()
-    for k in positions:
-        rest = some(in_pool() | ops.skip(k), len(whole) - k)
-        same(rest, whole[k:], f"law 4, buffer {buffer}, and skip({k})", make())
-        again = () if cursors_in(make().plan) else (ops.take(k) | ops.repeat(2),)
-        for after in (ops.take(k), *again) if k else ():
-            same(some(in_pool() | after), some(make() | after), f"law 4, and {after}", make())
-
-
-def checkpoints_across(
-    make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = (0, 1, 5), other: Any = None
-) -> None:
-    """Law 7 with pools: a checkpoint doesn't know who did the work, nor how many items ahead.
-
-    Those of a serial stream go on in the pool and the other way round, and those of the pool in the `other`
-    pool, with another buffer.
-    """
-
-    def in_pool(rng: Any = None) -> ops.Stream:
-        return make(rng) | ops.parallel(pool, buffer)
-
-    def in_other(rng: Any = None) -> ops.Stream:
-        return make(rng) | ops.parallel(other or pool, buffer % 7 + 1)
-
-    for one, going_on in ((make, in_pool), (in_pool, make), (in_pool, in_other)):
-        checkpoints(one, going_on, positions)
-
-
-def ranks(make_rank: Callable[..., ops.Stream], count: int) -> None:
-    """Law 6 for whole pipelines: all ranks are refused, or none, and all have the same number of items.
-
-    `make_rank(rank, rng)` makes that of one rank. A checkpoint that another rank accepts gives the rest there, too.
-    """
-    streams: list[ops.Stream] = []
-    refusals: list[Exception] = []
-    for rank in range(count):
-        try:
-            streams.append(make_rank(rank, np.random.RandomState(0)))
-        except (TypeError, ValueError) as error:
-            refusals.append(error)
-    if refusals:
-        same(
-            len(streams), 0, f"law 6, ranks that are built where others are not: {refusals[0]}", streams
-        )
-        return
-    same(
-        len({stream.plan.length for stream in streams}),
-        1,
-        "law 6, one length for all ranks",
-        streams[0],
-    )
-    items = [some(make_rank(rank, np.random.RandomState(0)), 2 * SOME) for rank in range(count)]
-    same({*map(len, items)}, {len(items[0])}, "law 6, as many items for all ranks", streams[0])
-    if replay_of(streams[0].plan) > Replay.DRAWN:
-        return
-    for k in (0, 1, 5):
-        first = iter(make_rank(0, np.random.RandomState(0)))
-        if len(some(first, k)) < k:
-            continue
-        state = json.loads(json.dumps(first.state_dict()))
-        for rank in range(1, count):
-            other = iter(make_rank(rank, np.random.RandomState(1)))
-            try:
-                other.load_state_dict(state)
-            except ValueError:
-                continue
-            rest = some(other, len(items[rank]) - k)
-            same(
-                rest,
-                items[rank][k:],
-                f"law 7, from item {k} of rank 0 on, at rank {rank}",
-                streams[rank],
-            )
-
-
-def checkpoints_across_ranks(make: Make, positions: Sequence[int] = (0, 1, 5)) -> None:
-    """Law 7 with another number of ranks: a checkpoint of one part is one of all parts, of any number."""
-    if not _of_blocks(make()) or replay_of(make().plan) > Replay.DRAWN or make().plan.refusal("cut"):
-        return
-    whole = some(make())
-    for k in positions:
-        if k > len(whole):
-            continue
-        items = iter(make(np.random.RandomState(0)) | ops.shard(1, 2))
-        some(items, k)
-        state = json.loads(json.dumps(items.state_dict()))
-        shards = []
-        for index in range(3):
-            again = iter(make(np.random.RandomState(1)) | ops.shard(index, 3))
-            again.load_state_dict(state)
-            shards.append(some(again, len(whole) - k))
-        law = f"law 7, from item {k} on, from one of 2 ranks to 3"
-        same(_put_together(shards), whole[k:], law, make())

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from batchup.core.draws import Replay
 from batchup.core.epoch import pass_of, why_no_epochs, why_no_loader
-from batchup.core.plan import Replay
 from batchup.core.randomness import Users
 from batchup.core.sources import Iterated
 from batchup.testing import plain

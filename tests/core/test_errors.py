@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from batchup.core.draws import Replay
 from batchup.core.errors import glance, has_item_note, item_note, no_stop_iteration, note, users_frame
 from batchup.core.item import Item
-from batchup.core.plan import Replay
 from batchup.core.randomness import Seed
 from batchup.ops.index.permutation import PermutedBlock, round_keys
 

@@ -8,7 +8,8 @@ import pytest
 from numpy.random import RandomState
 
 from batchup import ops, work_pool
-from batchup.core.plan import JointPlan, Kind, PlanOver, Replay, replay_of
+from batchup.core.draws import Replay
+from batchup.core.plan import JointPlan, Kind, PlanOver, replay_of
 from batchup.core.record import record
 from batchup.data_source import ArrayDataSource, ChoiceDataSource, CompositeDataSource
 from batchup.testing import plain

@@ -17,7 +17,8 @@ from numpy.random import RandomState
 from tqdm import tqdm
 
 from batchup import ops, work_pool
-from batchup.core.plan import Replay, replay_of
+from batchup.core.draws import Replay
+from batchup.core.plan import replay_of
 from batchup.data_source import CallableDataSource
 from batchup.testing import SOME, plain
 from batchup.testing.items import some

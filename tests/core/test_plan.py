@@ -8,16 +8,8 @@ import pytest
 
 from batchup import ops
 from batchup.core import Kind, Part, Plan, PlanOver, Replay, Step, replay_of
-from batchup.core.plan import (
-    SameItems,
-    is_drawn,
-    is_uneven,
-    located,
-    samples_of,
-    trunk,
-    walk,
-    without_work,
-)
+from batchup.core.item import walk
+from batchup.core.plan import SameItems, is_drawn, is_uneven, located, samples_of, trunk, without_work
 from batchup.core.record import record
 from batchup.testing import check_laws
 

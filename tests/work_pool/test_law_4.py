@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from batchup import ops, testing, work_pool
-from batchup.core.plan import Replay, cursors_in, replay_of
+from batchup.core.draws import Replay
+from batchup.core.plan import cursors_in, replay_of
 from batchup.testing import plain
 from batchup.testing.items import some
 from tests.pipelines import build, is_uneven, recipes, wild_recipes

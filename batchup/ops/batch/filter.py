@@ -14,10 +14,10 @@ import numpy as np
 from batchup.core.checks import describe, describe_callable
 from batchup.core.computed import Computed, OverMade
 from batchup.core.cursors import Cursor, gone_on
+from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW, users_frame
 from batchup.core.identity import named
 from batchup.core.item import Cursors, Item
-from batchup.core.plan import Draws
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Work, first_steps

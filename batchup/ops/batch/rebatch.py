@@ -14,10 +14,11 @@ import numpy as np
 from batchup.core.checks import describe, whole_number
 from batchup.core.computed import Computed, OverMade
 from batchup.core.cursors import Cursor, gone_on
+from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Even, Grid, Sharded, Total
 from batchup.core.item import Cursors, Item
-from batchup.core.plan import Draws, Part, is_uneven, located, parts_in, samples_of
+from batchup.core.plan import Part, is_uneven, located, parts_in, samples_of
 from batchup.core.record import Count, in_whole_parts, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
 from batchup.ops.batch.parts import Piece, planned_piece, planned_together, put_together, samples_in

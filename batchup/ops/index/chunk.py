@@ -11,9 +11,11 @@ import numpy as np
 
 from batchup.core.blocks import Block, joined
 from batchup.core.checks import describe, whole_number
+from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Even, Grid, Total
-from batchup.core.plan import Draws, EndlessSource, Kind, PlanOver, is_uneven, located, samples_of, walk
+from batchup.core.item import walk
+from batchup.core.plan import EndlessSource, Kind, PlanOver, is_uneven, located, samples_of
 from batchup.core.record import Count, in_whole_parts, parts_of_size, record
 from batchup.core.sources import Blocks
 from batchup.core.stream import Stage, Stream

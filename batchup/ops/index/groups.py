@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.blocks import Block, as_block, block_array
 from batchup.core.checks import describe
+from batchup.core.draws import Draws
 from batchup.core.grid import Grid, Listed
-from batchup.core.plan import Draws, Kind, Plan
+from batchup.core.plan import Kind, Plan
 from batchup.core.randomness import Seed, frozen_generator
 from batchup.core.record import record
 from batchup.ragged import Ragged

@@ -10,8 +10,9 @@ from itertools import islice
 
 from batchup.core.blocks import Block, joined
 from batchup.core.checks import whole_number
+from batchup.core.draws import Draws
 from batchup.core.grid import Grid, GridOver
-from batchup.core.plan import Draws, Kind, Part, PlanOver, is_drawn, located, parts_in, samples_of
+from batchup.core.plan import Kind, Part, PlanOver, is_drawn, located, parts_in, samples_of
 from batchup.core.record import Count, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
 from batchup.ops.index.shard import ShardLike, as_shard

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.blocks import block_array
+from batchup.core.draws import Replay
 from batchup.core.errors import users_frame
-from batchup.core.plan import Plan, Replay, trunk
+from batchup.core.plan import Plan, trunk
 from batchup.core.randomness import DIRECT, Seed
 from batchup.ops.index.merge import Merge
 from batchup.ops.index.permute import Permute

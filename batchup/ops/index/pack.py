@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from batchup.core.blocks import Block
 from batchup.core.checks import describe, whole_number
+from batchup.core.draws import Draws
 from batchup.core.grid import Grid
-from batchup.core.plan import Draws, Kind, Part, PlanOver
+from batchup.core.plan import Kind, Part, PlanOver
 from batchup.core.randomness import SeedLike, as_seed
 from batchup.core.record import record, unnamed
 from batchup.core.stream import Stream

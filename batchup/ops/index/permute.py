@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from batchup.core.plan import Draws, SameSamples
+from batchup.core.draws import Draws
+from batchup.core.plan import SameSamples
 from batchup.core.randomness import Seed, SeedLike, as_seed
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream

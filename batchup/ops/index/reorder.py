@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
+from batchup.core.draws import Draw, Draws, Replay
 from batchup.core.grid import Even, Grid, GridOver, Total
-from batchup.core.plan import Draw, Draws, Kind, Part, PlanOver, Replay, located, parts_in, replay_of
+from batchup.core.plan import Kind, Part, PlanOver, located, parts_in, replay_of
 from batchup.core.randomness import Rng, Seed, ShuffleLike, as_rng
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream

@@ -11,18 +11,11 @@ from more_itertools import ilen
 
 from batchup.core.checks import whole_number
 from batchup.core.cursors import why_not_behind
+from batchup.core.draws import Draws, Replay
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Grid, Repeated, Total, passes
-from batchup.core.plan import (
-    Draws,
-    Replay,
-    SameItems,
-    is_uneven,
-    replay_of,
-    samples_of,
-    walk,
-    without_work,
-)
+from batchup.core.item import walk
+from batchup.core.plan import SameItems, is_uneven, replay_of, samples_of, without_work
 from batchup.core.record import Count, record
 from batchup.core.sources import with_epochs_told
 from batchup.core.stream import Stage, Stream

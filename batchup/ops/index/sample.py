@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.blocks import as_block
 from batchup.core.checks import describe
+from batchup.core.draws import Draws, Replay
 from batchup.core.grid import Even, Grid
-from batchup.core.plan import Draws, EndlessSource, Kind, Plan, Replay
+from batchup.core.plan import EndlessSource, Kind, Plan
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import record
 from batchup.core.stream import Stream

@@ -9,8 +9,9 @@ from typing import Any
 
 from batchup.core.blocks import Block
 from batchup.core.checks import whole_number
+from batchup.core.draws import Draws
 from batchup.core.grid import Grid, Sharded
-from batchup.core.plan import Draws, Itemwise, Kind, Part, Plan, located, parts_in
+from batchup.core.plan import Itemwise, Kind, Part, Plan, located, parts_in
 from batchup.core.record import record, unnamed
 from batchup.core.stream import Stage, Stream
 

@@ -10,7 +10,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.plan import Draws, Kind, SameSamples
+from batchup.core.draws import Draws
+from batchup.core.plan import Kind, SameSamples
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream

@@ -8,8 +8,10 @@ from functools import partial
 from typing import Any
 
 from batchup.core.checks import whole_number
+from batchup.core.draws import Draws, Replay
 from batchup.core.grid import Grid, Sliced
-from batchup.core.plan import Draws, Plan, Replay, SameItems, located, replay_of, walk
+from batchup.core.item import walk
+from batchup.core.plan import Plan, SameItems, located, replay_of
 from batchup.core.record import Count, record
 from batchup.core.stream import Stage, Stream
 

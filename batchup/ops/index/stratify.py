@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.checks import as_labels, describe
+from batchup.core.draws import Draws
 from batchup.core.grid import Even, Grid
-from batchup.core.plan import Draws, EndlessSource, JointPlan, Plan
+from batchup.core.plan import EndlessSource, JointPlan, Plan
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import record
 from batchup.core.sources import Blocks

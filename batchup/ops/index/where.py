@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.blocks import Block, block_array
 from batchup.core.checks import describe
+from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Grid, Total
-from batchup.core.plan import Draws, Itemwise, Kind
+from batchup.core.plan import Itemwise, Kind
 from batchup.core.record import record
 from batchup.core.sources import Blocks
 from batchup.core.stream import Stage, Stream

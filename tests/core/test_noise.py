@@ -10,22 +10,9 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from tests.noisy import BASE, X, draw, numbers
 
 ROOT = Path(__file__).resolve().parents[2]
-
-X = np.arange(20)
-
-
-def draw(*batch, rng):
-    assert type(rng) is np.random.Generator
-    return (*batch, rng.integers(2**60, size=len(batch[0])))
-
-
-def numbers(stream):
-    return [tuple(item[-1].tolist()) for item in stream]
-
-
-BASE = ops.indices(20) | ops.chunk(4) | ops.gather(X)
 
 
 def test_the_numbers_are_a_function_of_seed_and_place():

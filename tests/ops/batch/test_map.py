@@ -13,20 +13,7 @@ from batchup.data_source import (
     batch_map_mean,
 )
 from batchup.testing import plain
-
-X = np.arange(20)
-
-
-def draw(*batch, rng):
-    assert type(rng) is np.random.Generator
-    return (*batch, rng.integers(2**60, size=len(batch[0])))
-
-
-def numbers(stream):
-    return [tuple(item[-1].tolist()) for item in stream]
-
-
-BASE = ops.indices(20) | ops.chunk(4) | ops.gather(X)
+from tests.noisy import BASE, X, draw, numbers
 
 
 def test_presets_take_it():

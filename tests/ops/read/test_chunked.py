@@ -11,22 +11,7 @@ from hypothesis import strategies as st
 
 from batchup import ops, work_pool
 from batchup.testing import plain
-
-N = 103
-
-X = np.arange(N * 6).reshape(N, 3, 2)
-
-BLOCKS = [
-    [],
-    [5],
-    [5, 5, 2],
-    range(103),
-    range(10, 30),
-    range(7, 8),
-    range(3, 3),
-    [102, 0, 50],
-    [*range(40, 80)][::-1],
-]
+from tests.ops.read.stored import BLOCKS, N, X, read
 
 
 class Chunked:
@@ -45,12 +30,6 @@ class Chunked:
         first, last = self.ends.searchsorted([start, stop - 1], side="right")
         self.decoded.update(range(first, last + 1) if stop > start else [])
         return self.array[part]
-
-
-def read(array, block, **options):
-    stream = ([np.array(block, int)] if isinstance(block, list) else [block]) | ops.skip(0)
-    [(batch,)] = stream | ops.gather(array, **options)
-    return batch
 
 
 @given(

@@ -10,47 +10,7 @@ from batchup import data_source, ops, work_pool
 from batchup.core.plan import Kind
 from batchup.core.sources import Iterated
 from batchup.testing import plain
-
-N = 103
-
-X = np.arange(N * 6).reshape(N, 3, 2)
-
-BLOCKS = [
-    [],
-    [5],
-    [5, 5, 2],
-    range(103),
-    range(10, 30),
-    range(7, 8),
-    range(3, 3),
-    [102, 0, 50],
-    [*range(40, 80)][::-1],
-]
-
-
-@pytest.fixture
-def file(tmp_path):
-    with h5py.File(tmp_path / "data.h5", "w") as made:
-        made.create_dataset("plain", data=X, chunks=(10, 3, 2))
-        made.create_dataset("gzip", data=X, chunks=(10, 3, 2), compression="gzip")
-        made.create_dataset("tiles", data=X, chunks=(10, 2, 1))
-        made.create_dataset("flat", data=X)
-        made.create_dataset("bool", data=X % 2 == 0, chunks=(7, 3, 2))
-        made.create_dataset("big", data=X.astype(">f4"), chunks=(7, 3, 2))
-        some = made.create_dataset("some", X.shape, X.dtype, chunks=(10, 3, 2), fillvalue=-1)
-        some[20:30] = X[20:30]
-        made["nothing"] = X[:0]
-        made["none"] = h5py.Empty("f")
-        made["single"] = 5
-        made["words"] = [f"word {i}" for i in range(N)]
-    with h5py.File(tmp_path / "data.h5", "r") as opened:
-        yield opened
-
-
-def read(array, block, **options):
-    stream = ([np.array(block, int)] if isinstance(block, list) else [block]) | ops.skip(0)
-    [(batch,)] = stream | ops.gather(array, **options)
-    return batch
+from tests.ops.read.stored import BLOCKS, N, X, read
 
 
 @pytest.mark.parametrize("name", ["plain", "gzip", "tiles", "flat", "bool", "big", "some", "words"])

@@ -6,10 +6,7 @@ import pytest
 from batchup import ops
 from batchup.image.utils import ImageArrayUInt8ToFloat32
 from batchup.testing import plain
-
-N = 103
-
-X = np.arange(N * 6).reshape(N, 3, 2)
+from tests.ops.read.stored import N, X, read
 
 
 class Slices:
@@ -24,12 +21,6 @@ class Slices:
     def __getitem__(self, part):
         self.asked.append(part)
         return X[part]
-
-
-def read(array, block, **options):
-    stream = ([np.array(block, int)] if isinstance(block, list) else [block]) | ops.skip(0)
-    [(batch,)] = stream | ops.gather(array, **options)
-    return batch
 
 
 def test_in_order_whatever_takes_slices_is_read_by_slices():

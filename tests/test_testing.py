@@ -128,4 +128,4 @@ def test_all_of_ours_obey_over_all_members():
         check_laws(lambda s, rng, stage=stage: s | stage, members=1)
     check_laws(lambda s, rng: s | ops.shuffle(rng), members=1)
     check_laws(lambda a, b, rng: ops.zip(a, b), members=2)
-    check_laws(lambda a, b, rng: ops.choose(a, b, rng=rng), members=2)
+    check_laws(lambda a, rng: ops.choose(a, ops.indices(5) | ops.chunk(2), rng=rng), members=1)

@@ -7,43 +7,41 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-STRICT = [
+MYPY = [
     "--strict",
     "--allow-untyped-calls",  # of other packages' functions
     "--allow-redefinition",
     "--ignore-missing-imports",
+    "--allow-untyped-defs",  # as for users who annotate little of their own; the examples are strict
     f"--cache-dir={ROOT / '.mypy_cache'}",
 ]
-
-
-# As those have it who annotate little of their own.
-LENIENT = ["--allow-untyped-defs"]
+STRICT = "# mypy: disallow-untyped-defs\n# pyright: strict, reportUnknownMemberType=false\n"
 
 
 def mypy(*files, cwd):
-    command = [sys.executable, "-m", "mypy", "--config-file=", *STRICT, *map(str, files)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    """What mypy calls an error: a list of (file, line), and all that it printed."""
+    command = [sys.executable, "-m", "mypy", "--config-file=", *MYPY, *files]
+    shown = subprocess.run(command, cwd=cwd, capture_output=True, text=True).stdout
+    found = re.findall(r"^(.*):(\d+): error", shown, re.MULTILINE)
+    return [(file, int(line)) for file, line in found], shown
 
 
-def pyright(*files, cwd, mode="standard"):
-    """What pyright, as it comes or strict, calls an error: a list of (file, line, message)."""
+def pyright(*files, cwd):
+    """What pyright calls an error: a list of (file, line), and all that it found."""
     # basedpyright is pyright with its own settings, and brings the Node.js that it runs on.
     settings = {
-        "typeCheckingMode": mode,
+        "typeCheckingMode": "standard",
         "reportUnknownMemberType": "none",  # of packages that annotate little
         "reportPossiblyUnboundVariable": "warning",
         "reportMissingImports": "none",  # of packages that not everybody has, such as PyTorch
     }
     (cwd / "pyrightconfig.json").write_text(json.dumps(settings))
     command = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable]
-    done = subprocess.run([*command, *map(str, files)], cwd=cwd, capture_output=True, text=True)
-    found = json.loads(done.stdout)
-    assert found["summary"]["filesAnalyzed"] == len(files), done
-    return [
-        (Path(one["file"]).name, one["range"]["start"]["line"] + 1, one["message"])
-        for one in found["generalDiagnostics"]
-        if one["severity"] == "error"
-    ]
+    done = subprocess.run([*command, *files], cwd=cwd, capture_output=True, text=True)
+    shown = json.loads(done.stdout)
+    assert shown["summary"]["filesAnalyzed"] == len(files), done
+    errors = [one for one in shown["generalDiagnostics"] if one["severity"] == "error"]
+    return [(Path(one["file"]).name, one["range"]["start"]["line"] + 1) for one in errors], errors
 
 
 def readme_blocks():
@@ -73,26 +71,27 @@ ds.loader(3, shuffle=12345).set_epoch("last")
 ERRORS = [7, 8, 9, 12, 14]
 
 
-def test_the_readmes_blocks_and_what_is_wrong(tmp_path):
-    """What users write as they come, of which only the second is wrong, in the lines that are."""
+# PyTorch is not always there, and annotates little.
+OF_TORCH = ["train_on_ranks.py"]
+
+
+def test_what_users_write(tmp_path):
+    """The README's blocks as they are, the examples strictly, and what is wrong, in the lines that are."""
     blocks = list(readme_blocks())
     assert len(blocks) > 25
     (tmp_path / "readme.py").write_text("\n".join(blocks))
     (tmp_path / "wrong.py").write_text(WRONG)
-    shown = mypy(*LENIENT, "readme.py", "wrong.py", cwd=tmp_path).stdout
-    found = re.findall(r"^(.*):(\d+): error", shown, re.MULTILINE)
-    assert found == [("wrong.py", str(line)) for line in ERRORS], shown
-    found = pyright("readme.py", "wrong.py", *OF_TORCH, cwd=tmp_path)
-    assert [each[:2] for each in found] == [("wrong.py", line) for line in ERRORS], found
-
-
-SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
-# PyTorch is not always there, and annotates little.
-OF_TORCH = [script for script in SCRIPTS if script.name == "train_on_ranks.py"]
-
-
-def test_the_examples_strictly(tmp_path):
-    done = mypy(*SCRIPTS, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(OF_TORCH) == 1
-    assert pyright(*[s for s in SCRIPTS if s not in OF_TORCH], cwd=tmp_path, mode="strict") == []
+    examples = sorted((ROOT / "examples").glob("*.py"))
+    assert {*OF_TORCH} < {script.name for script in examples}
+    for script in examples:
+        strict = STRICT if script.name not in OF_TORCH else STRICT.splitlines(keepends=True)[0]
+        (tmp_path / script.name).write_text(strict + script.read_text())
+    # What is wrong in a strict file alone shows that these are checked strictly.
+    (tmp_path / "untyped.py").write_text(f"{STRICT}def first(batch):\n    return batch[0]\n")
+    files = ["readme.py", "wrong.py", "untyped.py", *(script.name for script in examples)]
+    expected = {("untyped.py", 3), *(("wrong.py", line) for line in ERRORS)}
+    for check in (mypy, pyright):
+        found, shown = check(*files, cwd=tmp_path)
+        assert {
+            (file, line) for file, line in found if (file, line) != ("untyped.py", 4)
+        } == expected, shown

@@ -99,6 +99,12 @@ STREAMS: dict[str, Make] = {
     ),
 }
 
+# Those that need PyTorch or JAX.
+OF_HOSTS: dict[str, Make] = {
+    "to_jax": lambda rng: batches() | ops.to_jax({"int64": "int32"}),
+    "to_torch": lambda rng: batches() | ops.to_torch({"int64": "int32"}),
+}
+
 LOADERS: dict[str, Make] = {
     "arrays": lambda rng: ArrayDataSource([X, Y]).loader(4, shuffle=7, drop_last=True),
     "arrays_drawn": lambda rng: ArrayDataSource([X, Y]).loader(4, shuffle=rng),

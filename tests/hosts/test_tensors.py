@@ -1,6 +1,8 @@
 """`to_torch` and `to_jax`: whatever is in a batch, as tensors, without a copy where there need be none."""
 
+import json
 import pickle
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +11,11 @@ import pytest
 import torch
 
 from batchup import ops, work_pool
+from batchup.core.checkpoint import MIGRATIONS
 from batchup.data_source import ArrayDataSource
 from batchup.testing import check_laws, plain
+from tests.checkpoints.streams import OF_HOSTS
+from tests.checkpoints.write import digest
 
 X = np.arange(4000, dtype=np.float32).reshape(100, 40)
 Y = np.arange(100, dtype=np.int32)
@@ -226,3 +231,24 @@ def test_a_part_named_mask_is_not_overwritten():
         with pytest.raises(ValueError, match='no part of the name "mask", which pad_to adds'):
             act()
     assert list(next(iter(named | ops.to_jax()))) == ["mask"]
+
+
+# --- checkpoints of earlier versions
+
+KEPT = sorted(
+    file
+    for file in (Path(__file__).parents[1] / "checkpoints").glob("v*/*.json")
+    if file.stem in OF_HOSTS
+)
+
+
+@pytest.mark.parametrize("file", KEPT, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_a_kept_checkpoint_gives_exactly_the_rest(file):
+    kept = json.loads(file.read_text())
+    items = iter(OF_HOSTS[file.stem](np.random.RandomState(1)))
+    items.load_state_dict(kept["state"])
+    assert digest(items) == kept["next"]
+
+
+def test_there_are_files_of_all_versions():
+    assert len(KEPT) == len(OF_HOSTS) * (len(MIGRATIONS) + 1)

@@ -223,10 +223,10 @@ class Choose(JointPlan):
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
         first = 0 if self.stratified else k // len(self.plans)
         drawn = None if self.rng is None else draws.begin(self, pass_, first)
-        given, turns = (self._in_proportion if self.stratified else self._in_rounds)(k, drawn)
-        for member in islice(turns, k - sum(given)):
-            given[member] += 1
-        starts = builtins.zip(self.plans, given, strict=True)
+        taken, turns = (self._in_proportion if self.stratified else self._in_rounds)(k, drawn)
+        for member in islice(turns, k - sum(taken)):
+            taken[member] += 1
+        starts = builtins.zip(self.plans, taken, strict=True)
         return self._chosen([plan.start(pass_, n, draws) for plan, n in starts], turns)
 
     def _chosen(self, members: list[Iterator[Any]], turns: Iterator[int]) -> Iterator[Choice]:
@@ -270,12 +270,12 @@ def _evenly(lengths: list[int], start: int) -> tuple[list[int], Iterator[int]]:
     start = min(start, total)
     # Turns that were due before this time are over: `start` of them, or a few less.
     by = scale * (start - len(lengths)) // total if start > len(lengths) else 0
-    given = [-(-by // pace) if pace else 0 for pace in paces]
-    return given, _by_due_time(paces, list(given), scale)
+    taken = [-(-by // pace) if pace else 0 for pace in paces]
+    return taken, _by_due_time(paces, list(taken), scale)
 
 
-def _by_due_time(paces: list[int], given: list[int], end: int) -> Iterator[int]:
-    pairs = enumerate(builtins.zip(given, paces, strict=True))
+def _by_due_time(paces: list[int], taken: list[int], end: int) -> Iterator[int]:
+    pairs = enumerate(builtins.zip(taken, paces, strict=True))
     due = {member: n * pace for member, (n, pace) in pairs if pace and n * pace < end}
     while due:
         member = min(due, key=due.__getitem__)

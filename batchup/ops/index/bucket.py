@@ -39,7 +39,7 @@ def bucket(
     >>> [lengths[block].tolist() for block in bucket(lengths, 5, tokens=9)]
     [[8], [7], [1, 2, 3], [9]]
     """
-    given, chosen = as_lengths(lengths, indices, "bucket")
+    checked, chosen = as_lengths(lengths, indices, "bucket")
     seed = as_seed(rng, "bucket")
     if size is not None and tokens is not None:
         raise TypeError(
@@ -52,7 +52,7 @@ def bucket(
         how = f"size={size}"
     else:
         tokens = whole_number(tokens, "bucket: tokens", least=1)
-        check_longest(given, chosen, tokens, "bucket: tokens")
+        check_longest(checked, chosen, tokens, "bucket: tokens")
         how = f"tokens={tokens}"
 
     def by_length(own: Lengths) -> Grouped:
@@ -62,8 +62,8 @@ def bucket(
         assert tokens is not None
         return order, _padded_cuts(own[order], tokens)
 
-    groups = grouped(given, chosen, seed, window, by_length)
-    text = f"bucket({describe(given)}, {seed}, {how}, window={window}{subset_text(indices)})"
+    groups = grouped(checked, chosen, seed, window, by_length)
+    text = f"bucket({describe(checked)}, {seed}, {how}, window={window}{subset_text(indices)})"
     return Stream(Reorder(groups, seed), text=text)
 
 

@@ -35,13 +35,13 @@ def as_lengths(
         raise TypeError(f"{wanted}; got {describe(lengths)}")
     if array.size and array.min() < 0:
         raise ValueError(f"{wanted}; sample {array.argmin()} has {array.min()}")
-    given = array.astype(np.int64)
+    checked = array.astype(np.int64)
     if indices is None:
-        return given, np.arange(len(given))
+        return checked, np.arange(len(checked))
     chosen = block_array(as_block(indices, f"{where}: indices"))
-    if len(chosen) and chosen.max() >= len(given):
-        raise ValueError(f"{where}: indices: expected some below {len(given)}; got {chosen.max()}")
-    return given, chosen
+    if len(chosen) and chosen.max() >= len(checked):
+        raise ValueError(f"{where}: indices: expected some below {len(checked)}; got {chosen.max()}")
+    return checked, chosen
 
 
 def check_longest(lengths: Lengths, chosen: NDArray[np.intp], most: int, where: str) -> None:

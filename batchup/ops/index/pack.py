@@ -51,14 +51,14 @@ def pack(
     >>> [lengths[block].tolist() for block in pack(lengths, 8, 5)]
     [[5, 3], [4, 2, 1, 1]]
     """
-    given, chosen = as_lengths(lengths, indices, "pack")
+    checked, chosen = as_lengths(lengths, indices, "pack")
     size = whole_number(capacity, "pack: capacity", least=1)
     seed = as_seed(rng, "pack")
     window = whole_number(window, "pack: window", least=1)
     index, world = as_shard(shard, "pack: ")
-    check_longest(given, chosen, size, "pack: capacity")
-    groups = grouped(given, chosen, seed, window, partial(_best_fit, capacity=size))
-    text = f"pack({describe(given)}, {size}, {seed}, window={window}{subset_text(indices)}"
+    check_longest(checked, chosen, size, "pack: capacity")
+    groups = grouped(checked, chosen, seed, window, partial(_best_fit, capacity=size))
+    text = f"pack({describe(checked)}, {size}, {seed}, window={window}{subset_text(indices)}"
     text += f", shard=({index}, {world}))" if world > 1 else ")"
     return Stream(Packs(Reorder(groups, seed), index, world), text=text)
 

@@ -48,8 +48,8 @@ class PermutedBlock(LazyBlock):
     def __getitem__(self, part: slice) -> NDArray[np.intp]:
         begin, run = self._run
         start, stop = part.start, part.stop
-        given = part.step is None and start is not None and stop is not None
-        if given and begin <= start <= stop <= begin + len(run):  # most often
+        bounded = part.step is None and start is not None and stop is not None
+        if bounded and begin <= start <= stop <= begin + len(run):  # most often
             return run[start - begin : stop - begin]
         start, stop, step = part.indices(len(self.block))
         if step != 1:

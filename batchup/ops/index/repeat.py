@@ -89,11 +89,11 @@ class Repeat(SameItems):
         up = without_work(self.up) if replay_of(self) is Replay.KEYED else self.up
         empty = 0
         for n in takewhile(self.times.__gt__, count()):
-            given = ilen(walk(up.start(first + n, 0, draws), 0, k))
-            empty = 0 if given else empty + 1
-            if given == k or empty > EMPTY_IN_A_ROW:
+            found = ilen(walk(up.start(first + n, 0, draws), 0, k))
+            empty = 0 if found else empty + 1
+            if found == k or empty > EMPTY_IN_A_ROW:
                 return n, k
-            k -= given
+            k -= found
         return n + 1, 0
 
     def _passes(self, first: int, n: int, k: int, items: Iterator[Any], draws: Draws) -> Iterator[Any]:

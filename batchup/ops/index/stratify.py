@@ -67,8 +67,8 @@ def stratified(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None, wh
 def _shares(proportions: ArrayLike | None, counts: NDArray[np.intp], where: str) -> NDArray[np.float64]:
     if not len(counts):
         raise ValueError(f"{where}: expected labels; got none")
-    given = counts > 0 if proportions is None else proportions
-    shares = checked_weights(given, where, "proportion")
+    weights = counts > 0 if proportions is None else proportions
+    shares = checked_weights(weights, where, "proportion")
     if len(shares) != len(counts):
         wanted = f"{where}: expected {len(counts)} proportions, one a class"
         raise ValueError(f"{wanted}; got {describe(shares)}")

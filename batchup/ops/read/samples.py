@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
@@ -106,11 +107,11 @@ class Samples(Step):
         several = getattr(self.dataset, "__getitems__", None)
         if several is None:
             return self._batch(block, [self._sample(i) for i in block.tolist()])
-        given = list(several(block.tolist())) if len(block) else []
-        if len(given) != len(block):
+        samples = list(several(block.tolist())) if len(block) else []
+        if len(samples) != len(block):
             wanted = f"expected __getitems__ to give one sample for each of {len(block)} indices"
-            raise ValueError(f"{wanted}; it gave {len(given)}")
-        return self._batch(block, given)
+            raise ValueError(f"{wanted}; it gave {len(samples)}")
+        return self._batch(block, samples)
 
     def split(self, item: Block) -> Split:
         """The calls that read the samples of a block, one each."""
@@ -128,10 +129,10 @@ class Samples(Step):
             note(error, lambda: f"while sample {i} of {describe(self.dataset)} was read")
             raise
 
-    def _batch(self, block: NDArray[np.intp], given: list[Any]) -> Any:
+    def _batch(self, block: NDArray[np.intp], samples: list[Any]) -> Any:
         collate = self.collate or collated
-        if given or not self.length:
-            batch = collate(given)
+        if samples or not self.length:
+            batch = collate(samples)
         else:  # a shard's part of a small block is empty: another sample shows what a batch looks like
             batch = mapped(collate([self._sample(0)]), _emptied, (tuple, dict))
         return with_indices(block, batch) if self.include_indices else batch
@@ -147,32 +148,27 @@ def _emptied(part: Any) -> Any:
     return part[:0] if hasattr(part, "__getitem__") and getattr(part, "shape", True) else part
 
 
-def collated(given: list[Any], where: str = "") -> Any:
+def collated(samples: list[Any], where: str = "") -> Any:
     """The batch of a list of samples: the default `collate` of `samples`."""
-    first = given[0]
+    first = samples[0]
     if isinstance(first, Mapping):
-        _check(
-            given, {(type(s), tuple(s)) if isinstance(s, Mapping) else type(s) for s in given}, where
-        )
-        return {key: collated([s[key] for s in given], f"{where}[{key!r}]") for key in first}
+        _check(samples, lambda s: (type(s), isinstance(s, Mapping) and tuple(s)), where)
+        return {key: collated([s[key] for s in samples], f"{where}[{key!r}]") for key in first}
     if isinstance(first, tuple) or (isinstance(first, list) and not where):
-        _check(
-            given, {(type(s), len(s)) if isinstance(s, tuple | list) else type(s) for s in given}, where
-        )
-        columns = [
-            collated(list(part), f"{where}[{n}]") for n, part in enumerate(zip(*given, strict=True))
-        ]
+        _check(samples, lambda s: (type(s), isinstance(s, tuple | list) and len(s)), where)
+        parts = enumerate(zip(*samples, strict=True))
+        columns = [collated(list(part), f"{where}[{n}]") for n, part in parts]
         return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
-    _check(given, set(map(type, given)), where)
+    _check(samples, type, where)
     if isinstance(first, str | bytes):
-        return given
+        return samples
     if is_a(first, "torch.Tensor"):
         import torch
 
-        _check(given, {(s.shape, s.dtype) for s in given}, where)
-        return torch.stack(given)
-    arrays = [np.asarray(sample) for sample in given]
-    _check(given, {(array.shape, array.dtype) for array in arrays}, where)
+        _check(samples, lambda s: (s.shape, s.dtype), where)
+        return torch.stack(samples)
+    arrays = [np.asarray(sample) for sample in samples]
+    _check(arrays, lambda array: (array.shape, array.dtype), where)
     if arrays[0].dtype.hasobject:
         raise TypeError(f"samples: {_expected(where)}; got {describe(first)}. {_REMEDY}")
     return np.stack(arrays)
@@ -185,10 +181,10 @@ def _expected(where: str) -> str:
     return f"expected arrays, numbers, strings, tuples or dicts{f' at sample{where}' * bool(where)}"
 
 
-def _check(given: list[Any], kinds: set[Any], where: str) -> None:
+def _check(samples: list[Any], kind: Callable[[Any], Any], where: str) -> None:
     """Raise ValueError if samples are not of one kind."""
-    if len(kinds) > 1:
-        got = ", ".join(dict.fromkeys(_kind(sample) for sample in given))
+    if not all_equal(samples, kind):
+        got = ", ".join(dict.fromkeys(_kind(sample) for sample in samples))
         wanted = f"samples: expected samples of one type, shape and dtype for a batch{f', at sample{where}' * bool(where)}"
         raise ValueError(f"{wanted}; got {got:.200}. {_REMEDY}")
 

@@ -40,8 +40,8 @@ IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/bat
 # The suite with the lowest versions that pyproject.toml admits, and with the newest. With the lowest, tests that don't
 # depend on them are left out, of types and benchmarks, and there are fewer generated examples.
 test-oldest: .venv-oldest/ready
-	HYPOTHESIS_PROFILE=few .venv-oldest/bin/pytest $(IN_PARALLEL) --ignore=tests/test_types.py \
-		--ignore=tests/test_benchmarks.py
+	HYPOTHESIS_PROFILE=few .venv-oldest/bin/pytest $(IN_PARALLEL) --ignore=tests/test_types.py $(SLOW:%=--ignore=%)
+	.venv-oldest/bin/pytest tests/work_pool/test_clusters.py
 
 test-latest: .venv-latest/ready
 	.venv-latest/bin/pytest

@@ -65,7 +65,7 @@ class Unlucky:
     ("value", "text"),
     [
         (np.zeros((2, 3), np.uint8), "<2x3 uint8>"),
-        (np.float64(1.5), "np.float64(1.5)"),
+        (np.float64(1.5), repr(np.float64(1.5))),
         ("x" * 50, "'" + "x" * 36 + "..."),
         ({"a": 1}, "<dict of 1>"),
         (Unlucky(), "<Unlucky>"),

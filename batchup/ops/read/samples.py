@@ -183,7 +183,7 @@ def _expected(where: str) -> str:
 
 def _check(samples: list[Any], kind: Callable[[Any], Any], where: str) -> None:
     """Raise ValueError if samples are not of one kind."""
-    if not all_equal(samples, kind):
+    if not all_equal(map(kind, samples)):
         got = ", ".join(dict.fromkeys(_kind(sample) for sample in samples))
         wanted = f"samples: expected samples of one type, shape and dtype for a batch{f', at sample{where}' * bool(where)}"
         raise ValueError(f"{wanted}; got {got:.200}. {_REMEDY}")

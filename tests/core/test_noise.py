@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from batchup.core import SAME, Noise, Step, as_seed, record
+from batchup.testing import check_laws, plain
 from tests.noisy import BASE, X, draw, numbers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,3 +115,32 @@ def test_the_failing_batch_is_made_again_with_the_same_numbers():
         stream[position]
     assert seen[0] == seen[1]
     assert caught.value.__notes__[0] == "in the stage map(unlucky, rng=5)"
+
+
+@record
+class Jitter(Step):
+    """A random step of one's own."""
+
+    tag = "jitter"
+
+    rng: Noise
+    sizes = SAME
+
+    def run(self, item, rng):
+        return (item[0] + rng.integers(1000, size=len(item[0])),)
+
+
+def test_a_random_step_of_ones_own_is_as_random_as_map():
+    def jitter(x, rng):
+        return (x + rng.integers(1000, size=len(x)),)
+
+    own = BASE.with_step(Jitter(Noise(as_seed(7, "seed"))))
+    assert plain(list(own)[3]) == plain(list(BASE | ops.map(jitter, rng=7))[3])
+    check_laws(
+        lambda stream, rng: (stream | ops.gather(X)).with_step(Jitter(Noise(as_seed(7, "seed")))),
+        members=1,
+    )
+    twice = own.with_step(Jitter(Noise(as_seed(7, "seed"))))
+    assert [step.rng.path for step in twice.steps if step.rng] == [(0,), (1,)]
+    state = iter(twice).state_dict()
+    assert state["stream"][-2:] == ["jitter(7 (0))", "jitter(7 (1))"]

@@ -29,13 +29,13 @@ class WorkerPool(ABC):
         self._made_in = os.getpid()
 
     def check(self) -> None:
-        """RuntimeError where it can't be used: it is closed, or of a process that this is a fork of."""
+        """Raise RuntimeError if the pool is closed, or belongs to a process that this one is a fork of."""
         self.check_process()
         if self.closed:
             raise RuntimeError("expected an open pool to iterate; this one is closed")
 
     def check_process(self) -> None:
-        """RuntimeError in a fork of the process that made it: who waits there for an item waits for ever."""
+        """Raise RuntimeError in a fork of the process that made the pool: no item would ever come there."""
         if os.getpid() != self._made_in:
             raise RuntimeError(
                 f"{self!r}: expected to be used in the process that made it; this is a fork of that "
@@ -44,11 +44,11 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def employ(self, work: Work, where: str) -> Workers:
-        """What `ops.parallel` calls: tell the workers of the work."""
+        """Send the work to the workers; `ops.parallel` calls it."""
 
     @abstractmethod
     def close(self) -> None:
-        """End the workers; streams that still use them get a RuntimeError. Twice is as good as once."""
+        """End the workers. Streams that still use them raise RuntimeError. May be called twice."""
 
     def keeping(self, value: Any, where: str) -> Pool:
         """This pool, but with the arrays in `value` already where the workers reach them.
@@ -105,7 +105,7 @@ class WorkerPool(ABC):
 
 
 def number_of_workers(processes: Any, name: str) -> int:
-    """`processes` as a number of workers; None is as many as the CPUs that this process may use."""
+    """`processes` as a number of workers. None is the number of CPUs that this process may use."""
     return (
         available_cpus()
         if processes is None

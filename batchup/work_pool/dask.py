@@ -19,14 +19,13 @@ __all__ = ["DaskPool"]
 
 
 class DaskPool(WorkerPool):
-    """The workers of the Dask cluster of `client`, a `distributed.Client`; it stays yours.
+    """The workers of the Dask cluster of `client`, a `distributed.Client`, which `close` leaves open.
 
     The work of a stream goes to each worker once, and again if it has changed when an iteration begins; that is told by
-    a hash, 0.7 s a GB of arrays. Small batches go several at a time. Batches come by the
-    scheduler, as Dask has it, unless all workers are on this machine or the client was made with
-    `direct_to_workers=True`. A worker that dies is Dask's affair: it does the batch
-    again elsewhere. BatchUp must be installed where the workers are: `pip install batchup[dask]`.
-    Raises TypeError for what is no client, or an asynchronous one.
+    a hash, 0.7 s a GB of arrays. Small batches go several at a time. Batches go through the
+    scheduler, as usual in Dask, unless all workers are on this machine or the client was made with
+    `direct_to_workers=True`. If a worker dies, Dask makes the batch again elsewhere. BatchUp must be installed where the workers are: `pip install batchup[dask]`.
+    Raises TypeError for anything but a client, and for an asynchronous one.
     """
 
     def __init__(self, client: Client):
@@ -49,19 +48,19 @@ class DaskPool(WorkerPool):
         from batchup.work_pool.remote import ship
 
         package = package.copied()
-        # A task, and not data that is scattered: those are lost with the workers that have them.
+        # A task, since scattered data are lost with the workers that have them.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
             future = self.client.submit(_itself, package, pure=False)
         task = _NearTask if self._is_near() else _itself
         return lambda items: task(self.client.submit(ship, future, items, pure=False))
 
     def _is_near(self) -> bool:
-        """Whether all workers are on this machine, so that batches needn't come by the scheduler."""
+        """True if all workers are on this machine, so batches needn't go through the scheduler."""
         workers = self.client.scheduler_info()["workers"]
         return all(re.match(r"\w+://(127\.|\[::1\])", address) for address in workers)
 
     def close(self) -> None:
-        """Nothing: the cluster is the caller's."""
+        """Do nothing: the cluster belongs to the caller."""
 
     def __repr__(self) -> str:
         return "DaskPool(<Client>)"
@@ -72,7 +71,7 @@ def _itself(package: Any) -> Any:
 
 
 class _NearTask:
-    """A task whose result is had from the worker itself."""
+    """A task whose result comes from the worker itself."""
 
     def __init__(self, future: Future[Any]):
         self.future = future

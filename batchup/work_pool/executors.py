@@ -21,11 +21,11 @@ __all__ = ["ExecutorPool"]
 
 
 class ExecutorPool(WorkerPool):
-    """The workers of any `concurrent.futures.Executor`, which stays yours: `close` leaves it running.
+    """The workers of any `concurrent.futures.Executor`, which `close` leaves running.
 
     A `ThreadPoolExecutor` shares memory with the caller. To any other executor the work is sent along
     with each batch, or with several small ones, pickled by cloudpickle, as it is when an iteration begins; for large
-    arrays `WorkerProcessPool` is better. Raises TypeError for what is no executor.
+    arrays `WorkerProcessPool` is better. Raises TypeError for anything but an executor.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> from batchup import ops
@@ -65,14 +65,14 @@ class ExecutorPool(WorkerPool):
         future.add_done_callback(partial(_cancelled, pending))
 
     def close(self) -> None:
-        """Nothing: the executor is the caller's."""
+        """Do nothing: the executor belongs to the caller."""
 
     def __repr__(self) -> str:
         return f"ExecutorPool(<{type(self.executor).__name__}>)"
 
 
 def _cancelled(pending: Making, future: Future[None]) -> None:
-    """Somebody else has cancelled it: by a shutdown of the executor, say."""
+    """It was cancelled from outside: by a shutdown of the executor, say."""
     if future.cancelled():
         from concurrent.futures import CancelledError
 

@@ -23,9 +23,9 @@ class RayPool(WorkerPool):
     that down. The work of a stream is put into Ray's object store once, its arrays such that all workers of
     a node see one copy, which is read-only; again if it has changed when an iteration begins, which is told by a hash,
     0.7 s a GB of arrays. Ray gets twice as many tasks at a time as it has CPUs; those are done
-    also where nobody wants them any more, unless `parallel` has a timeout. A worker that dies is Ray's affair: it
-    does the batch again elsewhere. BatchUp must be installed where the workers are:
-    `pip install batchup[ray]`. Raises ValueError for options where Ray runs already.
+    even if the iteration has ended, unless `parallel` has a timeout. If a worker dies, Ray makes the batch again
+    elsewhere. BatchUp must be installed where the workers are:
+    `pip install batchup[ray]`. Raises ValueError for options if Ray runs already.
     """
 
     def __init__(self, **options: Any):
@@ -56,7 +56,7 @@ class RayPool(WorkerPool):
         return RayWorkers(self, work, where, publish)
 
     def close(self) -> None:
-        """Shut Ray down, if this pool has started it."""
+        """Shut Ray down, if this pool started it."""
         self.closed = self._ours
         self._close()
 

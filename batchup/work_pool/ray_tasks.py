@@ -1,8 +1,8 @@
 """Tasks of Ray, as many at a time as it can run.
 
-What isn't wanted any more must not be Ray's yet: where `ray.cancel` meets a task that is just completing, Ray
-fails a check of its own, which ends this process without a word (github.com/ray-project/ray/pull/54798 tells
-how). So tasks wait here, where they can be taken back.
+A task that is no longer needed must not be in Ray yet: if `ray.cancel` meets a task that is just completing, a check in
+Ray fails, which ends this process without a message (see github.com/ray-project/ray/pull/54798). So tasks wait in this
+process, where they can be dropped.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from batchup.work_pool.remote import RemoteItem, RemoteRun, RemoteWorkers
 
 __all__ = ["RayWorkers"]
 
-# So many seconds after a shutdown of Ray, at the latest, whoever waits for a batch is told.
+# At most so many seconds after a shutdown of Ray, waiting for a batch raises.
 _LOOK = 0.5
 
 
 class RayWorkers(RemoteWorkers):
-    """Whose `send` gives items to Ray, at once, and returns a reference."""
+    """Workers whose `send` gives items to Ray at once, and returns a reference."""
 
     def start(self, buffer: int) -> RemoteRun:
         self.refresh()
@@ -55,7 +55,7 @@ class _RayTask(Pending):
         self.reference: Any = None  # once Ray has it
 
     def result(self, timeout: float | None = None) -> Any:
-        """RuntimeError too where Ray is shut down, of which it tells nobody who waits."""
+        """The result. Raises RuntimeError also if Ray is shut down, which doesn't wake up those who wait."""
         import ray
 
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -70,7 +70,7 @@ class _RayTask(Pending):
                 self.fail(RuntimeError(CLOSED))
 
     def end(self) -> None:
-        """By force; not what is done, see above."""
+        """End the task by force, unless it is done; see above."""
         import ray
 
         if self.reference is not None and ray.is_initialized():
@@ -85,12 +85,14 @@ class _Line:
     def __init__(self, call: Callable[[list[bytes]], Any]):
         import ray
 
-        # As many again as can run, so that no worker need wait for the next one.
+        # Twice as many as can run at once, so no worker waits for the next one.
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self._most = 2 * max(1, int(resources.get("CPU", 1)))
         self._call = call
         self._begun: set[_RayTask] = set()
-        self._news: SimpleQueue[_RayTask | None] = SimpleQueue()  # to be made, or made; at the end None
+        self._news: SimpleQueue[_RayTask | None] = (
+            SimpleQueue()
+        )  # tasks to begin, or done; None at the end
         self._patience: float | None = None
         threading.Thread(target=self._serve, name="batchup-ray", daemon=True).start()
 
@@ -100,7 +102,7 @@ class _Line:
         return task
 
     def close(self, timeout: float | None) -> None:
-        """What isn't begun is never; by force is ended what is still being made after `timeout` seconds."""
+        """Drop the tasks that aren't begun, and end by force those that still run after `timeout` seconds."""
         self._patience = timeout
         self._news.put(None)
 

@@ -32,17 +32,17 @@ from batchup.work_pool.pickling import (
 
 __all__ = ["Package", "RemoteItem", "RemoteRun", "RemoteWorkers", "Send", "package_of", "ship"]
 
-# A task should take so long that what it costs to hand it over does not matter ...
+# Seconds: a task of this length costs much more than sending it.
 SECONDS_A_TASK = 0.005
-# ... but no more of the buffer than that, or there would be too little left for other workers.
+# At most this part of the buffer goes into one task, so that enough is left for other workers.
 PART_OF_THE_BUFFER = 4
 
-# A worker keeps work that it has unpacked for so long after its last item.
+# Seconds for which a worker keeps unpacked work after its last item.
 SECONDS_KEPT = 3.0
 
 
 class Package:
-    """The pickled work, its arrays beside it, with a name of its own so that a worker unpacks it once.
+    """The pickled work with its arrays beside it, and a name, by which a worker unpacks it once.
 
     Arrays beside it are what clusters can hold without a copy for each task, or worker.
     """
@@ -60,12 +60,12 @@ class Package:
         return digest.digest()
 
     def copied(self) -> Package:
-        """The same with copies of the arrays, which stay as they are."""
+        """The same package with copies of the arrays, which don't change later."""
         return Package(self.packed, [array.copy() for array in self.buffers])
 
 
 def package_of(work: Work, where: str) -> Package:
-    """The work, with views of its arrays. TypeError that names the stage for what can't be pickled."""
+    """The work as a package, with views of its arrays. Raises TypeError, naming the stage, if it can't be pickled."""
     buffers: list[pickle.PickleBuffer] = []
     packed = pack_work(work, where, lambda file: Pickler(file, buffer_callback=buffers.append))
     return Package(packed, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers])
@@ -83,14 +83,14 @@ class _Kept(Unpacked):
 
 
 class Outcomes:
-    """Of some items; and the seconds that each took. Not a list, which Dask takes apart, at a cost."""
+    """The outcomes of some items, and the seconds that each took. No list, since Dask would take it apart."""
 
     def __init__(self, outcomes: list[tuple[Outcome, float]]):
         self.outcomes = outcomes
 
 
 def ship(package: Package, items: list[bytes]) -> Outcomes:
-    """The function that they run."""
+    """The function that the workers run."""
     with _works_lock:
         if not _works:
             threading.Thread(target=_give_up_works, name="batchup-works", daemon=True).start()
@@ -108,12 +108,12 @@ def _shipped(work: Unpacked, item: bytes) -> tuple[Outcome, float]:
     start = time.perf_counter()
     well, packed, buffers = outcome_of(work.run, item)
     seconds = time.perf_counter() - start
-    # As arrays of bytes, which any pickle and any cluster takes; and then without a copy.
+    # As arrays of bytes, which every cluster can send, mostly without a copy.
     return (well, packed, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]), seconds
 
 
 def _give_up_works() -> None:
-    """Nobody tells a worker that a stream is no more; so it lets go of what it hasn't used for a while."""
+    """Drop unpacked work that was not used for a while: a worker isn't told when a stream ends."""
     pause = threading.Event()
     while True:
         pause.wait(SECONDS_KEPT / 4)
@@ -143,7 +143,7 @@ class RemoteWorkers:
         self.pool = pool
         self.work = work
         self.where = where
-        self.seconds: float | None = None  # an item, as far as is known
+        self.seconds: float | None = None  # for one item, if it is known
         self._publish = publish
         package = package_of(work, where)
         self._digest = package.digest()
@@ -154,7 +154,7 @@ class RemoteWorkers:
         return RemoteRun(self, buffer, self.send)
 
     def refresh(self) -> None:
-        """Have the workers know the work as it is now."""
+        """Publish the work as it is now, if it has changed."""
         self.pool.check()
         package = package_of(self.work, self.where)
         digest = package.digest()
@@ -187,11 +187,11 @@ class RemoteRun:
         return pending
 
     def close(self, stuck: Any, timeout: float | None) -> None:
-        """Nothing: what is stuck can't be ended from here."""
+        """Do nothing: what is stuck can't be ended from this process."""
 
 
 class _Task:
-    """Items that go to a worker together: when they are enough, or when one of them is waited for."""
+    """Items that go to a worker together, as soon as they are enough or one of them is waited for."""
 
     def __init__(self, workers: RemoteWorkers, send: Send):
         self.workers = workers
@@ -207,7 +207,7 @@ class _Task:
         return self._sent
 
     def outcome(self, index: int, timeout: float | None) -> Outcome:
-        if not self._outcomes:  # a cluster may bring them anew whenever it is asked
+        if not self._outcomes:  # a cluster may send them again each time it is asked
             self._outcomes = dict(enumerate(self.sent().result(timeout).outcomes))
         outcome, self.workers.seconds = self._outcomes.pop(index)
         return outcome
@@ -216,7 +216,7 @@ class _Task:
         return self._sent is not None and bool(self._sent.done())
 
     def cancel(self) -> None:
-        # Once for all items, and not what is done.
+        # Once for all items, and only if it isn't done.
         if self._sent is not None and not (self._cancelled or self.done()):
             self._cancelled = True
             with suppress(Exception):  # a cluster that is gone has nothing to cancel
@@ -234,7 +234,7 @@ class RemoteItem:
         workers = self.task.workers
         workers.pool.check_process()
         well, packed, buffers = self.task.outcome(self.index, timeout)
-        # Some clusters keep what they bring as read-only memory; a batch is the caller's.
+        # Some clusters return read-only memory, but a batch belongs to the caller.
         return opened(
             (well, packed, [b if b.flags.writeable else b.copy() for b in buffers]), workers.work
         )

@@ -1,4 +1,4 @@
-"""Tasks that are no data source: functions for the workers of a pool to call."""
+"""Tasks without a data source: functions that the workers of a pool call."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WorkStream:
         return next(self._results, None)
 
     def retrieve_iter(self) -> Iterator[Any]:
-        """The results that are left."""
+        """The remaining results."""
         yield from self._results
 
 
@@ -54,7 +54,7 @@ def _checked(tasks: Iterator[Any]) -> Iterator[_Task]:
 
 
 class _Task:
-    """Not a tuple: `map` would take it apart."""
+    """A task. It is no tuple, since `map` would unpack it."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class _Task:
 
 @record
 class _Call(Step):
-    """The step that calls a task. Its result stays what it is, a list too."""
+    """The step that calls a task. Its result is returned as it is, also a list."""
 
     def run(self, task: _Task) -> Any:
         return task.fn(*task.args, **task.kwargs)

@@ -23,7 +23,7 @@ __all__ = ["SharedWorkers", "WorkerThreadPool"]
 
 
 class WorkerThreadPool(WorkerPool):
-    """`processes` threads of this process; None is as many as the CPUs that it may use.
+    """`processes` threads of this process. None is the number of CPUs that it may use.
 
     For work that lets go of the interpreter lock: decoding images, reading files, NumPy on large
     arrays. Threads start at once, share all memory, and nothing needs to be picklable. Python code
@@ -35,8 +35,8 @@ class WorkerThreadPool(WorkerPool):
         super().__init__()
         self.processes = number_of_workers(processes, "WorkerThreadPool")
         self._queue = _Queue()
-        self._at_work: dict[threading.Thread, Making] = {}  # which item each is at
-        # Daemons, as they wait for work for as long as there is a pool, which a program may not close.
+        self._at_work: dict[threading.Thread, Making] = {}  # the item that each makes
+        # Daemons, since a program may end without closing the pool, and they wait for work until then.
         self._threads = [
             threading.Thread(
                 target=_serve, args=(self._queue, self._at_work), name=f"batchup_{n}", daemon=True
@@ -53,7 +53,7 @@ class WorkerThreadPool(WorkerPool):
 
     def _submit(self, pending: Making, run: Callable[[Any], Any], item: Any) -> None:
         self._queue.put((pending, run, item))
-        if self._queue.closed:  # since it was checked
+        if self._queue.closed:  # closed since the check
             pending.fail(RuntimeError(CLOSED))
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class WorkerThreadPool(WorkerPool):
 
 
 class _Queue(SimpleQueue[Any]):
-    """Items to be made. `concurrent.futures` has a lock here, which a Ctrl-C can leave locked."""
+    """Items to be made. The queue of `concurrent.futures` has a lock that Ctrl-C can leave locked."""
 
     closed = False
 
@@ -92,7 +92,7 @@ class _Queue(SimpleQueue[Any]):
 
 
 def _serve(queue: _Queue, at_work: dict[threading.Thread, Making]) -> None:
-    """What each thread does. It keeps nothing of an item while it waits for the next."""
+    """The loop of each thread. It keeps nothing of an item while it waits for the next one."""
     thread = threading.current_thread()
     while (task := queue.get()) is not None:
         if queue.closed:
@@ -105,7 +105,7 @@ def _serve(queue: _Queue, at_work: dict[threading.Thread, Making]) -> None:
 
 
 class Making(Protocol):
-    """What a worker sees of an item, or of a part of one."""
+    """An item, or a part of one, as a worker sees it."""
 
     @property
     def run(self) -> SharedRun: ...
@@ -125,12 +125,12 @@ def make(pending: Making, run: Callable[[Any], Any], item: Any) -> None:
             BaseException
         ) as error:  # a SystemExit too is the caller's, as it would be without a pool
             pending.fail(error)
-            del pending  # else the error would keep itself, by its traceback
+            del pending  # otherwise the traceback of the error keeps the error alive
 
 
 @record
 class SharedWorkers:
-    """Workers that see the caller's memory."""
+    """Workers that share the memory of the caller."""
 
     pool: WorkerPool
     work: Work
@@ -142,7 +142,7 @@ class SharedWorkers:
 
     def start(self, buffer: int) -> SharedRun | _RunHere:
         self.pool.check()
-        # A worker that waited for the workers of its own pool could wait for ever.
+        # A worker that waits for the workers of its own pool could wait for ever.
         return _RunHere(self.work) if self.pool in _at_work_for.pools else SharedRun(self)
 
     def at_work(self, run: Callable[[Any], Any], item: Any) -> Any:
@@ -156,7 +156,7 @@ class SharedWorkers:
 
 
 class _AtWorkFor(threading.local):
-    """The pools for which this thread makes a batch right now."""
+    """The pools for which this thread makes a batch at the moment."""
 
     pools: tuple[WorkerPool, ...] = ()
 
@@ -174,7 +174,7 @@ class _RunHere:
         return _MadeHere(self._work, item)
 
     def close(self, stuck: Any, timeout: float | None) -> None:
-        """Nothing is under way."""
+        """Nothing to end: the work is done when its result is asked for."""
 
 
 class _MadeHere:
@@ -215,12 +215,12 @@ class SharedRun:
         return pending
 
     def close(self, stuck: Any, timeout: float | None) -> None:
-        """A thread can't be ended by force: it goes on with what it is at, but nobody waits for it any more."""
+        """A thread can't be ended by force: it finishes its item, but nobody waits for it."""
         if stuck is not None or timeout is not None:
             self._deadline = time.monotonic() + (0 if stuck is not None else timeout or 0)
 
     def seconds_left(self) -> float | None:
-        """For how long its items are waited for, once it has ended; None for as long as they take."""
+        """The seconds to wait for its items after its end; None for as long as they take."""
         return None if self._deadline is None else self._deadline - time.monotonic()
 
 
@@ -237,7 +237,7 @@ class _Item(Pending):
 
 
 class _Parts:
-    """The parts of an item; whoever has the last of them makes the item of the results."""
+    """The parts of an item. The worker that ends the last part makes the item of the results."""
 
     def __init__(self, item: _Item, results: list[Pending], finish: Callable[[Any], Any]):
         self.item = item
@@ -261,7 +261,7 @@ class _Part:
         return self.parts.item.run
 
     def begin(self) -> bool:
-        return not self.parts.item.done()  # it may have been cancelled
+        return not self.parts.item.done()  # False if it was cancelled
 
     def finish(self, value: Any) -> None:
         self.parts.results[self.number].finish(value)

@@ -1,4 +1,4 @@
-"""Processes on this machine: for work in Python, which threads can't do at once."""
+"""Worker processes on this machine: for work in Python, which threads can't do in parallel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["WorkerProcessPool"]
 
 
 class WorkerProcessPool(WorkerPool):
-    """`processes` worker processes; None is as many as the CPUs that this process may use.
+    """`processes` worker processes. None is the number of CPUs that this process may use.
 
     Started by fork and exec, in the background; lambdas, closures and classes of a notebook or a script
     reach them by cloudpickle. The work of a stream is sent to each worker once; of a NumPy array in it a copy, in
@@ -83,7 +83,7 @@ class WorkerProcessPool(WorkerPool):
         return _Workers(self, where, self._job(work, where))
 
     def _job(self, work: Any, where: str, before: Job | None = None) -> Job:
-        """The work as it is now, packed for the workers; the job `before`, if nothing has changed since."""
+        """The work as it is now, packed for the workers; the job `before` if nothing has changed since."""
         from batchup.memory.shared import Segment, next_key
         from batchup.work_pool.pickling import pack_work
         from batchup.work_pool.processes.arrays import ArrayPickler, Copies, Place
@@ -91,7 +91,7 @@ class WorkerProcessPool(WorkerPool):
 
         used: dict[int, Segment] = {}
         places: list[Place | None] = []
-        # When a stream is built, arrays are copied that have no copy; when an iteration begins, all are compared.
+        # When a stream is built, arrays without a copy are copied; when an iteration begins, all are compared.
         copies = Copies(compare=before is not None, places=() if before is None else before.places)
         pickler = partial(ArrayPickler, copies=copies, used=used, places=places)
         packed = pack_work(work, where, pickler)
@@ -107,7 +107,7 @@ class WorkerProcessPool(WorkerPool):
         return _Keeping(self, self._job(value, where))
 
     def close(self) -> None:
-        """End the workers; those that are at work have a second to end it."""
+        """End the workers. Those that make an item have a second to finish it."""
         self.closed = True
         self._close()
 
@@ -128,7 +128,7 @@ class WorkerProcessPool(WorkerPool):
 
 
 class _Keeping:
-    """A pool that has put the arrays of a data source into shared memory already; they stay there as long as it."""
+    """A pool that has copied the arrays of a data source to shared memory, where they stay as long as this object."""
 
     def __init__(self, pool: WorkerProcessPool, job: Job):
         self.pool = pool
@@ -180,7 +180,7 @@ class _Run:
         return _Item(self, self.pool._supervisor.submit(self.run, self.job, packed))
 
     def close(self, stuck: Any, timeout: float | None) -> None:
-        """A worker that is stuck, or will be, is killed, and another takes its place."""
+        """End the iteration. A worker that is stuck is killed, and another takes its place."""
         pending = stuck.pending if isinstance(stuck, _Item) else None
         self.pool._supervisor.end(self.run, pending, timeout)
 

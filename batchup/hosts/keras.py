@@ -18,13 +18,13 @@ __all__ = ["Batches"]
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of a loader for `model.fit`, an epoch after another; or of a stream, the same each time.
+    """The batches of a loader for `model.fit`, one epoch after another; or of a stream, the same each time.
 
-    They come in the loader's order: what `fit` shuffles, with `shuffle=True`, are their numbers, and those don't
-    count. An epoch of Keras's is as many batches as one of the loader has, from wherever the loader is on. A
-    stream, in order or not, is for `validation_data` and `evaluate`. Of an endless stream `fit`
-    takes `steps_per_epoch` at a time. Batches are tuples of inputs, labels and weights, as Keras has them, or
-    dicts. Raises TypeError for what is neither, and for a length that is not known.
+    They come in the order of the loader: with `shuffle=True`, `fit` shuffles the numbers of batches, which don't matter
+    here. An epoch of Keras has as many batches as an epoch of the loader, and begins where the loader is. Use a stream,
+    shuffled or not, for `validation_data` and `evaluate`. From an endless stream `fit` takes `steps_per_epoch` batches
+    at a time. Batches are tuples of inputs, labels and weights, as usual in Keras, or dicts. Raises TypeError for other
+    sources, and if the length is unknown.
 
     >>> import numpy as np
     >>> from batchup.data_source import ArrayDataSource
@@ -76,9 +76,9 @@ class Batches(keras.utils.PyDataset):
         return next(self._iterator)
 
     def _begin(self) -> None:
-        """Go on, or again from where it was begun last if Keras did not take an epoch's number of batches since.
+        """Begin the next epoch; or the same one again, if Keras took fewer batches than an epoch has.
 
-        It looks at a batch to build a model, and begins anew then.
+        Keras looks at a batch to build the model, and begins again after that.
         """
         loader = self._source
         if not isinstance(loader, Loader):

@@ -1,7 +1,4 @@
-"""Lightning's Trainer, for loaders whose length is not known beforehand.
-
-One that has a length is given to `Trainer.fit` as it is.
-"""
+"""Lightning's Trainer, for loaders of unknown length. Pass a loader with a length to `Trainer.fit` as it is."""
 
 from __future__ import annotations
 
@@ -14,10 +11,10 @@ __all__ = ["Batches"]
 
 
 class Batches:
-    """A loader for `Trainer.fit`, whose checkpoints are as of the last batch that was trained on.
+    """A loader for `Trainer.fit`. Its checkpoints are the place after the last batch that was trained on.
 
-    To know which batch is the last, Lightning reads one ahead of the training where there is no length, and a
-    checkpoint of the loader itself would leave that one out. Raises TypeError for what is no loader.
+    Without a length, Lightning reads one batch ahead, to know which one is the last, and a checkpoint of the loader
+    itself would leave that batch out. Raises TypeError for anything but a loader.
 
     >>> from batchup import ops
     >>> batches = Batches(ops.choose([1, 2], [3, 4, 5], rng=7).loader())

@@ -24,13 +24,13 @@ __all__ = ["Batches"]
 class Batches(IterableDataset[Any]):
     """The batches of a stream, or the epochs of a loader, for `DataLoader(Batches(...), batch_size=None)`.
 
-    With any number of workers, they are those of `list(stream)`, bit for bit and in order: each worker makes every
-    n-th. Of a stream each iteration is the same; of a loader each is the next epoch, and `set_epoch(e)`, which
-    Accelerate and Hugging Face's Trainer call, has the next be epoch e. `start` is how many batches of the first
-    epoch to leave out, to go on with a plain DataLoader; of a loader that is in the midst of an epoch, of the rest of
-    it. A `StatefulDataLoader` has checkpoints of its own, of which this is a part. `len` is that of a whole epoch.
+    For any number of workers they are the batches of `list(stream)`, bit for bit and in order: each worker makes every
+    n-th. For a stream all iterations are the same. For a loader each is the next epoch, and `set_epoch(e)`, which
+    Accelerate and Hugging Face's Trainer call, makes epoch e the next one. `start` is the number of batches of the first
+    epoch to leave out, to go on with a plain DataLoader; if the loader is in the middle of an epoch, they are left out of
+    its rest. The checkpoints of a `StatefulDataLoader` include this object. `len` is that of a whole epoch.
 
-    Raises TypeError for streams over a generator, which workers would all draw from alike.
+    Raises TypeError for streams over a generator: all workers would draw the same from their copies of it.
 
     >>> import numpy as np
     >>> from torch.utils.data import DataLoader
@@ -60,17 +60,19 @@ class Batches(IterableDataset[Any]):
             state = loader.state_dict()
             first = state["epoch"]
             self._start += state["iterator"]["position"]
-        self._first: int | None = first  # the epoch of which `start` batches are left out; None for any
+        self._first: int | None = (
+            first  # the epoch of which `start` batches are left out; None for each
+        )
         self._epochs = Epochs(self, first or 0, step=0 if loader is None else 1)
-        self._is_set = loader is not None  # whether iterations are epochs, and not all the same
+        self._is_set = loader is not None  # True if each iteration is another epoch
         self._has_epochs = not why_no_epochs(stream.plan)
         self._epoch = 0
         self._resumed: int | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Have the next iteration be this epoch, in all workers; also of a stream, if it has epochs.
+        """Make this epoch the next iteration, in all workers; also of a stream, if it has epochs.
 
-        Call it before `iter` of the DataLoader, in the process that has that.
+        Call it before `iter` of the DataLoader, in the process of the DataLoader.
         """
         number = whole_number(epoch, "set_epoch")
         if why := why_no_epochs(self._stream.plan):
@@ -91,21 +93,21 @@ class Batches(IterableDataset[Any]):
         worker = get_worker_info()
         number, count = (0, 1) if worker is None else (worker.id, worker.num_workers)
         stream = self._stream
-        # A source of the user's may count its epochs itself, and must not be told one that nobody has asked for.
+        # A user's source may count its epochs itself: it is told an epoch only if one was asked for.
         if self._has_epochs and (self._is_set or self._epoch or replay_of(stream.plan) is Replay.KEYED):
             stream = stream.epoch(self._epoch)
         if start or count > 1:
-            # DataLoader takes from its workers in turn: the first batch, `start`, from number 0.
+            # DataLoader takes batches from its workers in turn, the first one, `start`, from worker 0.
             stream |= skip(start + number)
             stream = stream.with_plan(lambda plan: Every(plan, count))
         batches = iter(stream)
         return batches if replay_of(stream.plan) is Replay.KEYED else (batch for batch in batches)
 
     def __getstate__(self) -> dict[str, Any]:
-        self._epochs.look_for_iteration()  # a worker may be started with this
+        self._epochs.look_for_iteration()  # this object may be sent to a worker that starts
         return self.__dict__.copy()
 
-    # StatefulDataLoader has the state of this, and of its iterator.
+    # StatefulDataLoader keeps the state of this object and that of its iterator.
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch}
@@ -128,6 +130,6 @@ class Every(PlanOver):
         return -(-length // self.step) if isinstance(length, int) else length
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        # Item k - 1 was received, and what it needed was drawn; what lies between it and item k was not.
+        # Item k - 1 was received, and what it needed was drawn; the items between it and item k were not.
         start = (k - 1) * self.step + 1 if k else 0
         return islice(self.up.start(pass_, start, draws), k * self.step - start, None, self.step)

@@ -34,7 +34,7 @@ __all__ = ["Package", "RemoteItem", "RemoteRun", "RemoteWorkers", "Send", "packa
 
 # Seconds: a task of this length costs much more than sending it.
 SECONDS_A_TASK = 0.005
-# At most this part of the buffer goes into one task, so that enough is left for other workers.
+# One task takes at most 1 / PART_OF_THE_BUFFER of the buffer, so that enough is left for other workers.
 PART_OF_THE_BUFFER = 4
 
 # Seconds for which a worker keeps unpacked work after its last item.

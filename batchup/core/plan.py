@@ -26,7 +26,7 @@ class Kind(Enum):
 
     VIEWS = "index blocks of which a part costs that part alone: ranges, views of an array"
     BLOCKS = "index blocks"
-    BORROWED = "batches of somebody else: copied before the caller gets them"
+    BORROWED = "batches that belong to the source: copied before the caller gets them"
     OWN = "batches of the caller"
 
     @property
@@ -96,14 +96,14 @@ class Plan(ABC):
         if k >= length:
             return iter(())
         items = self.items(pass_, k, draws)
-        # Asking a generator for one item more, only to find the end, would draw what nobody uses.
+        # Asking a generator for one item more, only to find the end, would draw in vain.
         return items if replay_of(self) is Replay.KEYED else walk(items, 0, length - k)
 
     def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         """The items from position `k` on, of a plan without a known length."""
         if not k or self.length == math.inf or replay_of(self) is not Replay.KEYED:
             return self.items(pass_, k, draws)
-        if cursors_in(self):  # nobody knows where the end is before the items are made
+        if cursors_in(self):  # the end is unknown before the items are made
             return (
                 self.items(pass_, k, draws)
                 if draws.cursor(self)
@@ -265,7 +265,7 @@ def is_uneven(plan: Plan) -> bool:
 
 
 def without_work(plan: Plan) -> Plan:
-    """The plan without the work of pools and of `rebatch`: its positions and draws, of items that nobody makes."""
+    """The plan without the work of pools and of `rebatch`: its positions and draws, of items that are not made."""
     return plan._without_work()
 
 

@@ -138,7 +138,7 @@ def generators_of(plan: Plan) -> list[Any]:
 
 
 class Direct:
-    """Draws that nobody keeps: of seeds, or of an iteration without checkpoints.
+    """Draws that are not kept: of seeds, or of an iteration without checkpoints.
 
     `generators` are what the plan draws from, for the stamp of the iteration.
     """

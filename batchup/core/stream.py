@@ -75,8 +75,8 @@ class Stream:
     def with_step(self, step: Step, copy: bool = True) -> Stream:
         """This stream with one more step of work for each item.
 
-        Pass `copy=False` for a step that neither writes into its item nor hands it on: it then gets items that
-        belong to somebody else as they are. A step that draws random numbers gets those of its place in the stream.
+        Pass `copy=False` for a step that neither writes into its item nor passes it on: items that don't belong to the
+        caller are not copied for it. A step that draws random numbers gets those of its place in the stream.
         """
         before = self.steps if self.steps or not copy else first_steps(self.plan.kind)
         if step.rng is None:

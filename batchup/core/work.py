@@ -201,11 +201,11 @@ class _Finish(Step):
         return str(self.step)
 
 
-# --- the first step of a stream: it copies what belongs to somebody else
+# --- the first step of a stream: it copies what doesn't belong to the caller
 
 
 class Copyable(ABC):
-    """An array type of ours: batches that belong to somebody else are copied by its `copy()`."""
+    """An array type of ours: batches that don't belong to the caller are copied by its `copy()`."""
 
     @abstractmethod
     def copy(self) -> Any: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NoReturn
 
 from batchup.core.checkpoint import VERSION, checked_state, decoded, encoded
@@ -185,12 +185,16 @@ class StreamIterator(Iterator[Any]):
             wanted = f"state_dict: unused: expected at most {most} here, of {self._text}"
             raise ValueError(f"{wanted}; got {unused}")
         position = self._position - unused
-        state = {"version": VERSION, "stream": name_of(self._plan, self._work), "position": position}
+        state = {"version": VERSION, "stream": [*self._name], "position": position}
         if self._track is not None:
             state["cursor"] = list(map(list, self._track.at(position)))
         if self._journal is not None:
             state |= encoded(self._journal.state(position))
         return state
+
+    @cached_property
+    def _name(self) -> list[str]:
+        return name_of(self._plan, self._work)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint: the next item is the one after the last item received then.

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import Enum
+from functools import cached_property
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -128,6 +129,11 @@ class Plan(ABC):
         """
         return next(filter(None, (child.refusal(stage) for child in self.children())), "")
 
+    @cached_property
+    def _replay(self) -> Replay:
+        own = Replay.KEYED if self.rng is None else self.rng.replay
+        return max([own, *map(replay_of, self.children())])
+
     def _without_work(self) -> Plan:
         return self.over(without_work)
 
@@ -229,8 +235,7 @@ class JointPlan(Plan):
 
 def replay_of(plan: Plan) -> Replay:
     """How the items of a plan can be had again, by its draws and those of the plans below."""
-    own = Replay.KEYED if plan.rng is None else plan.rng.replay
-    return max([own, *map(replay_of, plan.children())])
+    return plan._replay
 
 
 def drawing_plans(plan: Plan) -> list[Plan]:

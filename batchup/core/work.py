@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -204,11 +203,11 @@ class _Finish(Step):
 # --- the first step of a stream: it copies what doesn't belong to the caller
 
 
-class Copyable(ABC):
+class Copyable:
     """An array type of ours: batches that don't belong to the caller are copied by its `copy()`."""
 
-    @abstractmethod
-    def copy(self) -> Any: ...
+    def copy(self) -> Any:
+        raise NotImplementedError
 
 
 @record

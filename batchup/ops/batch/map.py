@@ -73,8 +73,9 @@ class Map(Step):
         return UNKNOWN if self.resizes else Sizes(remedy="map(fn, resizes=True)")
 
     def run(self, item: Any, rng: np.random.Generator | None = None) -> Any:
-        args = item if isinstance(item, tuple) else (item,)
-        return as_batch(self.fn(*args) if rng is None else self.fn(*args, rng=rng))
+        if rng is None:
+            return as_batch(self.fn(*item) if isinstance(item, tuple) else self.fn(item))
+        return as_batch(self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng))
 
     def __str__(self) -> str:
         options = "" if self.rng is None else f", rng={self.rng}"

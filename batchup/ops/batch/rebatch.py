@@ -147,6 +147,7 @@ class Rebatch(OverMade):
         `sizes` are the numbers of samples that the windows must have, each None if it is unknown. For cursors: the
         first batch is number `k`, and `below` are the cursors before the window that is cut.
         """
+        has_cursor = self.cursor
         pieces: list[_Cut] = []
         missing = self.size
         number, empty = at, 0
@@ -163,7 +164,7 @@ class Rebatch(OverMade):
                 if not missing:
                     batch = self._batch(pieces)
                     k += 1
-                    if self.cursor:
+                    if has_cursor:
                         own, reached = (
                             ((k, number, i), below) if i < n else ((k, number + 1, 0), window.cursors)
                         )
@@ -176,7 +177,7 @@ class Rebatch(OverMade):
             del window
         if pieces and not self.drop_last:
             batch = self._batch(pieces)
-            if self.cursor:
+            if has_cursor:
                 batch = batch._replace(cursors=(*below, (k + 1, number + 1, 0)))
             del pieces
             yield batch

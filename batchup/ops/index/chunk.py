@@ -77,7 +77,12 @@ class Chunk(PlanOver):
 
     @property
     def length(self) -> Count:
-        return parts_of_size(samples_of(self), self.size)
+        return parts_of_size(self._samples, self.size)
+
+    @property
+    def _samples(self) -> Count:
+        samples = samples_of(self.up)
+        return in_whole_parts(samples, self.size) if self.drop_last else samples
 
     @property
     def kind(self) -> Kind:
@@ -90,11 +95,9 @@ class Chunk(PlanOver):
 
     @property
     def grid(self) -> Grid | None:
-        up = self.up.grid
-        if up is None:
+        up, samples = self.up.grid, self._samples
+        if up is None or samples is None:
             return None
-        samples = in_whole_parts(up.samples, self.size) if self.drop_last else up.samples
-        assert samples is not None
         return Even(samples, self.size, up.bound) if up.located else Total(samples, up.bound)
 
     def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:

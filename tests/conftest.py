@@ -56,6 +56,11 @@ def _ours(name):
     return "batchup" in name or f"-{os.getpid()}-" in name
 
 
+def named_memory():
+    """The names of shared memory on this machine, without the semaphores and PyTorch's memory of other tests."""
+    return {name for name in os.listdir("/dev/shm") if not name.startswith(("sem.", "torch_"))}
+
+
 def traces():
     """What a pool has, by kind: how many, or the names."""
     maps = Path("/proc/self/maps").read_text()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from batchup import data_source, ops, work_pool
-from tests.conftest import children, eventually
+from tests.conftest import children, eventually, named_memory
 from tests.work_pool import scripts
 
 X = np.arange(1_200_000, dtype=np.float32).reshape(3000, 400)  # 4.8 MB: through shared memory
@@ -158,10 +158,10 @@ def test_a_larger_batch_makes_room_of_slabs_that_are_too_small():
 
 
 def test_no_shared_memory_file_has_a_name(pool):
-    before = set(os.listdir("/dev/shm"))
+    before = named_memory()
     it = iter(batches() | ops.parallel(pool, 4))
     kept = [next(it) for _ in range(3)]
-    assert set(os.listdir("/dev/shm")) == before
+    assert named_memory() == before
     assert len(kept) == 3
 
 
@@ -407,13 +407,13 @@ for n, _ in enumerate(stream):
 
 @pytest.mark.parametrize("how", ["sleeps", "holds the lock", "is idle", "streams"])
 def test_when_the_main_process_is_killed_its_workers_end(how):
-    before = set(os.listdir("/dev/shm"))
+    before = named_memory()
     with scripts.start(BUSY, how) as process:
         pids = [int(pid) for pid in process.stdout.readline().split()]
         assert len(pids) == 2
         process.kill()
     assert eventually(lambda: all(map(scripts.is_gone, pids)))
-    assert set(os.listdir("/dev/shm")) == before
+    assert named_memory() == before
 
 
 @pytest.mark.parametrize("how", ["sleeps", "is idle", "streams"])

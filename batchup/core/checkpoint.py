@@ -18,7 +18,7 @@ from batchup.core.work import Work
 
 VERSION = 4
 
-# What makes a checkpoint of the next version of one of each earlier version.
+# For each earlier version, the function that converts a checkpoint to the next version.
 MIGRATIONS: dict[int, Callable[[dict[str, Any], Plan, Work], dict[str, Any]]] = {3: from_3}
 
 

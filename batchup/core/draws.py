@@ -1,4 +1,4 @@
-"""What plans draw from, and how the items that follow from it can be had again."""
+"""What plans draw from, and how their items can be reproduced."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Replay(IntEnum):
-    """How the items of a plan can be had again. Of several plans the largest value counts."""
+    """How the items of a plan can be reproduced. For a plan over several, the largest value counts."""
 
     KEYED = 0  # the same items each time, from any position: a function of seeds and positions
     DRAWN = 1  # drawn anew from a generator each time; a checkpoint keeps the draws

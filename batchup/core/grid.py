@@ -137,7 +137,7 @@ class _SomeOf(GridOver):
 
 
 def passes(times: int | float) -> int:
-    """The number of passes that pass 1 of a plan repeated `times` times begins at: for endless ones out of reach."""
+    """The number of passes in one pass of a plan repeated `times` times; for an endless one a number out of reach."""
     return times if isinstance(times, int) else 2**64
 
 

@@ -88,7 +88,7 @@ def _computed(plan: Plan, path: tuple[int, ...]) -> Iterator[Entry]:
 
 def _steps(work: Work, path: tuple[int, ...]) -> Iterator[Entry]:
     for inside, step in work.leaves(path):
-        if not isinstance(step, Own):  # a copy more or less makes no other batches
+        if not isinstance(step, Own):  # copies don't change what is in a batch
             yield Entry(inside, _tag(step), tuple(_values(step, contents=False)))
 
 

@@ -110,9 +110,8 @@ class PlacedPlan(SameSamples):
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Item]:
         number = pass_of(self, pass_)
-        if (
-            draws.stamp is not None
-        ):  # passes over a generator have no numbers: its state tells them apart
+        # Passes over a generator have no numbers: its state tells them apart.
+        if draws.stamp is not None:
             number = (number, draws.stamp)
         items = self.up.start(pass_, k, draws)
         places = map(Place, repeat(number), count(k), repeat(self.indexed))

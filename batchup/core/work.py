@@ -155,7 +155,7 @@ class Work:
         return bool(self.steps) and self.steps[0].split is not None
 
     def split(self, item: Any) -> Split:
-        """The work for an item in parts. The last part to end is followed by the steps after the first."""
+        """The work for an item in parts: those of the first step. `finish` does the other steps."""
         of_first = self.steps[0].split if self.steps else None
         if of_first is None:
             return Split([partial(self.run, item)], lambda results: results[0].result())

@@ -73,7 +73,7 @@ class _JointDataSource(StreamDataSource):
 
 
 def _of_member(request: Request, member: int, others: dict[str, Any]) -> Request:
-    """The request for a member: members share a generator, and each makes its own seed of a seed."""
+    """The request for a member. Members share a generator; from a seed each member derives its own."""
     rng = as_rng(request.shuffle, "shuffle")
     order = rng.of_member(member).ints[0] if isinstance(rng, Seed) else request.shuffle
     return replace(request, shuffle=order, others=others)
@@ -84,8 +84,8 @@ class CompositeDataSource(_JointDataSource):
 
     It ends with the shortest source; give the others `repeats=-1`. With `flatten` the tuples of the members are joined
     into one. With `trim` all batches are cut to the shortest of each joint batch. If `shuffle` is a generator, the
-    members share it, and draw from it in the order in which they are asked; of a seed, each member makes its own. An index
-    batch is a tuple of the index batches of the members.
+    members share it, and draw from it in the order in which they are asked; from a seed, each member derives its own. An
+    index batch is a tuple of the index batches of the members.
 
     >>> from batchup.data_source import ArrayDataSource
     >>> labelled = ArrayDataSource([np.arange(3), np.array([0, 1, 0])], repeats=-1)

@@ -73,24 +73,18 @@ FILES = {module_of(file): file for file in sorted(ROOT.rglob("*.py")) if module_
 IMPORTS = {module: imports(file, FILES) for module, file in FILES.items()}
 
 
+def upwards(which):
+    """The imports from an upper layer: of modules (0), or inside of functions (1)."""
+    pairs = ((module, other) for module, found in IMPORTS.items() for other in found[which])
+    return {(module, other) for module, other in pairs if layer_of(other) > layer_of(module)}
+
+
 def test_imports_point_down():
-    wrong = {
-        (module, other)
-        for module, (first, _) in IMPORTS.items()
-        for other in first
-        if layer_of(other) > layer_of(module)
-    }
-    assert wrong == set()
+    assert upwards(0) == set()
 
 
 def test_only_these_functions_import_from_above():
-    upwards = {
-        (module, other)
-        for module, (_, later) in IMPORTS.items()
-        for other in later
-        if layer_of(other) > layer_of(module)
-    }
-    assert upwards == UPWARDS
+    assert upwards(1) == UPWARDS
 
 
 def test_there_is_no_cycle():

@@ -27,6 +27,13 @@ def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = No
     return number
 
 
+def true_or_false(value: Any, name: str) -> bool:
+    """`value` as a bool. Errors begin with `name`."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False; got {describe(value)}")
+    return bool(value)
+
+
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """A read-only copy, as samplers keep: later changes of the array would not reach their streams."""
     copy = np.array(array)

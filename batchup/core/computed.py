@@ -62,6 +62,7 @@ class OverMade(PlanOver):
     """A plan over a `Computed` that makes items with batches of several such items, as `rebatch` does."""
 
     kind = Kind.OWN
+    _finds_end = True
 
     @property
     def cursor(self) -> bool:
@@ -71,9 +72,6 @@ class OverMade(PlanOver):
     @property
     def _cursors(self) -> int:
         return self.cursor + super()._cursors
-
-    def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return self.items(pass_, k, draws)
 
     def _without_work(self) -> Plan:
         return self.over(lambda up: up._unmade() if isinstance(up, Computed) else without_work(up))

@@ -1,4 +1,4 @@
-"""Checkpoints of earlier versions of the format: a function for each, which makes one of the next version."""
+"""Conversion of checkpoints of earlier versions: one function per version, which converts to the next version."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from batchup.core.work import Work
 
 
 def from_3(state: dict[str, Any], plan: Plan, work: Work) -> dict[str, Any]:
-    """Version 3 named a stream by one text, of the class names of its plans and steps."""
+    """Convert from version 3, which named a stream by one text: the class names of its plans and steps."""
     text = _text_3(plan, work)
     if len(text) > 500:
         text = f"{text[:500]}... (SHA-256 {hashlib.sha256(text.encode()).hexdigest()})"
     other = state.get("stream")
-    name = name_of(plan, work) if other == text else str(other).split(" | ")
+    # The name of another stream is only shown in an error.
+    name = name_of(plan, work) if other == text else [_tagged(part) for part in str(other).split(" | ")]
     return {**state, "version": 4, "stream": name}
 
 
@@ -32,6 +33,13 @@ _CLASSES_3 = {
     "to_jax": "tojax",
     "to_torch": "totorch",
 }
+
+
+def _tagged(part: str) -> str:
+    """A stage of a name of version 3, with its tag."""
+    name, bracket, values = part.partition("(")
+    tags = {old: tag for tag, old in _CLASSES_3.items()}
+    return f"{tags.get(name, name)}{bracket}{values}"
 
 
 def _text_3(plan: Plan, work: Work) -> str:

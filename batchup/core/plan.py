@@ -55,6 +55,8 @@ class Plan(ABC):
     tag: ClassVar[str] = ""
     # What the plan draws from: the only thing besides the pass and the position that its items depend on.
     rng: Rng | None = None
+    # True if `items` gives nothing from a position beyond the end, so that `start` needn't look for the end.
+    _finds_end: ClassVar[bool] = False
 
     @property
     def length(self) -> Count:
@@ -102,7 +104,8 @@ class Plan(ABC):
 
     def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
         """The items from position `k` on, of a plan without a known length."""
-        if not k or self.length == math.inf or replay_of(self) is not Replay.KEYED:
+        known = not k or self._finds_end or self.length == math.inf
+        if known or replay_of(self) is not Replay.KEYED:
             return self.items(pass_, k, draws)
         if cursors_in(self):  # the end is unknown before the items are made
             return (
@@ -156,20 +159,19 @@ class PlanOver(Plan):
         return self if up is self.up else replace(self, up=up)
 
 
-class _Aligned(PlanOver):
-    """A plan whose items are each made of one item below, or of the same items on every rank."""
+class Aligned(Plan):
+    """A plan whose item k is made of the same items below on every rank."""
 
     @property
     def shards(self) -> tuple[Part, ...]:
         return parts_in(self)
 
-    def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        return self.items(pass_, k, draws)  # the plan below finds the end
-
 
 @record
-class SameItems(_Aligned):
+class SameItems(Aligned, PlanOver):
     """A plan that gives items of `up` as they are: some of them, or several times."""
+
+    _finds_end = True
 
     @property
     def kind(self) -> Kind:
@@ -181,8 +183,10 @@ class SameItems(_Aligned):
 
 
 @record
-class Itemwise(_Aligned):
+class Itemwise(Aligned, PlanOver):
     """A plan with one item for each item of `up`, made of that item alone."""
+
+    _finds_end = True
 
     @property
     def length(self) -> Count:
@@ -234,7 +238,7 @@ class JointPlan(Plan):
 
 
 def replay_of(plan: Plan) -> Replay:
-    """How the items of a plan can be had again, by its draws and those of the plans below."""
+    """How the items of a plan can be reproduced, by its draws and those of the plans below."""
     return plan._replay
 
 

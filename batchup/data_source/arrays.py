@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,15 @@ class RandomAccessDataSource(StreamDataSource):
         sampler: AbstractSampler | None = None,
         include_indices: bool = False,
     ):
-        name = type(self).__name__
+        name, own, base = type(self).__name__, type(self), RandomAccessDataSource
+        if own.samples_by_indices_nomapping is not base.samples_by_indices_nomapping:
+            raise TypeError(
+                f"{name}: define read(indices) in place of samples_by_indices_nomapping, which calls it"
+            )
+        if own.read is base.read:
+            raise TypeError(
+                f"{name}: define read(indices), which returns the samples of an index array"
+            )
         self.length = whole_number(length, f"{name}: length")
         if sampler is None:
             subset = range(self.length) if indices is None else as_block(indices, f"{name}: indices")
@@ -96,9 +103,9 @@ class RandomAccessDataSource(StreamDataSource):
         """The number of samples that the sampler gives in an epoch: an int, or `np.inf`."""
         return self.sampler.num_indices_generated()
 
-    @abstractmethod
     def read(self, indices: NDArray[np.intp]) -> Any:
         """The samples `indices`, a 1-D intp array, as a tuple of arrays of shape (samples, ...): to be defined."""
+        raise NotImplementedError
 
     def samples_by_indices_nomapping(self, indices: ArrayLike | slice) -> Any:
         """The batch of the samples with these indices, whatever the subset: what `read` returns.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -20,6 +19,7 @@ from batchup.data_source.refusals import NotIterable
 from batchup.data_source.request import (
     BatchOf,
     BatchOptions,
+    IndexOptions,
     LoaderOptions,
     Request,
     batches_of,
@@ -173,7 +173,7 @@ class StreamDataSource(AbstractDataSource):
         return iter(self.stream(batch_size, shuffle, **options))
 
     def batch_indices_iterator(  # type: ignore[override]
-        self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[BatchOptions]
+        self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[IndexOptions]
     ) -> ops.StreamIterator:
         """The sample indices of each batch of an epoch. Raises TypeError without random access.
 
@@ -182,7 +182,7 @@ class StreamDataSource(AbstractDataSource):
         if not self.is_random_access:
             self._refuse("batch_indices_iterator")
         self._check("batch_indices_iterator", options)
-        request = replace(Request.of(batch_size, shuffle, options), window=None)
+        request = Request.of(batch_size, shuffle, options)
         stream = self._index_stream(request)
         return iter(stream if request.epoch is None else stream.epoch(request.epoch))
 

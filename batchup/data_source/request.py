@@ -9,10 +9,8 @@ from dataclasses import field
 from functools import partial
 from typing import Any, TypedDict
 
-import numpy as np
-
 from batchup import ops
-from batchup.core.checks import describe, describe_callable, whole_number
+from batchup.core.checks import describe_callable, true_or_false, whole_number
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import in_whole_parts, record
 from batchup.core.sources import Iterated
@@ -22,6 +20,7 @@ from batchup.ops.parallel import Pool
 __all__ = [
     "BatchOf",
     "BatchOptions",
+    "IndexOptions",
     "LoaderOptions",
     "Request",
     "batches_of",
@@ -33,10 +32,15 @@ __all__ = [
 class _Options(TypedDict, total=False):
     shard: ShardLike
     drop_last: bool
-    window: int | None
 
 
-class BatchOptions(_Options, total=False):
+class IndexOptions(_Options, total=False):
+    """The keyword arguments of `batch_indices_iterator`: those of `batch_iterator` but `window`."""
+
+    epoch: int | None
+
+
+class BatchOptions(IndexOptions, total=False):
     """The keyword arguments of `batch_iterator` and `stream`, besides `batch_size` and `shuffle`.
 
     `shard=(i, n)` is part i of n of every batch, for data-parallel training; `batch_size` is then that of all parts
@@ -45,18 +49,21 @@ class BatchOptions(_Options, total=False):
     chunks are mixed at a time, each read once a pass.
     """
 
-    epoch: int | None
+    window: int | None
 
 
 class LoaderOptions(_Options, total=False):
     """The keyword arguments of `loader`: those of `batch_iterator` but `epoch`, and those of `stream.loader`."""
 
+    window: int | None
     pool: Pool | None
     buffer: int | None
     split: bool
 
 
 _BATCH = tuple(BatchOptions.__annotations__)
+# The options of methods that have others than these.
+_OWN: dict[str, Any] = {"loader": LoaderOptions, "batch_indices_iterator": IndexOptions}
 
 
 @record
@@ -85,8 +92,7 @@ class Request:
                 raise ValueError(
                     "window: expected shuffle=, a seed or a generator, to mix chunks by; got none"
                 )
-        if not isinstance(self.drop_last, bool | np.bool_):
-            raise TypeError(f"drop_last: expected True or False; got {describe(self.drop_last)}")
+        true_or_false(self.drop_last, "drop_last")
         as_shard(self.shard, "")
 
     def cut(self, stream: ops.Stream) -> ops.Stream:
@@ -113,8 +119,8 @@ def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> Non
     called = method.__name__
     parameters = inspect.signature(method).parameters.values()
     named = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
-    own = LoaderOptions if called == "loader" else BatchOptions
-    known = list(dict.fromkeys([*named, "shuffle", *own.__annotations__]))
+    own = _OWN.get(called, BatchOptions).__annotations__
+    known = list(dict.fromkeys([*named, "shuffle", *own]))
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)

@@ -17,7 +17,7 @@ from batchup.core.errors import users_frame
 from batchup.core.grid import Even, Grid, Total
 from batchup.core.item import mapped, once
 from batchup.core.joint import Choice, JointStep, Pick
-from batchup.core.plan import JointPlan, Part, Plan, parts_in, samples_of
+from batchup.core.plan import Aligned, JointPlan, Plan, samples_of
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import Count, record, unnamed
 from batchup.core.stream import Stream, as_stream, members_of
@@ -61,16 +61,12 @@ def _warn_of_sizes(plans: tuple[Plan, ...], works: tuple[Work, ...]) -> None:
 
 
 @record
-class Zip(JointPlan):
+class Zip(Aligned, JointPlan):
     """Tuples of one item of each plan."""
 
     tag = "zip"
 
     trim: bool = unnamed()  # the step has it too
-
-    @property
-    def shards(self) -> tuple[Part, ...]:
-        return parts_in(self)
 
     @property
     def length(self) -> Count:
@@ -184,17 +180,13 @@ _END = object()
 
 
 @record
-class Choose(JointPlan):
+class Choose(Aligned, JointPlan):
     """Items of one plan at a time, each with the number of the plan that it comes from."""
 
     tag = "choose"
 
     rng: Rng | None
     stratified: bool
-
-    @property
-    def shards(self) -> tuple[Part, ...]:
-        return parts_in(self)
 
     @property
     def length(self) -> Count:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.blocks import block_array
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import true_or_false, whole_number
 from batchup.core.plan import Kind
 from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
 from batchup.core.record import Count
@@ -115,9 +115,8 @@ class OrderSampler(AbstractSampler):
         self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False
     ) -> ops.Stream:
         size = whole_number(batch_size, "batch_size", least=1)
-        if not isinstance(drop_last, bool | np.bool_):
-            raise TypeError(f"drop_last: expected True or False; got {describe(drop_last)}")
-        return chunked(self._order(shuffle), size, bool(drop_last), type(self).__name__)
+        drop_last = true_or_false(drop_last, "drop_last")
+        return chunked(self._order(shuffle), size, drop_last, type(self).__name__)
 
     def _order(self, shuffle: ShuffleLike) -> ops.Stream:
         order = self.order(shuffle)

@@ -85,6 +85,11 @@ def test_a_refused_checkpoint_of_an_earlier_version_shows_its_stages():
     state = json.loads((KEPT / "v3" / "chunk.json").read_text())["state"]
     lines = refusal(state, ops.indices(31) | ops.chunk(4))
     assert "  + indices((range(0, 31)))" in lines
+    assert refusal(state, ops.indices(30) | ops.chunk(5)) == [
+        "    indices((range(0, 30)))",
+        "  - chunk(4, False)",
+        "  + chunk(5, False)",
+    ]
 
 
 @pytest.mark.parametrize("version", [0, 2, VERSION + 1])

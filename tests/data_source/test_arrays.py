@@ -324,3 +324,35 @@ def test_a_users_own_source_may_take_arguments_of_its_own():
 
     [numbers] = Counting().batch_map_concat(lambda n: n, 4, start=7)
     assert numbers.tolist() == [7, 8, 9, 10]
+
+
+def test_index_batches_have_no_windows():
+    with pytest.raises(TypeError, match="batch_indices_iterator: there is no argument window="):
+        ArrayDataSource([np.arange(9)]).batch_indices_iterator(2, shuffle=1, window=3)
+
+
+def test_a_source_that_defines_the_wrong_method_is_told_which():
+    class Old(RandomAccessDataSource):
+        def samples_by_indices_nomapping(self, indices):
+            return (indices,)
+
+    class New(Old):
+        def read(self, indices):
+            return (indices,)
+
+    for source in (Old, New):
+        with pytest.raises(
+            TypeError, match=r"define read\(indices\) in place of samples_by_indices_nomapping"
+        ):
+            source(3)
+
+    class Nothing(RandomAccessDataSource):
+        pass
+
+    with pytest.raises(TypeError, match=r"Nothing: define read\(indices\)"):
+        Nothing(3)
+
+    class Mended(RandomAccessDataSource):
+        read = Old.samples_by_indices_nomapping
+
+    assert [batch.tolist() for (batch,) in Mended(3).batch_iterator(2)] == [[0, 1], [2]]

@@ -9,9 +9,7 @@ from functools import partial
 from itertools import count, pairwise, repeat
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import true_or_false, whole_number
 from batchup.core.computed import Computed, OverMade
 from batchup.core.cursors import Cursor, gone_on
 from batchup.core.draws import Draws
@@ -51,13 +49,12 @@ def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> S
     [[30, 0, 20], [10, 40, 50], [60]]
     """
     size = whole_number(size, "rebatch(size)", least=1)
-    if not isinstance(drop_last, bool | np.bool_):
-        raise TypeError(f"rebatch: drop_last: expected True or False; got {describe(drop_last)}")
+    drop_last = true_or_false(drop_last, "rebatch: drop_last")
     index, count = as_shard(shard, "rebatch: ")
     options = ", drop_last=True" if drop_last else ""
     options += f", shard=({index}, {count})" if count > 1 else ""
     text = f"rebatch({size}{options})"
-    return Stage(_rebatch, size, bool(drop_last), index, count, text=text)
+    return Stage(_rebatch, size, drop_last, index, count, text=text)
 
 
 def _rebatch(stream: Stream, size: int, drop_last: bool, index: int, count: int) -> Stream:

@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 
 from batchup.core.blocks import Block, joined
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import true_or_false, whole_number
 from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Even, Grid, Total
@@ -35,10 +35,13 @@ def chunk(size: int, drop_last: bool = False) -> Stage:
     [array([0, 1, 2]), array([3, 4, 5])]
     """
     size = whole_number(size, "chunk(size)", least=1)
-    if not isinstance(drop_last, bool | np.bool_):
-        raise TypeError(f"chunk: drop_last: expected True or False; got {describe(drop_last)}")
+    drop_last = true_or_false(drop_last, "chunk: drop_last")
     text = f"chunk({size}, drop_last=True)" if drop_last else f"chunk({size})"
-    return Stage(_chunk, size, bool(drop_last), "chunk", text=text)
+    return Stage(_chunk, size, drop_last, "chunk", text=text)
+
+
+# Blocks of an endless stream that are looked at when it is built: this reads nothing, so they may be many.
+_LOOKED_AT = 10 * EMPTY_IN_A_ROW
 
 
 def chunked(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
@@ -55,8 +58,8 @@ def _chunk(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
     # What is refused on one rank is refused on all.
     first, last = of_outer_ranks(plan) if is_uneven(plan) else (plan, plan)
     grid = located(last)
-    if plan.length == math.inf and grid and 0 == grid.before(0, 1) == grid.before(0, EMPTY_IN_A_ROW):
-        empty = f"the first {EMPTY_IN_A_ROW} blocks of {stream!r} have no samples"
+    if plan.length == math.inf and grid and 0 == grid.before(0, 1) == grid.before(0, _LOOKED_AT):
+        empty = f"the first {_LOOKED_AT} blocks of {stream!r} have no samples"
         raise ValueError(f"{where}: {empty}, and there is no end")
     if is_uneven(plan):
         lengths = {Chunk(of_rank, size, drop_last).length for of_rank in (first, last)}
@@ -71,6 +74,7 @@ def _chunk(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
 @record
 class Chunk(PlanOver):
     tag = "chunk"
+    _finds_end = True
 
     size: int
     drop_last: bool
@@ -99,9 +103,6 @@ class Chunk(PlanOver):
         if up is None or samples is None:
             return None
         return Even(samples, self.size, up.bound) if up.located else Total(samples, up.bound)
-
-    def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
-        return self.items(pass_, k, draws)  # it goes through the blocks, and so finds the end
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         match self.up:

@@ -67,6 +67,7 @@ OTHER_DRAWS = (
 @record
 class Merge(PlanOver):
     tag = "merge"
+    _finds_end = True
 
     count: int
     index: int = unnamed(default=0)  # position t is step t of all ranks
@@ -90,9 +91,6 @@ class Merge(PlanOver):
     def shards(self) -> tuple[Part, ...]:
         own = (Part(self.index, self.world),) if self.world > 1 else ()
         return (*parts_in(self), *own)
-
-    def _start(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
-        return self.items(pass_, k, draws)  # the plan below finds the end
 
     def stretch(self, pass_: int) -> Stretch:
         """The blocks of a pass that the windows are made of."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batchup.core.blocks import Block, block_array
 from batchup.core.draws import Draw, Draws, Replay
 from batchup.core.grid import Even, Grid, GridOver, Total
-from batchup.core.plan import Kind, Part, PlanOver, located, parts_in, replay_of
+from batchup.core.plan import Aligned, Kind, PlanOver, located, replay_of
 from batchup.core.randomness import Rng, Seed, ShuffleLike, as_rng
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
@@ -51,7 +51,7 @@ def _reorder(stream: Stream, rng: Rng | None) -> Stream:
 
 
 @record
-class Reorder(PlanOver):
+class Reorder(Aligned, PlanOver):
     tag = "reorder"
 
     rng: Rng
@@ -75,10 +75,6 @@ class Reorder(PlanOver):
         if of.size is not None and of.samples == n * of.size:
             return Even(of.samples, of.size, of.bound)
         return Reordered(of, n, self.rng) if isinstance(self.rng, Seed) else Total(of.samples, of.bound)
-
-    @property
-    def shards(self) -> tuple[Part, ...]:
-        return parts_in(self)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         drawn = None if isinstance(self.rng, Seed) else draws.begin(self, pass_, 0)

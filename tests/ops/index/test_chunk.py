@@ -124,5 +124,10 @@ def test_blocks_without_samples_now_and_then_are_no_end():
 
 def test_blocks_without_samples_for_ever_are_refused_when_it_is_built():
     small = ops.indices(2) | ops.repeat(-1) | ops.shard(3, 4)
-    with pytest.raises(ValueError, match=r"chunk: the first 1000 blocks of .* have no samples"):
+    with pytest.raises(ValueError, match=r"chunk: the first 10000 blocks of .* have no samples"):
         small | ops.chunk(8)
+
+
+def test_many_blocks_without_samples_before_the_first_are_no_end():
+    blocks = [*[np.array([], int)] * 1500, np.arange(3)] | ops.repeat(-1)
+    assert [block.tolist() for block in blocks | ops.chunk(2) | ops.take(2)] == [[0, 1], [2, 0]]

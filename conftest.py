@@ -32,9 +32,7 @@ def pytest_unconfigure(config):
     if not passed:
         return
     kinds = {"doctests": "batchup/", "README blocks": "README.md", "examples": "tests/test_examples.py"}
-    counts = {
-        kind: sum(report.nodeid.startswith(start) for report in passed) for kind, start in kinds.items()
-    }
+    counts = {kind: sum(report.nodeid.startswith(start) for report in passed) for kind, start in kinds.items()}
     counts = {"tests": len(passed) - sum(counts.values()), **counts}
     print(f"ran {', '.join(f'{count} {kind}' for kind, count in counts.items())}")
     failed = sum(len(reporter.getreports(kind)) for kind in ("failed", "error"))

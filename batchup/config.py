@@ -24,15 +24,7 @@ _TRANSFERS = {
     "verify_file": "files",
 }
 
-__all__ = [
-    "ConfigError",
-    "find_data_dir",
-    "get_batchup_path",
-    "get_data_dir",
-    "get_data_path",
-    "mirrors",
-    *_TRANSFERS,
-]
+__all__ = ["ConfigError", "find_data_dir", "get_batchup_path", "get_data_dir", "get_data_path", "mirrors", *_TRANSFERS]
 
 
 def __getattr__(name: str) -> Any:
@@ -98,9 +90,7 @@ def mirrors() -> tuple[str, ...]:
     bases = tuple(os.environ.get("BATCHUP_MIRROR", "").split())
     for base in bases:
         if not re.match(r"(https?://[^/]|file:///)", base):
-            raise ConfigError(
-                f"BATCHUP_MIRROR must be http, https or file URLs with spaces between, got {base!r}"
-            )
+            raise ConfigError(f"BATCHUP_MIRROR must be http, https or file URLs with spaces between, got {base!r}")
     return bases
 
 

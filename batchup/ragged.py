@@ -37,9 +37,7 @@ class Ragged(Copyable):
         if flat.ndim == 0:
             raise TypeError(f"Ragged: expected values, a flat array of tokens; got {describe(values)}")
         if ends.ndim != 1 or not len(ends) or ends.dtype.kind not in "iu":
-            wanted = (
-                "Ragged: expected offsets, a 1-D array of integers, one more than there are samples"
-            )
+            wanted = "Ragged: expected offsets, a 1-D array of integers, one more than there are samples"
             raise TypeError(f"{wanted}; got {describe(ends)}")
         if (falls := np.flatnonzero(ends[1:] < ends[:-1])).size:
             at = falls[0]
@@ -55,9 +53,7 @@ class Ragged(Copyable):
         self.values = values
         self._starts, self._stops = starts, stops
         self.tokens_cut: int = cut.get("tokens", 0)  # the number of tokens that a view leaves out
-        self.samples_cut: int = cut.get(
-            "samples", 0
-        )  # the number of samples that a view leaves out or cuts
+        self.samples_cut: int = cut.get("samples", 0)  # the number of samples that a view leaves out or cuts
 
     def _view(self, starts: Offsets, stops: Offsets, **cut: int) -> Ragged:
         other = Ragged.__new__(Ragged)
@@ -157,9 +153,7 @@ class Ragged(Copyable):
     @property
     def nbytes(self) -> int:
         """The number of bytes of the tokens and offsets."""
-        own = (
-            self._plain_values.nbytes if self._is_plain else int(self.lengths.sum()) * self._token_size
-        )
+        own = self._plain_values.nbytes if self._is_plain else int(self.lengths.sum()) * self._token_size
         return int(own + self._starts.nbytes)
 
     @cached_property
@@ -258,9 +252,7 @@ class Ragged(Copyable):
         return self._view(self._starts[keep], self._stops[keep], **cut)
 
     def __repr__(self) -> str:
-        cut = (
-            f", {self.samples_cut} samples and {self.tokens_cut} tokens cut" if self.samples_cut else ""
-        )
+        cut = f", {self.samples_cut} samples and {self.tokens_cut} tokens cut" if self.samples_cut else ""
         return f"<Ragged {'x'.join(map(str, self.shape))} {self.dtype}{cut}>"
 
     def __getstate__(self) -> dict[str, Any]:

@@ -168,10 +168,7 @@ def batchup_parts(case: Case, sources: Any, shuffled: bool) -> Callable[[], None
 
 
 def data_loader(case: Case, sources: Any, shuffled: bool) -> Callable[[], Iterator[Any]]:
-    loaders = [
-        torch_data.DataLoader(tensors(source), batch_size=case.size, shuffle=shuffled)
-        for source in sources
-    ]
+    loaders = [torch_data.DataLoader(tensors(source), batch_size=case.size, shuffle=shuffled) for source in sources]
     return lambda: zip(*loaders, strict=True)
 
 
@@ -226,9 +223,7 @@ def search_loop(case: Case, weights: Any, shuffled: bool) -> Callable[[], None]:
 
 def batchup_draws(case: Case, weights: Any, shuffled: bool) -> Callable[[], None]:
     rng, sampler = np.random.RandomState(SEED), WeightedSampler(weights)
-    return lambda: consume(
-        islice(sampler.shuffled_indices_batch_iterator(case.size, rng), case.n_batches)
-    )
+    return lambda: consume(islice(sampler.shuffled_indices_batch_iterator(case.size, rng), case.n_batches))
 
 
 def torch_draws(case: Case, weights: Any, shuffled: bool) -> Callable[[], None]:
@@ -387,12 +382,7 @@ def main() -> None:
             rows += reported(case, order, times)
             targets += judged(case, order, times)
 
-    conclude(
-        arguments,
-        rows,
-        targets,
-        lambda t: f"{t['case']}, {t['order']}: {t['value']:.2f}; {t['target']}",
-    )
+    conclude(arguments, rows, targets, lambda t: f"{t['case']}, {t['order']}: {t['value']:.2f}; {t['target']}")
 
 
 if __name__ == "__main__":

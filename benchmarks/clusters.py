@@ -88,9 +88,7 @@ def bare(submit: Submit, batches: int, rows: int) -> Iterator[Any]:
 
 def main() -> None:
     parser = options(__doc__, rounds=5)
-    parser.add_argument(
-        "--engines", nargs="+", choices=ENGINES, metavar="ENGINE", default=list(ENGINES)
-    )
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, metavar="ENGINE", default=list(ENGINES))
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # of the engines' own
 
@@ -119,19 +117,11 @@ def main() -> None:
                     row = {"engine": engine, "case": case, "contender": name}
                     rows.append(row | {"ms_a_batch": round(median(each), 4)})
                 value = median(times["BatchUp"])
-                verdict = {
-                    "engine": engine,
-                    "case": case,
-                    "at_most": TARGETS[case],
-                    "value": round(value, 3),
-                }
+                verdict = {"engine": engine, "case": case, "at_most": TARGETS[case], "value": round(value, 3)}
                 targets.append(verdict | {"holds": value <= TARGETS[case]})
 
     conclude(
-        arguments,
-        rows,
-        targets,
-        lambda t: f"{t['engine']}, {t['case']}: {t['value']:.2f} ms, at most {t['at_most']}",
+        arguments, rows, targets, lambda t: f"{t['engine']}, {t['case']}: {t['value']:.2f} ms, at most {t['at_most']}"
     )
 
 

@@ -106,9 +106,7 @@ def main() -> None:
         more = median(a - b for a, b in times)
         print(f"  {name:26} {own:8.2f} us a batch, a bare loop {loop:8.2f}: {more:+.2f}")
         rows.append({"host": name, "us_a_batch": round(own, 3), "bare": round(loop, 3)})
-        targets.append(
-            {"case": name, "value": round(more, 3), "holds": more <= 10, "target": "at most 10 us more"}
-        )
+        targets.append({"case": name, "value": round(more, 3), "holds": more <= 10, "target": "at most 10 us more"})
     for name, (ours, plain) in sources(1600 if arguments.quick else 100_000).items():
         microseconds(ours), microseconds(plain)
         times = [(microseconds(ours), microseconds(plain)) for _ in range(rounds)]

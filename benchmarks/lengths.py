@@ -70,8 +70,7 @@ def reading(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
         ends = words.offsets
         for size in (SIZE, 1024):
             blocks = [
-                np.random.default_rng(n).integers(0, len(lengths), size)
-                for n in range(20 if arguments.quick else 200)
+                np.random.default_rng(n).integers(0, len(lengths), size) for n in range(20 if arguments.quick else 200)
             ]
             values, memory = words.values, words.values.view(np.uint8).data
             width = values.itemsize
@@ -81,9 +80,7 @@ def reading(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
                 return np.frombuffer(bytearray().join(map(memory.__getitem__, runs)), np.uint8)
 
             def concatenated(block: Any, values: Any = values, ends: Any = ends) -> Any:
-                return np.concatenate(
-                    [values[i:j] for i, j in zip(ends[block], ends[block + 1], strict=True)]
-                )
+                return np.concatenate([values[i:j] for i, j in zip(ends[block], ends[block + 1], strict=True)])
 
             def timed(read: Callable[[Any], Any], blocks: Any = blocks) -> Callable[[], float]:
                 def run() -> float:
@@ -105,12 +102,8 @@ def reading(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
                 arguments.rounds,
             )
             name = f"{np.dtype(dtype).name} by {size}"
-            rows += [
-                {"case": name, "contender": way, "us_a_batch": value} for way, value in found.items()
-            ]
-            targets.append(
-                target(f"{name}, beside np.take", found["BatchUp"] / found["np.take of rows"], 1.3)
-            )
+            rows += [{"case": name, "contender": way, "us_a_batch": value} for way, value in found.items()]
+            targets.append(target(f"{name}, beside np.take", found["BatchUp"] / found["np.take of rows"], 1.3))
     return rows, targets
 
 
@@ -130,12 +123,8 @@ def planning(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         assert packs is not None
         full = lengths.sum() / (len(packs) * CAPACITY)
         least = 0.98 if window == 10_000 else 0.995
-        found.append(
-            target(f"pack in windows of {name}, how full rows are", float(full), least, least=True)
-        )
-        found.append(
-            target(f"pack in windows of {name}, seconds to plan {len(lengths)}", median(times), 1.0)
-        )
+        found.append(target(f"pack in windows of {name}, how full rows are", float(full), least, least=True))
+        found.append(target(f"pack in windows of {name}, seconds to plan {len(lengths)}", median(times), 1.0))
         found.append(target(f"pack in windows of {name}, MB to plan", peak / 1e6, 500))
         rows = min(len(packs), 2000)
         start = perf_counter()
@@ -193,14 +182,9 @@ def packing(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
 
         ways["Grain"] = of_grain
     found = taking_turns(ways, arguments.rounds)
-    rows = [
-        {"case": "pack | gather", "contender": way, "tokens_a_second": value}
-        for way, value in found.items()
-    ]
+    rows = [{"case": "pack | gather", "contender": way, "tokens_a_second": value} for way, value in found.items()]
     targets = [
-        target(
-            f"pack | gather, tokens a second beside {way}", found["BatchUp"] / value, 1.0, least=True
-        )
+        target(f"pack | gather, tokens a second beside {way}", found["BatchUp"] / value, 1.0, least=True)
         for way, value in found.items()
         if way != "BatchUp"
     ]
@@ -217,9 +201,7 @@ def main() -> None:
     for row in rows:
         print(f"  {row['case']:14} {row['contender']:18} {row['us_a_batch']:9.1f} us a batch")
     for row in packed:
-        print(
-            f"  {row['case']:14} {row['contender']:18} {row['tokens_a_second'] / 1e6:9.1f} M tokens a second"
-        )
+        print(f"  {row['case']:14} {row['contender']:18} {row['tokens_a_second'] / 1e6:9.1f} M tokens a second")
     conclude(arguments, rows + packed, targets + further, told)
 
 

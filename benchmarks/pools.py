@@ -157,9 +157,7 @@ def large(quick: bool) -> Iterator[dict[str, Epoch]]:
             "BatchUp, processes": (range(n) | ops.map(large_batch) | ops.parallel(pool)).__iter__,
             # Some at a time, as else it would hold all results at once.
             "ProcessPoolExecutor.map": lambda: (
-                batch
-                for k in range(0, n, 8)
-                for batch in executor.map(large_batch, range(k, min(n, k + 8)))
+                batch for k in range(0, n, 8) for batch in executor.map(large_batch, range(k, min(n, k + 8)))
             ),
             **data_loader(Samples(large_batch, range(n)), None),
         }

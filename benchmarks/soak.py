@@ -183,14 +183,7 @@ class Soak:
             raise KeyboardInterrupt
 
     def judge(
-        self,
-        it: Any,
-        ended: list[Any],
-        kind: str,
-        at: int,
-        in_processes: bool,
-        length: int,
-        stop: int | None,
+        self, it: Any, ended: list[Any], kind: str, at: int, in_processes: bool, length: int, stop: int | None
     ) -> None:
         n, error = ended
         due = ALLOWED[kind][0 if in_processes else 1]

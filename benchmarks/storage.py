@@ -60,9 +60,7 @@ def files(folder: Path, n: int) -> dict[str, Any]:
     chunks = (CHUNK, *X.shape[1:])
     with h5py.File(folder / "data.h5", "w") as file:
         file.create_dataset("plain", data=X, chunks=chunks)
-        file.create_dataset(
-            "gzip", data=X[: max(n // 5, 2000)], chunks=chunks, compression="gzip", compression_opts=1
-        )
+        file.create_dataset("gzip", data=X[: max(n // 5, 2000)], chunks=chunks, compression="gzip", compression_opts=1)
     opened = h5py.File(folder / "data.h5", "r")
     arrays = {"HDF5": opened["plain"], "HDF5, gzip": opened["gzip"]}
     if zarr is not None:
@@ -100,9 +98,7 @@ def contenders(X: Any, y: Any) -> dict[str, Callable[[], Iterable[Any]]]:
             yield np.stack([X[int(i)] for i in block]), y[block]
 
     found: dict[str, Callable[[], Iterable[Any]]] = {
-        "BatchUp, windows": lambda: (
-            ops.indices(n) | ops.mix(7, CHUNK, WINDOW) | read | ops.rebatch(SIZE)
-        ),
+        "BatchUp, windows": lambda: ops.indices(n) | ops.mix(7, CHUNK, WINDOW) | read | ops.rebatch(SIZE),
         "BatchUp, in order": lambda: ops.indices(n) | ops.chunk(SIZE) | read,
         "slices by hand": slices,
         "BatchUp, full shuffle": lambda: ops.indices(n) | ops.shuffle(7) | ops.chunk(SIZE) | read,
@@ -155,9 +151,7 @@ def reading(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
                     batches = 5 if arguments.quick else 30 if dear else 10**9
                     times[way].append(milliseconds(make, batches))
             own = {way: median(each) for way, each in times.items()}
-            rows += [
-                {"file": name, "contender": way, "ms_a_batch": value} for way, value in own.items()
-            ]
+            rows += [{"file": name, "contender": way, "ms_a_batch": value} for way, value in own.items()]
             full = "BatchUp, full shuffle"
             targets += [
                 target(f"{name}, full shuffle, beside {other}", own[full] / own[other], 1.1)
@@ -191,9 +185,7 @@ def mixing(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[di
     y = np.repeat(np.arange(CLASSES), -(-chunks * CHUNK // CLASSES))[: chunks * CHUNK]
     for window in (20, 64, 256, 1024):
         store = Counting(y)
-        batches = (
-            ops.indices(len(y)) | ops.mix(7, CHUNK, window) | ops.gather(store) | ops.rebatch(SIZE)
-        )
+        batches = ops.indices(len(y)) | ops.mix(7, CHUNK, window) | ops.gather(store) | ops.rebatch(SIZE)
         found = ops.survey(batches, labels=y)
         assert found.full is not None
         each = np.array([entropy(batch) for (batch,) in batches])
@@ -209,13 +201,9 @@ def mixing(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[di
         }
         rows.append(own)
         if window == 1024:
-            targets.append(
-                target("window 1024, bits below a full shuffle", found.full - own["measured"], 0.015)
-            )
+            targets.append(target("window 1024, bits below a full shuffle", found.full - own["measured"], 0.015))
         if window == 64:
-            targets.append(
-                target("window 64, bits from the law", abs(own["measured"] - own["law"]), 0.03)
-            )
+            targets.append(target("window 64, bits from the law", abs(own["measured"] - own["law"]), 0.03))
             gap = abs(own["last 1 %"] - float(each[:-last].mean()))
             targets.append(target("window 64, the last 1 % from the others", gap, 0.05))
         decoded = max(store.decoded.values()) if len(store.decoded) == chunks else math.inf
@@ -227,12 +215,7 @@ def small(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     n = 10**5 if arguments.quick else 10**7
     permuted = ops.indices(n) | ops.permute(7) | ops.chunk(SIZE)
     times = [milliseconds(lambda: permuted, 5000) * 1000 for _ in range(arguments.rounds)]
-    windows = (
-        ops.indices(n)
-        | ops.mix(7, CHUNK, WINDOW)
-        | ops.gather(np.zeros(n, np.int8))
-        | ops.rebatch(SIZE)
-    )
+    windows = ops.indices(n) | ops.mix(7, CHUNK, WINDOW) | ops.gather(np.zeros(n, np.int8)) | ops.rebatch(SIZE)
     items = iter(windows)
     next(items)
     return [

@@ -32,9 +32,7 @@ def main() -> None:
     rng = np.random.default_rng(12345)
     X = rng.integers(0, 256, (1000, 28, 28), dtype=np.uint8)
     y = rng.integers(0, 10, 1000)
-    batches = (
-        ops.indices(len(X)) | ops.shuffle(12345) | ops.chunk(64) | ops.gather(X, y) | ops.map(smooth)
-    )
+    batches = ops.indices(len(X)) | ops.shuffle(12345) | ops.chunk(64) | ops.gather(X, y) | ops.map(smooth)
 
     # Without a dashboard, which None means, though Dask's annotation does not know it.
     options: dict[str, Any] = {"dashboard_address": None, "silence_logs": 50}
@@ -47,9 +45,7 @@ def main() -> None:
             assert (here[1] == there[1]).all()
             workers |= set(there[2].tolist())
         assert os.getpid() not in workers
-        print(
-            f"{len(batches)} batches by {len(workers)} workers of the cluster, the same as without it"
-        )
+        print(f"{len(batches)} batches by {len(workers)} workers of the cluster, the same as without it")
 
 
 if __name__ == "__main__":

@@ -47,9 +47,7 @@ def main() -> None:
         for epoch in range(2):
             workers: set[int] = set()
             augmented = X
-            for (images, labels, _), (augmented, same_labels, where) in zip(
-                serial, parallel, strict=True
-            ):
+            for (images, labels, _), (augmented, same_labels, where) in zip(serial, parallel, strict=True):
                 assert (images == augmented).all()  # bit for bit
                 assert (labels == same_labels).all()
                 assert ((augmented == 0).sum(axis=(1, 2)) == 8 * 8).all()

@@ -36,9 +36,7 @@ def train(rank: int, world: int, folder: Path, port: int, stop_at: int | None) -
     from torch.nn.parallel import DistributedDataParallel
 
     torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world
-    )
+    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
     parallel = DistributedDataParallel(network)
@@ -57,9 +55,7 @@ def train(rank: int, world: int, folder: Path, port: int, stop_at: int | None) -
         # The sum over this rank's part, of the mean over the whole batch; DDP averages over the ranks.
         size = torch.tensor(len(X))
         distributed.all_reduce(size)
-        loss = nn.functional.cross_entropy(
-            parallel(torch.from_numpy(X)), torch.from_numpy(y), reduction="sum"
-        )
+        loss = nn.functional.cross_entropy(parallel(torch.from_numpy(X)), torch.from_numpy(y), reduction="sum")
         optimizer.zero_grad()
         (loss * world / size).backward()
         optimizer.step()
@@ -68,9 +64,7 @@ def train(rank: int, world: int, folder: Path, port: int, stop_at: int | None) -
         if step == stop_at:
             break
     if rank == 0:
-        torch.save(
-            {"network": network.state_dict(), "batches": json.dumps(batches.state_dict())}, checkpoint
-        )
+        torch.save({"network": network.state_dict(), "batches": json.dumps(batches.state_dict())}, checkpoint)
     (folder / f"seen-{step}-{rank}.json").write_text(json.dumps(seen))
     distributed.destroy_process_group()
 

@@ -20,16 +20,7 @@ It is in .hypothesis too: `make fuzz` tries it first, until it passes."""
 
 def main(minutes):
     end = time.monotonic() + 60 * minutes
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-m",
-        "hypothesis",
-        "-x",
-        "--hypothesis-profile=fuzz",
-    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "hypothesis", "-x", "--hypothesis-profile=fuzz"]
     rounds = 0
     while (left := end - time.monotonic()) > 0:
         process = subprocess.Popen([*command, "tests"], cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -122,9 +122,7 @@ BUILD = {
     "reorder": lambda streams, rng, seed: streams[0] | ops.reorder(seed),
     "redrawn": lambda streams, rng: streams[0] | ops.reorder(rng),
     "merge": lambda streams, rng, count: streams[0] | ops.merge(count),
-    "stretch": lambda streams, rng, count, index, world: (
-        streams[0] | ops.merge(count, shard=(index % world, world))
-    ),
+    "stretch": lambda streams, rng, count, index, world: streams[0] | ops.merge(count, shard=(index % world, world)),
     "mix": lambda streams, rng, seed, chunks, window: streams[0] | ops.mix(seed, chunks, window),
     "chunk": lambda streams, rng, size, drop: streams[0] | ops.chunk(size, drop_last=drop),
     "skip": lambda streams, rng, k: streams[0] | ops.skip(k),
@@ -140,9 +138,7 @@ BUILD = {
     "map": lambda streams, rng: streams[0] | ops.map(double),
     "declared": lambda streams, rng, n, size: CallableDataSource(partial(_declared, n), n).stream(size),
     "rebatch": lambda streams, rng, size, drop: streams[0] | ops.rebatch(size, drop_last=drop),
-    "ranked": lambda streams, rng, size, index, world: (
-        streams[0] | ops.rebatch(size, shard=(index % world, world))
-    ),
+    "ranked": lambda streams, rng, size, index, world: streams[0] | ops.rebatch(size, shard=(index % world, world)),
     "filter": lambda streams, rng: _finite(streams[0]) | ops.filter(kept),
     "resized": lambda streams, rng: streams[0] | ops.map(halved, resizes=True),
     "random": lambda streams, rng, seed: streams[0] | ops.map(noise, rng=seed),
@@ -193,9 +189,7 @@ def specimens(recipe):
         flatten, trim = args
         if trim and any(is_uneven(part) for part in before):
             raise UnfitError("a member has arrays of several lengths, which are not cut")
-        return [
-            next(iter(_zip([[item] for item in items], flatten, trim))) for items in product(*below)
-        ]
+        return [next(iter(_zip([[item] for item in items], flatten, trim))) for items in product(*below)]
     if stage in WORK | TRUNK | NOISE and stage not in KEEPING:
         return [next(iter(BUILD[stage]([[item] | ops.skip(0)], None, *args))) for item in below[0]]
     if stage in ("rebatch", "ranked", "filter") and is_uneven(before[0]):
@@ -450,9 +444,7 @@ def _strata(p, rng, size, y, seed):
         drawn = counts[order[k % len(counts)]]
         first = _order(len(classes), 0, k)
         block = [
-            (Fraction(2 * i + 1, 2 * n), first[c], next(sources[c]))
-            for c, n in enumerate(drawn)
-            for i in range(n)
+            (Fraction(2 * i + 1, 2 * n), first[c], next(sources[c])) for c, n in enumerate(drawn) for i in range(n)
         ]
         yield [index for *_, index in sorted(block, key=lambda sample: sample[:2])]
 
@@ -506,9 +498,7 @@ def _turns(before, p, rng, seed, stratified):
         labels = np.repeat(np.arange(len(lengths)), lengths)
         yield from _generator(seed, p, rng, 0).permutation(labels)
     elif stratified:  # turn j of n is due at j / n
-        yield from [
-            i for _, i in sorted((Fraction(j, n), i) for i, n in enumerate(lengths) for j in range(n))
-        ]
+        yield from [i for _, i in sorted((Fraction(j, n), i) for i, n in enumerate(lengths) for j in range(n))]
     else:
         for n in count():
             members = np.arange(len(lengths))
@@ -541,28 +531,22 @@ MODEL = {
     "stateful": _shuffled,
     "permute": _permuted,
     "repeat": _repeated,
-    "where": lambda before, p, rng, *mask: (
-        [i for i in block if _mask(mask)[i]] for block in model(before[0], p, rng)
-    ),
+    "where": lambda before, p, rng, *mask: ([i for i in block if _mask(mask)[i]] for block in model(before[0], p, rng)),
     "reorder": _reordered,
     "redrawn": _reordered,
     "merge": _merged,
-    "stretch": lambda before, p, rng, count, index, world: _merged(
-        before, p, rng, count, index % world, world
-    ),
+    "stretch": lambda before, p, rng, count, index, world: _merged(before, p, rng, count, index % world, world),
     "mix": _mixed,
     "chunk": _chunked,
     "skip": lambda before, p, rng, k: islice(model(before[0], p, rng), k, None),
     "take": lambda before, p, rng, k: islice(model(before[0], p, rng), k),
     "epoch": lambda before, p, rng, e: model(before[0], e, rng),
     "shard": lambda before, p, rng, index, count: (
-        np.array_split(np.array(block, int), count)[index % count].tolist()
-        for block in model(before[0], p, rng)
+        np.array_split(np.array(block, int), count)[index % count].tolist() for block in model(before[0], p, rng)
     ),
     "gather": lambda before, p, rng: map(_gathered, model(before[0], p, rng)),
     "ragged": lambda before, p, rng: (
-        ([WORDS[i].tolist() for i in block], Y[np.array(block, int)].tolist())
-        for block in model(before[0], p, rng)
+        ([WORDS[i].tolist() for i in block], Y[np.array(block, int)].tolist()) for block in model(before[0], p, rng)
     ),
     "pad": lambda before, p, rng: map(_padded, model(before[0], p, rng)),
     "named": lambda before, p, rng: map(_named, model(before[0], p, rng)),
@@ -571,14 +555,11 @@ MODEL = {
     "parallel": lambda before, p, rng, buffer: model(before[0], p, rng),
     "split": lambda before, p, rng, buffer: model(before[0], p, rng),
     "map": lambda before, p, rng: (
-        plain(double(*item) if isinstance(item, tuple) else double(item))
-        for item in model(before[0], p, rng)
+        plain(double(*item) if isinstance(item, tuple) else double(item)) for item in model(before[0], p, rng)
     ),
     "declared": lambda before, p, rng, n, size: ((part.tolist(),) for (part,) in _declared(n, size)),
     "rebatch": _rebatched,
-    "ranked": lambda before, p, rng, size, index, world: _rebatched(
-        before, p, rng, size, False, index, world
-    ),
+    "ranked": lambda before, p, rng, size, index, world: _rebatched(before, p, rng, size, False, index, world),
     "filter": _filtered,
     "resized": lambda before, p, rng: (
         halved(*item) if isinstance(item, tuple) else halved(item) for item in model(before[0], p, rng)
@@ -643,16 +624,9 @@ WORK = {
     **BY_POSITION,
 }
 # What stands on the trunk, with no join behind it.
-TRUNK = {
-    "filter": st.just(()),
-    "resized": st.just(()),
-    "rebatch": st.tuples(sizes, st.booleans()),
-}
+TRUNK = {"filter": st.just(()), "resized": st.just(()), "rebatch": st.tuples(sizes, st.booleans())}
 NOISE = {"random": st.tuples(seeds)}  # not in the model
-JOINS = {
-    "zip": st.tuples(st.booleans(), st.booleans()),
-    "choose": st.tuples(st.none() | seeds, st.booleans()),
-}
+JOINS = {"zip": st.tuples(st.booleans(), st.booleans()), "choose": st.tuples(st.none() | seeds, st.booleans())}
 # What draws from the generator that all stages share, or never ends, or both.
 DRAWS = {
     "drawn": st.tuples(weight_lists),
@@ -721,9 +695,7 @@ recipes = st.one_of(
 )
 
 _wild_members = _lead_to(
-    _sources({**SOURCES, **ROWS, **DRAWS, **DECLARED}),
-    {**STAGES, **STATEFUL, **ENDLESS},
-    {**WORK, **NOISE},
+    _sources({**SOURCES, **ROWS, **DRAWS, **DECLARED}), {**STAGES, **STATEFUL, **ENDLESS}, {**WORK, **NOISE}
 )
 _declared_members = _lead_to(_sources(DECLARED), BY_POSITION, WORK)
 

@@ -80,22 +80,9 @@ def test_clusters(tmp_path):
 
 def test_soak(tmp_path):
     script = ROOT / "benchmarks" / "soak.py"
-    command = [
-        sys.executable,
-        "-W",
-        "error",
-        script,
-        "--minutes",
-        "0.05",
-        "--json",
-        tmp_path / "counts.json",
-    ]
+    command = [sys.executable, "-W", "error", script, "--minutes", "0.05", "--json", tmp_path / "counts.json"]
     done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "every batch was right, and nothing was left behind" in done.stdout
@@ -114,10 +101,6 @@ def test_storage(tmp_path):
 
 def test_lengths(tmp_path):
     shown, results = run(name="lengths.py", tmp_path=tmp_path)
-    assert {row["contender"] for row in results["rows"]} >= {
-        "BatchUp",
-        "np.take of rows",
-        "bare slices",
-    }
+    assert {row["contender"] for row in results["rows"]} >= {"BatchUp", "np.take of rows", "bare slices"}
     assert "share of padding" in shown
     assert len(results["targets"]) >= 12

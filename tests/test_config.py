@@ -136,9 +136,7 @@ def test_hashes(tmp_path):
 
 
 GETTERS = {
-    "download_and_verify": lambda to, source, sha256: config.download_and_verify(
-        to, source.as_uri(), sha256
-    ),
+    "download_and_verify": lambda to, source, sha256: config.download_and_verify(to, source.as_uri(), sha256),
     "copy_and_verify": config.copy_and_verify,
     "download_data": lambda to, source, sha256: config.download_data(to.name, source.as_uri(), sha256),
     "copy_data": lambda to, source, sha256: config.copy_data(to.name, source, sha256),

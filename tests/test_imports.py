@@ -35,10 +35,7 @@ def module_of(file):
 def layer_of(module):
     """The number of the layer with the longest name that the module's name begins with."""
     found = {
-        name: number
-        for number, names in enumerate(LAYERS)
-        for name in names
-        if f"{module}.".startswith(f"{name}.")
+        name: number for number, names in enumerate(LAYERS) for name in names if f"{module}.".startswith(f"{name}.")
     }
     return found[max(found, key=len)]
 

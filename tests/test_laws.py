@@ -94,11 +94,7 @@ def test_law_2_again(recipe):
 
 
 # Was found, over a plan over several that is rewritten where there is no need.
-CHOSEN_STRATA = (
-    "choose",
-    (("indices", (), (0,)), ("stratify", (), ([0], "stateful"))),
-    ("stateful", False),
-)
+CHOSEN_STRATA = ("choose", (("indices", (), (0,)), ("stratify", (), ([0], "stateful"))), ("stateful", False))
 
 
 # Was found: that each item of a pool has one row is known by its work alone.

@@ -6,17 +6,7 @@ import sys
 import pytest
 
 LATER = ["tqdm", "numpy.random", "multiprocessing", "urllib.request", "h5py"]
-LATER += [
-    "torch",
-    "keras",
-    "lightning",
-    "concurrent.futures",
-    "ctypes",
-    "cloudpickle",
-    "dask",
-    "distributed",
-    "ray",
-]
+LATER += ["torch", "keras", "lightning", "concurrent.futures", "ctypes", "cloudpickle", "dask", "distributed", "ray"]
 
 
 def test_slow_imports_wait_until_they_are_used():
@@ -24,9 +14,7 @@ def test_slow_imports_wait_until_they_are_used():
         "import sys, numpy; before = set(sys.modules); import batchup;"
         f"print(*({set(LATER)!r} & (set(sys.modules) - before)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []
 
 

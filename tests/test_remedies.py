@@ -75,11 +75,7 @@ REMEDIES = {
         r"behind take\(n\)",
         lambda: len((ENDLESS | ops.take(2)).epoch(1)) == 2,
     ),
-    "loader of the endless": (
-        ENDLESS.loader,
-        r"behind take\(n\)",
-        lambda: len((ENDLESS | ops.take(2)).loader()) == 2,
-    ),
+    "loader of the endless": (ENDLESS.loader, r"behind take\(n\)", lambda: len((ENDLESS | ops.take(2)).loader()) == 2),
     "loader of an iterator": (
         lambda: IteratorDataSource(iter([(X,)])).loader(4),
         "make it a list",
@@ -110,11 +106,7 @@ REMEDIES = {
         r"write map\(function\)",
         lambda: all_of(BATCHES | ops.map(halves))[0] == [0, 1],
     ),
-    "a stage that is not called": (
-        lambda: BATCHES | ops.gather,
-        "call it",
-        lambda: BLOCKS | ops.gather(X),
-    ),
+    "a stage that is not called": (lambda: BATCHES | ops.gather, "call it", lambda: BLOCKS | ops.gather(X)),
     "an iterator for a stream": (
         lambda: iter([X]) | ops.chunk(2),
         "Make it a list",
@@ -147,9 +139,9 @@ REMEDIES = {
             lambda p: (
                 all_of(ops.zip(DRAWN, ops.indices(4) | ops.chunk(2)) | ops.parallel(p))
                 and all_of(
-                    p.parallel_data_source(
-                        CompositeDataSource([ArrayDataSource([X]), ArrayDataSource([X])])
-                    ).stream(4, shuffle=RandomState(1))
+                    p.parallel_data_source(CompositeDataSource([ArrayDataSource([X]), ArrayDataSource([X])])).stream(
+                        4, shuffle=RandomState(1)
+                    )
                 )
             )
         ),
@@ -174,27 +166,17 @@ REMEDIES = {
         "expected this stage before those",
         lambda: len(list(BATCHES | ops.repeat(2) | ops.filter(lambda x: True))) == 6,
     ),
-    "rebatch of blocks": (
-        lambda: BLOCKS | ops.rebatch(3),
-        r"chunk\(3\) cuts",
-        lambda: len(BLOCKS | ops.chunk(3)) == 4,
-    ),
+    "rebatch of blocks": (lambda: BLOCKS | ops.rebatch(3), r"chunk\(3\) cuts", lambda: len(BLOCKS | ops.chunk(3)) == 4),
     "rebatch behind a map that resizes": (
         lambda: list(BATCHES | ops.map(halves) | ops.rebatch(3)),
         r"map\(fn, resizes=True\)",
-        lambda: (
-            all_of(BATCHES | ops.map(halves, resizes=True) | ops.rebatch(3)) == [[0, 1, 4], [5, 8, 9]]
-        ),
+        lambda: all_of(BATCHES | ops.map(halves, resizes=True) | ops.rebatch(3)) == [[0, 1, 4], [5, 8, 9]],
     ),
     "filter of a part": (
         lambda: BLOCKS | ops.shard(0, 2) | ops.gather(X) | ops.filter(any),
         r"where\(mask\) before chunk, .*rebatch\(size, shard=\(rank, world\)\)",
         lambda: (
-            len(
-                list(
-                    ops.indices(12) | ops.where(X > 3) | ops.chunk(4) | ops.shard(0, 2) | ops.gather(X)
-                )
-            )
+            len(list(ops.indices(12) | ops.where(X > 3) | ops.chunk(4) | ops.shard(0, 2) | ops.gather(X)))
             == len(list(BATCHES | ops.filter(lambda x: x > 3) | ops.rebatch(4, shard=(0, 2))))
             == 2
         ),
@@ -214,13 +196,7 @@ REMEDIES = {
         r"give a seed, or divide the batches by rebatch\(size, shard=\(rank, world\)\)",
         lambda: (
             len(BLOCKS | ops.reorder(1) | ops.merge(2, shard=(0, 2))) == 1
-            and len(
-                BLOCKS
-                | ops.reorder(RandomState(1))
-                | ops.merge(2)
-                | ops.gather(X)
-                | ops.rebatch(4, shard=(0, 2))
-            )
+            and len(BLOCKS | ops.reorder(RandomState(1)) | ops.merge(2) | ops.gather(X) | ops.rebatch(4, shard=(0, 2)))
             == 3
         ),
     ),
@@ -306,9 +282,7 @@ REMEDIES = {
     "weights for some of the samples": (
         lambda: ArrayDataSource([X], sampler=WeightedSampler([1, 2])),
         "there is WeightedSubsetSampler",
-        lambda: next(
-            ArrayDataSource([X], sampler=WeightedSubsetSampler([1, 2], [3, 4])).batch_iterator(4, 1)
-        ),
+        lambda: next(ArrayDataSource([X], sampler=WeightedSubsetSampler([1, 2], [3, 4])).batch_iterator(4, 1)),
     ),
     "a weighted sampler in order": (
         lambda: ArrayDataSource([X], sampler=WeightedSampler(np.ones(12))).batch_iterator(4),
@@ -318,20 +292,9 @@ REMEDIES = {
     "sources among the arrays": (
         lambda: ArrayDataSource([ArrayDataSource([X]), X]),
         r"CompositeDataSource\(\[ds, ArrayDataSource\(\[y\]\)\]\)",
-        lambda: (
-            len(
-                next(
-                    CompositeDataSource([ArrayDataSource([X]), ArrayDataSource([X])]).batch_iterator(4)
-                )
-            )
-            == 2
-        ),
+        lambda: len(next(CompositeDataSource([ArrayDataSource([X]), ArrayDataSource([X])]).batch_iterator(4))) == 2,
     ),
-    "no list of arrays": (
-        lambda: ArrayDataSource(X),
-        r"such as \[X, y\]",
-        lambda: ArrayDataSource([X, X]),
-    ),
+    "no list of arrays": (lambda: ArrayDataSource(X), r"such as \[X, y\]", lambda: ArrayDataSource([X, X])),
     "the epoch of a loader": (
         lambda: ArrayDataSource([X]).loader(4, epoch=2),
         r"write loader.set_epoch\(epoch\)",
@@ -346,8 +309,7 @@ REMEDIES = {
         lambda: CallableDataSource(unnumbered).loader(4, shuffle=5),
         r"expected a parameter epoch of .*, or shuffle=True",
         lambda: (
-            all_of(CallableDataSource(lambda n, shuffle, epoch: numbered(n, epoch)).loader(4, 5))
-            == [([0, 0, 0, 0],)]
+            all_of(CallableDataSource(lambda n, shuffle, epoch: numbered(n, epoch)).loader(4, 5)) == [([0, 0, 0, 0],)]
             and all_of(CallableDataSource(unnumbered).loader(4, shuffle=True))
         ),
     ),
@@ -360,8 +322,7 @@ REMEDIES = {
         lambda: [list(source.batch_iterator(4)) for source in [IteratorDataSource(iter([X]))] * 2],
         r"CallableDataSource\(lambda batch_size: ...\)",
         lambda: [
-            list(source.batch_iterator(4))
-            for source in [CallableDataSource(lambda batch_size: iter([(X,)]))] * 2
+            list(source.batch_iterator(4)) for source in [CallableDataSource(lambda batch_size: iter([(X,)]))] * 2
         ],
     ),
     "results of the endless": (
@@ -394,9 +355,7 @@ REMEDIES = {
     "work that can't be pickled": (
         lambda: _in_processes(LOADER),
         "WorkerThreadPool needs no pickling",
-        lambda: pool(
-            lambda p: all_of(BATCHES | ops.map(lambda x: (x, _UNPICKLABLE)[0]) | ops.parallel(p))
-        ),
+        lambda: pool(lambda p: all_of(BATCHES | ops.map(lambda x: (x, _UNPICKLABLE)[0]) | ops.parallel(p))),
     ),
     "threads for split": (
         lambda: pool(lambda p: BATCHES | ops.parallel(p, split=True)),
@@ -461,9 +420,7 @@ def test_remedies_for_files(tmp_path):
         with pytest.raises(TypeError, match=r'open it with mode "r"'):
             stream | ops.parallel(processes)
         array.file.close()
-        assert all_of(BLOCKS | ops.gather(in_file(tmp_path)) | ops.parallel(processes)) == all_of(
-            BATCHES
-        )
+        assert all_of(BLOCKS | ops.gather(in_file(tmp_path)) | ops.parallel(processes)) == all_of(BATCHES)
         path = tmp_path / "x.parquet"
         pa.parquet.write_table(pa.table({"x": X}), path)
         with pytest.raises(TypeError, match=r"pyarrow.dataset.dataset\(path\)"):

@@ -25,26 +25,14 @@ WEIGHTS = np.array([1.0, 0, 2, 3, 0.5])
 # Law 10: sampler, its composition in order and shuffled.
 PRESETS = {
     "standard": (StandardSampler(11), lambda order: ops.indices(11) | order),
-    "standard, twice": (
-        StandardSampler(11, repeats=2),
-        lambda order: ops.indices(11) | order | ops.repeat(2),
-    ),
-    "standard, endless": (
-        StandardSampler(3, repeats=-1),
-        lambda order: ops.indices(3) | order | ops.repeat(-1),
-    ),
+    "standard, twice": (StandardSampler(11, repeats=2), lambda order: ops.indices(11) | order | ops.repeat(2)),
+    "standard, endless": (StandardSampler(3, repeats=-1), lambda order: ops.indices(3) | order | ops.repeat(-1)),
     "subset": (SubsetSampler(SUBSET), lambda order: ops.indices(SUBSET) | order),
-    "subset, endless": (
-        SubsetSampler(SUBSET, -1),
-        lambda order: ops.indices(SUBSET) | order | ops.repeat(-1),
-    ),
+    "subset, endless": (SubsetSampler(SUBSET, -1), lambda order: ops.indices(SUBSET) | order | ops.repeat(-1)),
 }
 WEIGHTED = {
     "weighted": (WeightedSampler(WEIGHTS), lambda rng: ops.sample(WEIGHTS, rng)),
-    "weighted subset": (
-        WeightedSubsetSampler(WEIGHTS, SUBSET),
-        lambda rng: ops.sample(WEIGHTS, rng, SUBSET),
-    ),
+    "weighted subset": (WeightedSubsetSampler(WEIGHTS, SUBSET), lambda rng: ops.sample(WEIGHTS, rng, SUBSET)),
 }
 
 
@@ -79,9 +67,7 @@ def test_law_10_weighted_samplers_are_their_compositions(name):
         lambda: sampler.stream(6),
         lambda: sampler.stream(6, False),
     ):
-        with pytest.raises(
-            NotImplementedError, match="draws at random and has no order; give shuffle="
-        ):
+        with pytest.raises(NotImplementedError, match="draws at random and has no order; give shuffle="):
             in_order()
 
 
@@ -115,16 +101,12 @@ def test_class_balancing_weights():
     assert weights.dtype == np.float64
     np.testing.assert_allclose(np.bincount(y, weights), [1 / 3, 1 / 3, 0, 1 / 3])
     for n_classes in (y.max() + 1, 4, 9, np.int32(5)):
-        np.testing.assert_array_equal(
-            WeightedSampler.class_balancing_sample_weights(y, n_classes), weights
-        )
+        np.testing.assert_array_equal(WeightedSampler.class_balancing_sample_weights(y, n_classes), weights)
     with pytest.raises(ValueError, match="expected labels below n_classes = 3; sample 3 has label 3"):
         WeightedSampler.class_balancing_sample_weights(y, 3)
     with pytest.raises(ValueError, match="expected labels >= 0; sample 1 has -1"):
         WeightedSampler.class_balancing_sample_weights([0, -1])
-    with pytest.raises(
-        TypeError, match="expected labels, a 1-D array of integers >= 0; got <2 float64>"
-    ):
+    with pytest.raises(TypeError, match="expected labels, a 1-D array of integers >= 0; got <2 float64>"):
         WeightedSampler.class_balancing_sample_weights([0.0, 1.0])
     with pytest.raises(ValueError, match="expected labels; got none"):
         WeightedSampler.class_balancing_sample_weights([])
@@ -153,22 +135,10 @@ def test_class_balancing_with_a_missing_class_warns_nobody(recwarn):
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (
-            lambda: StandardSampler(-1),
-            ValueError,
-            "StandardSampler: length: expected a whole number >= 0; got -1",
-        ),
+        (lambda: StandardSampler(-1), ValueError, "StandardSampler: length: expected a whole number >= 0; got -1"),
         (lambda: StandardSampler(5.0), TypeError, "got 5.0"),
-        (
-            lambda: StandardSampler(5, repeats=0),
-            ValueError,
-            "StandardSampler: repeats: .* >= 1, or -1; got 0",
-        ),
-        (
-            lambda: StandardSampler(0, repeats=-1),
-            ValueError,
-            r"^StandardSampler: repeats=-1: there are no samples",
-        ),
+        (lambda: StandardSampler(5, repeats=0), ValueError, "StandardSampler: repeats: .* >= 1, or -1; got 0"),
+        (lambda: StandardSampler(0, repeats=-1), ValueError, r"^StandardSampler: repeats=-1: there are no samples"),
         (lambda: SubsetSampler([0.5]), TypeError, "SubsetSampler: indices: expected an index block"),
         (lambda: WeightedSampler([1, -1]), ValueError, "WeightedSampler: .* weight 1 is -1.0"),
         (lambda: WeightedSampler([0, 0]), ValueError, "the sum of 2 weights is 0.0"),
@@ -197,11 +167,7 @@ def test_class_balancing_with_a_missing_class_warns_nobody(recwarn):
             ValueError,
             "^StratifiedSampler: proportions: class 1 has a share, but no samples",
         ),
-        (
-            lambda: StandardSampler(5).stream(0),
-            ValueError,
-            "batch_size: expected a whole number >= 1; got 0",
-        ),
+        (lambda: StandardSampler(5).stream(0), ValueError, "batch_size: expected a whole number >= 1; got 0"),
         (lambda: StandardSampler(5).stream(2, "x"), TypeError, "shuffle: expected a seed"),
     ],
 )
@@ -251,19 +217,12 @@ def test_a_users_own_sampler_has_a_stream():
     stream = Reverse(5).stream(2)
     assert some(stream) == some(stream) == [[4, 3], [2, 1], [0]]
     assert stream.num_samples == 5
-    assert some(stream | ops.gather(np.arange(5) * 10) | ops.map(lambda x: x)) == [
-        [40, 30],
-        [20, 10],
-        [0],
-    ]
+    assert some(stream | ops.gather(np.arange(5) * 10) | ops.map(lambda x: x)) == [[40, 30], [20, 10], [0]]
     assert some(stream | ops.skip(1)) == [[2, 1], [0]]
     seeded = Reverse(5).stream(2, 9)
     assert some(seeded) == some(seeded)
     rng = np.random.RandomState(2)
-    assert (
-        np.concatenate(some(Reverse(5).stream(2, rng))).tolist()
-        == np.random.RandomState(2).permutation(5).tolist()
-    )
+    assert np.concatenate(some(Reverse(5).stream(2, rng))).tolist() == np.random.RandomState(2).permutation(5).tolist()
     np.random.seed(4)
     drawn = np.concatenate(some(Reverse(5).stream(2, True))).tolist()
     np.random.seed(4)

@@ -39,9 +39,7 @@ class Impure(Itemwise):
     kind = Kind.BLOCKS
 
     def items(self, pass_, k, draws):
-        return (
-            np.random.default_rng().integers(10**9, size=len(b)) for b in self.up.start(pass_, k, draws)
-        )
+        return (np.random.default_rng().integers(10**9, size=len(b)) for b in self.up.start(pass_, k, draws))
 
 
 @record

@@ -92,6 +92,4 @@ def test_what_users_write(tmp_path):
     expected = {("untyped.py", 3), *(("wrong.py", line) for line in ERRORS)}
     for check in (mypy, pyright):
         found, shown = check(*files, cwd=tmp_path)
-        assert {
-            (file, line) for file, line in found if (file, line) != ("untyped.py", 4)
-        } == expected, shown
+        assert {(file, line) for file, line in found if (file, line) != ("untyped.py", 4)} == expected, shown

@@ -44,9 +44,7 @@ def checked_state(state: dict[str, Any], plan: Plan, work: Work, text: str) -> d
 def marked(one: list[str], other: list[str]) -> str:
     """The first difference of two lists of stages as lines, with a stage before and one behind it."""
     differences = [
-        code
-        for code in SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
-        if code[0] != "equal"
+        code for code in SequenceMatcher(None, one, other, autojunk=False).get_opcodes() if code[0] != "equal"
     ]
     _, a, b, c, d = differences[0]
     before = ["    ..."] * (a > 1) + [f"    {stage}" for stage in one[max(0, a - 1) : a]]

@@ -62,9 +62,7 @@ def describe(value: Any, most: int = 120) -> str:
     """
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(shape, tuple) and shape and dtype is not None:
-        dtype = shortened(
-            str(dtype).removeprefix("torch."), most
-        )  # that of a table has all its columns
+        dtype = shortened(str(dtype).removeprefix("torch."), most)  # that of a table has all its columns
         return f"<{'x'.join(map(str, shape))} {dtype}>"
     if value is None or isinstance(value, bool | int | float | str | np.generic):
         text = repr(value)

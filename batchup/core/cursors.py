@@ -56,9 +56,7 @@ class FromCursors:
         return self.cursors[min(_below(plan), len(self.cursors) - 1)]
 
 
-def gone_on(
-    plan: Plan, k: int, draws: Draws, begin: Callable[[Cursor, Cursors], Iterator[Any]]
-) -> Iterator[Any]:
+def gone_on(plan: Plan, k: int, draws: Draws, begin: Callable[[Cursor, Cursors], Iterator[Any]]) -> Iterator[Any]:
     """The items of a plan with a cursor from position `k` on.
 
     `begin(cursor, those below)` gives the items from a cursor on. The items between the cursor that the draws know and

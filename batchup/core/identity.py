@@ -154,20 +154,7 @@ def named(fn: Callable[..., Any], name: str | None, where: str) -> Callable[...,
     return fn if name is None else Named(fn, name)
 
 
-_ATOMS = (
-    type(None),
-    bool,
-    int,
-    float,
-    complex,
-    str,
-    bytes,
-    range,
-    slice,
-    np.generic,
-    np.dtype,
-    PurePath,
-)
+_ATOMS = (type(None), bool, int, float, complex, str, bytes, range, slice, np.generic, np.dtype, PurePath)
 
 
 def _value(value: Any, contents: bool) -> str | None:

@@ -221,9 +221,7 @@ class StreamIterator(Iterator[Any]):
             journal.load(decoded(state["generators"]), decoded(state["draws"]), state.get("stamp"))
             self._journal = journal
         if self._track is not None:
-            self._track = Track(
-                position, tuple([tuple(map(int, cursor)) for cursor in state["cursor"]])
-            )
+            self._track = Track(position, tuple([tuple(map(int, cursor)) for cursor in state["cursor"]]))
         self._position = self._began = position
 
     @property
@@ -256,9 +254,7 @@ class StreamIterator(Iterator[Any]):
             raise TypeError(f"{source}: give a seed, a RandomState or a Generator to have checkpoints")
         if self._replay > Replay.DRAWN:
             source = f"{self._text} comes from an iterator of yours, which can't start at any position"
-            raise TypeError(
-                f"{source}, so it has no checkpoints. A list, or anything with len() and [i], has"
-            )
+            raise TypeError(f"{source}, so it has no checkpoints. A list, or anything with len() and [i], has")
 
 
 def length_of(count: Count, text: str) -> int:
@@ -268,7 +264,5 @@ def length_of(count: Count, text: str) -> int:
             raise OverflowError(f"{text} has {count} items, more than len() can say")
         return count
     if count is None:
-        raise TypeError(
-            f"{text} has no length that is known beforehand; len(list(stream)) counts its items"
-        )
+        raise TypeError(f"{text} has no length that is known beforehand; len(list(stream)) counts its items")
     raise TypeError(f"{text} is endless; take(k) makes it one of k items")

@@ -48,9 +48,7 @@ class _Site:
         self.generator = generator
         self.journal = journal
         self.kept: dict[Key, Any] = {}  # the value, or a dict: the state before the draw
-        self.first: Key | None = (
-            None  # the first draw that the plan, started at a position, will ask for
-        )
+        self.first: Key | None = None  # the first draw that the plan, started at a position, will ask for
         self.due = _MANY
 
     def draw(self, pass_: int, number: int, method: str, of: Any) -> Any:
@@ -136,11 +134,7 @@ class Journal:
         try:
             self._planned.start(0, position, resumed(self, self._cursors(position)))
             return [
-                {
-                    key: kept
-                    for key, kept in site.kept.items()
-                    if site.first is None or key >= site.first
-                }
+                {key: kept for key, kept in site.kept.items() if site.first is None or key >= site.first}
                 for site in self._sites
             ]
         except _NotDrawnError:  # what it needs is unknown, so everything is kept
@@ -163,9 +157,7 @@ class Journal:
             return {
                 "stamp": self._stamp,
                 "generators": list(map(get_state, self._generators)),
-                "draws": [
-                    [[*key, value] for key, value in kept.items()] for kept in self._needed(position)
-                ],
+                "draws": [[[*key, value] for key, value in kept.items()] for kept in self._needed(position)],
             }
 
     def load(self, generators: list[Any], draws: list[Any], stamp: str | None) -> None:

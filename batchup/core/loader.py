@@ -99,11 +99,7 @@ class Loader:
             epoch = self._under_way
             if epoch is None or (not unused and (epoch.ended or epoch.left == 0)):
                 epoch = self._coming
-        return {
-            "loader": _VERSION,
-            "epoch": epoch.number,
-            "iterator": epoch.state_dict(unused),
-        }
+        return {"loader": _VERSION, "epoch": epoch.number, "iterator": epoch.state_dict(unused)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint: the next `iter` is the rest of that epoch. An epoch under way ends.
@@ -171,11 +167,7 @@ class _Epoch(StreamIterator):
     """An epoch of a loader, which is not started yet."""
 
     def __init__(self, stream: Epochs, number: int):
-        own = (
-            stream
-            if replay_of(stream.plan) in (Replay.DRAWN, Replay.UNKEPT)
-            else stream.numbered(number)
-        )
+        own = stream if replay_of(stream.plan) in (Replay.DRAWN, Replay.UNKEPT) else stream.numbered(number)
         super().__init__(own.plan, own.work, own.text, start=False)
         self.number = number
         self.ended = False  # True after its last batch

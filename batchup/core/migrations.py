@@ -44,9 +44,7 @@ def _tagged(part: str) -> str:
 
 def _text_3(plan: Plan, work: Work) -> str:
     steps = [(entry.path, _entry_3(entry)) for entry in step_entries(plan, work)]
-    return " | ".join(
-        [_plan_3(plan), *("".join(f"{n}: " for n in path) + text for path, text in steps)]
-    )
+    return " | ".join([_plan_3(plan), *("".join(f"{n}: " for n in path) + text for path, text in steps)])
 
 
 def _plan_3(plan: Plan) -> str:

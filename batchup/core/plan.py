@@ -108,11 +108,7 @@ class Plan(ABC):
         if known or replay_of(self) is not Replay.KEYED:
             return self.items(pass_, k, draws)
         if cursors_in(self):  # the end is unknown before the items are made
-            return (
-                self.items(pass_, k, draws)
-                if draws.cursor(self)
-                else walk(self.items(pass_, 0, draws), k)
-            )
+            return self.items(pass_, k, draws) if draws.cursor(self) else walk(self.items(pass_, 0, draws), k)
         found = next(walk(without_work(self).items(pass_, 0, draws), k), _END)
         return iter(()) if found is _END else self.items(pass_, k, draws)
 

@@ -94,8 +94,7 @@ class Stream:
         if self.steps or self.plan.kind is Kind.OWN:
             pool = ", of batches of a pool. Put parallel last" * isinstance(self.plan, Computed)
             raise TypeError(
-                f"{where}: expected a stream of index blocks, before any gather, map, zip or choose; "
-                f"got {self!r}{pool}"
+                f"{where}: expected a stream of index blocks, before any gather, map, zip or choose; got {self!r}{pool}"
             )
         return as_blocks(self.plan, where)
 
@@ -175,9 +174,7 @@ class Stream:
         if position < 0:
             position += len(self)
         if position >= 0:
-            for item in islice(
-                StreamIterator(without_pools(self.plan), self.work, self.text, position), 1
-            ):
+            for item in islice(StreamIterator(without_pools(self.plan), self.work, self.text, position), 1):
                 return item
         length = f"; it has {self.plan.length}" if isinstance(self.plan.length, int) else ""
         raise IndexError(f"there is no item {k} in {self!r}{length}")

@@ -109,9 +109,7 @@ class Work:
                 item = item.batch if item.made else item.planned
             if self.random:
                 for step in self.steps:
-                    item = (
-                        step.run(item) if step.rng is None else step.run(item, step.rng.generator(own))
-                    )
+                    item = step.run(item) if step.rng is None else step.run(item, step.rng.generator(own))
             else:
                 for step in self.steps:
                     item = step.run(item)

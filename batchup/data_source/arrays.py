@@ -17,13 +17,7 @@ from batchup.data_source.indices import as_asked, listed, several
 from batchup.data_source.request import Request
 from batchup.ops.read.gather import gather_step, reading, with_indices
 from batchup.ops.read.reader import Reader
-from batchup.sampling import (
-    AbstractSampler,
-    StandardSampler,
-    StratifiedSampler,
-    SubsetSampler,
-    WeightedSampler,
-)
+from batchup.sampling import AbstractSampler, StandardSampler, StratifiedSampler, SubsetSampler, WeightedSampler
 from batchup.sampling.epochs import EpochSampler, check_repeats
 
 __all__ = ["ArrayDataSource", "RandomAccessDataSource"]
@@ -56,13 +50,9 @@ class RandomAccessDataSource(StreamDataSource):
     ):
         name, own, base = type(self).__name__, type(self), RandomAccessDataSource
         if own.samples_by_indices_nomapping is not base.samples_by_indices_nomapping:
-            raise TypeError(
-                f"{name}: define read(indices) in place of samples_by_indices_nomapping, which calls it"
-            )
+            raise TypeError(f"{name}: define read(indices) in place of samples_by_indices_nomapping, which calls it")
         if own.read is base.read:
-            raise TypeError(
-                f"{name}: define read(indices), which returns the samples of an index array"
-            )
+            raise TypeError(f"{name}: define read(indices), which returns the samples of an index array")
         self.length = whole_number(length, f"{name}: length")
         if sampler is None:
             subset = range(self.length) if indices is None else as_block(indices, f"{name}: indices")
@@ -83,17 +73,12 @@ class RandomAccessDataSource(StreamDataSource):
                 "For some of the samples there is WeightedSubsetSampler"
             )
         if isinstance(sampler, StratifiedSampler) and len(sampler.y) != self.length:
-            raise ValueError(
-                f"{name}: expected a label for each of {self.length} samples; got {sampler!r}"
-            )
+            raise ValueError(f"{name}: expected a label for each of {self.length} samples; got {sampler!r}")
         # The weighted samplers need a seed; any will do.
         grid = sampler.stream(1, shuffle=0).plan.grid
         bound = None if grid is None else grid.bound
         if bound is not None and bound > self.length:
-            raise ValueError(
-                f"{name}: expected indices below its {self.length} samples; "
-                f"{sampler!r} gives {bound - 1}"
-            )
+            raise ValueError(f"{name}: expected indices below its {self.length} samples; {sampler!r} gives {bound - 1}")
 
     @property
     def is_random_access(self) -> bool:
@@ -204,9 +189,7 @@ class ArrayDataSource(RandomAccessDataSource):
         cache: int = 0,
     ):
         if not isinstance(data, list):
-            raise TypeError(
-                f"ArrayDataSource: expected a list of arrays, such as [X, y]; got {describe(data)}"
-            )
+            raise TypeError(f"ArrayDataSource: expected a list of arrays, such as [X, y]; got {describe(data)}")
         if not data:
             raise ValueError("ArrayDataSource: expected one array at least; got an empty list")
         if any(isinstance(array, AbstractDataSource) for array in data):
@@ -214,9 +197,7 @@ class ArrayDataSource(RandomAccessDataSource):
                 "ArrayDataSource: expected arrays; got data sources among them. Side by side they are "
                 "CompositeDataSource([ds, ArrayDataSource([y])])"
             )
-        reader = Reader(
-            tuple(data), where="ArrayDataSource", cache=whole_number(cache, "ArrayDataSource: cache")
-        )
+        reader = Reader(tuple(data), where="ArrayDataSource", cache=whole_number(cache, "ArrayDataSource: cache"))
         self._reader = reader
         super().__init__(reader.length, indices, repeats, sampler, include_indices)
         self.data = list(data)

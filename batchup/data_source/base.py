@@ -49,9 +49,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         """The number of samples of an epoch: an int, `np.inf`, or None if it is unknown."""
 
     @abstractmethod
-    def batch_iterator(
-        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    def batch_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
         """The batches of an epoch, tuples of arrays of `batch_size` samples; the last may be shorter.
 
         `shuffle` is None or False for in order, True for NumPy's global generator, a RandomState or Generator, or a
@@ -109,9 +107,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         """The batch of an item of `_index_stream`."""
         return self.samples_by_indices_nomapping(indices)
 
-    def map(
-        self, fn: Callable[..., Any], rng: SeedLike | None = None, *, resizes: bool = False
-    ) -> MapDataSource:
+    def map(self, fn: Callable[..., Any], rng: SeedLike | None = None, *, resizes: bool = False) -> MapDataSource:
         """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn, rng)`.
 
         With `rng`, a seed, it is `fn(*batch, rng=generator)`. With `resizes`, `fn` may return another number of samples. See
@@ -121,9 +117,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
     # The index methods of a source without random access.
 
-    def batch_indices_iterator(
-        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    def batch_indices_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
         """The sample indices of each batch of an epoch. Raises TypeError without random access."""
         self._refuse("batch_indices_iterator")
 
@@ -218,11 +212,7 @@ class MapDataSource(StreamDataSource):
     """
 
     def __init__(
-        self,
-        source: AbstractDataSource,
-        fn: Callable[..., Any],
-        rng: SeedLike | None = None,
-        resizes: bool = False,
+        self, source: AbstractDataSource, fn: Callable[..., Any], rng: SeedLike | None = None, resizes: bool = False
     ):
         check_sources([source], "MapDataSource")
         self.source = source

@@ -36,9 +36,7 @@ class CallableDataSource(AbstractDataSource):
     """
 
     def __init__(
-        self,
-        batch_iterator_fn: Callable[..., Iterator[Any]],
-        num_samples_fn: Count | Callable[..., Count] = None,
+        self, batch_iterator_fn: Callable[..., Iterator[Any]], num_samples_fn: Count | Callable[..., Count] = None
     ):
         if not callable(batch_iterator_fn):
             raise TypeError(
@@ -60,15 +58,11 @@ class CallableDataSource(AbstractDataSource):
     def _stream(self, request: Request) -> Stream:
         return batches_of(self, request, self.batch_iterator, self.batch_iterator_fn)
 
-    def batch_iterator(
-        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    def batch_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
         """`batch_iterator_fn(batch_size, **kwargs)`, with `shuffle` if it is given."""
         batches = self.batch_iterator_fn(batch_size, **given(shuffle, kwargs))
         if not isinstance(batches, Iterator):
-            raise TypeError(
-                f"{self!r}: expected the function to return an iterator; got {describe(batches)}"
-            )
+            raise TypeError(f"{self!r}: expected the function to return an iterator; got {describe(batches)}")
         return batches
 
     def __repr__(self) -> str:
@@ -95,9 +89,7 @@ class IteratorDataSource(AbstractDataSource):
         """The `n_samples` that was passed."""
         return self.n_samples
 
-    def batch_iterator(
-        self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    def batch_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
         """The batches of the iterator, whatever the batch size and the other arguments.
 
         After its end it raises RuntimeError, rather than give an empty epoch.

@@ -21,9 +21,7 @@ def listed(indices: Any, length: int, where: str) -> Any:
         return np.arange(length)[indices]
     if isinstance(indices, int | np.integer) and not isinstance(indices, bool):
         if not -length <= indices < length:
-            raise IndexError(
-                f"{where}: expected an index below {length}, the number of samples; got {indices}"
-            )
+            raise IndexError(f"{where}: expected an index below {length}, the number of samples; got {indices}")
         return int(indices) % length
     return indices if isinstance(indices, LazyBlock) else as_block(indices, where)
 

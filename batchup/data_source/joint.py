@@ -17,11 +17,7 @@ from batchup.core.randomness import Seed, as_rng
 from batchup.core.record import Count, record
 from batchup.core.sources import Iterated
 from batchup.core.work import SAME, Step
-from batchup.data_source.base import (
-    AbstractDataSource,
-    StreamDataSource,
-    check_sources,
-)
+from batchup.data_source.base import AbstractDataSource, StreamDataSource, check_sources
 from batchup.data_source.request import Request
 from batchup.ops.joins import chosen, joined
 from batchup.sampling.counts import counted
@@ -182,9 +178,7 @@ class ChoiceDataSource(_JointDataSource):
             length = stream.plan.length
             if (stream.num_samples if length is None else length) == 0:
                 wanted = f"expected members of a batch of {batch_size} at least, with drop_last"
-                raise ValueError(
-                    f"ChoiceDataSource: {wanted}; number {n}, {ds!r}, has {ds.num_samples()} samples"
-                )
+                raise ValueError(f"ChoiceDataSource: {wanted}; number {n}, {ds!r}, has {ds.num_samples()} samples")
 
     def samples_by_indices(self, indices: ChoiceBatch) -> Any:
         """The batch of the samples at these places, a `ChoiceBatch`."""

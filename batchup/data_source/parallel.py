@@ -32,15 +32,11 @@ class ParallelDataSource(StreamDataSource):
         if not isinstance(source, AbstractDataSource):
             raise TypeError(f"{wanted}; got {describe(source)}")
         if not source.is_random_access:
-            raise TypeError(
-                f"{wanted}; the samples of {source!r} come only one after another, by batch_iterator"
-            )
+            raise TypeError(f"{wanted}; the samples of {source!r} come only one after another, by batch_iterator")
         self.source = source
         self.pool = pool
         if batch_buffer_size is not None:
-            batch_buffer_size = whole_number(
-                batch_buffer_size, "parallel_data_source: batch_buffer_size", least=1
-            )
+            batch_buffer_size = whole_number(batch_buffer_size, "parallel_data_source: batch_buffer_size", least=1)
         self.buffer = batch_buffer_size
         self._pool = pool.keeping(source, f"{pool!r}.parallel_data_source")
 

@@ -35,9 +35,7 @@ def concat(
             continue
         for part in row:
             if part.ndim == 0:
-                raise TypeError(
-                    f"batch_map_concat: expected arrays of shape (samples, ...); got the number {part}"
-                )
+                raise TypeError(f"batch_map_concat: expected arrays of shape (samples, ...); got the number {part}")
         if rows and [part.shape[1:] for part in row] != [part.shape[1:] for part in rows[0]]:
             raise ValueError(
                 "batch_map_concat: expected arrays of one shape but for the samples; got "
@@ -60,9 +58,7 @@ def mean(
     if per not in ("sample", "batch"):
         raise ValueError(f"batch_map_mean: per: expected 'sample' or 'batch'; got {describe(per)}")
     if per == "batch" and sum_axis is not None:
-        raise ValueError(
-            "batch_map_mean: expected per='batch', or sum_axis for values a sample; got both"
-        )
+        raise ValueError("batch_map_mean: expected per='batch', or sum_axis for values a sample; got both")
     sums: list[Any] = []
     n_samples = 0
     nothing = False

@@ -15,8 +15,7 @@ class NotIterable:
 
     def __len__(self) -> NoReturn:
         raise TypeError(
-            f"{self!r}: the number of its samples is num_samples(), that of its batches "
-            "len(stream(batch_size))"
+            f"{self!r}: the number of its samples is num_samples(), that of its batches len(stream(batch_size))"
         )
 
     def __bool__(self) -> bool:

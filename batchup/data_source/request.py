@@ -89,9 +89,7 @@ class Request:
         if self.window is not None:
             whole_number(self.window, "window", least=1)
             if as_rng(self.shuffle, "shuffle") is None:
-                raise ValueError(
-                    "window: expected shuffle=, a seed or a generator, to mix chunks by; got none"
-                )
+                raise ValueError("window: expected shuffle=, a seed or a generator, to mix chunks by; got none")
         true_or_false(self.drop_last, "drop_last")
         as_shard(self.shard, "")
 
@@ -109,9 +107,7 @@ class Request:
 
     def refuse_shard(self, source: Any) -> None:
         if self.shard is not None:
-            raise TypeError(
-                f"shard: the batches of {source!r} come one after another, and have no parts"
-            )
+            raise TypeError(f"shard: the batches of {source!r} come one after another, and have no parts")
 
 
 def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -153,9 +149,7 @@ def batches_of(
     else:
         alike = ""
         if isinstance(as_rng(request.shuffle, "shuffle"), Seed):
-            alike = (
-                f"has one order for all epochs: expected a parameter epoch of {name}, or shuffle=True"
-            )
+            alike = f"has one order for all epochs: expected a parameter epoch of {name}, or shuffle=True"
         plan = Iterated(make, samples=samples, alike=alike)
     return ops.Stream(plan, text=repr(source))
 

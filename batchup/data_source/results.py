@@ -77,9 +77,7 @@ def batch_map_mean(
     return mean(func, batches, total, shown, sum_axis, prepend_args, per)
 
 
-def progress_by(
-    progress: bool, progress_iter_func: Callable[..., Any] | None
-) -> Callable[..., Any] | None:
+def progress_by(progress: bool, progress_iter_func: Callable[..., Any] | None) -> Callable[..., Any] | None:
     """The function that shows a progress bar: tqdm, for `progress=True`."""
     if not progress:
         return progress_iter_func
@@ -183,7 +181,5 @@ class BatchMaps:
             stream |= take(n_batches)
             total = n_batches if total is None else min(total, n_batches)
         if total == math.inf:
-            raise ValueError(
-                f"{self!r} is endless: expected n_batches=, how many batches to go through"
-            )
+            raise ValueError(f"{self!r} is endless: expected n_batches=, how many batches to go through")
         return stream, total if isinstance(total, int) else None

@@ -39,9 +39,7 @@ def is_complete(target: Path) -> bool:
         return target.exists()
     if (target / META).is_file():
         return True
-    raise DatasetError(
-        f"{target} has no {META}, so it is not a data set that was converted here: move it away"
-    )
+    raise DatasetError(f"{target} has no {META}, so it is not a data set that was converted here: move it away")
 
 
 @contextmanager
@@ -86,9 +84,7 @@ def seal(target: Path, sources: Sequence[tuple[str, str]]) -> None:
     if (target / META).exists():
         raise DatasetError(f"{META} is kept for the record of a set: use another name")
     if not any(path.is_file() for path in target.rglob("*")):
-        raise DatasetError(
-            f"{target.name}: the converting function made a directory without a file in it"
-        )
+        raise DatasetError(f"{target.name}: the converting function made a directory without a file in it")
     for path in sorted(target.rglob("*")):
         if path.is_file():
             _sync(path)

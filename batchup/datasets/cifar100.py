@@ -15,10 +15,7 @@ from batchup.datasets.images import SplitImages
 from batchup.datasets.standard import DataSet
 
 FOLDER = "cifar-100-binary"
-NAMES = {
-    "class_names": ("fine_label_names.txt", 100),
-    "class_names_coarse": ("coarse_label_names.txt", 20),
-}
+NAMES = {"class_names": ("fine_label_names.txt", 100), "class_names_coarse": ("coarse_label_names.txt", 20)}
 
 # fmt: off
 COARSE_OF_FINE = np.array([
@@ -42,10 +39,7 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
         write_lines(folder / f"{target}.txt", names)
     for part, n in samples.items():
         images, labels = cifar.split_records(data[f"{FOLDER}/{part}.bin"], n, 2, path)
-        coarse, fine = (
-            checked_labels(labels[:, 0], 20, path),
-            checked_labels(labels[:, 1], 100, path),
-        )
+        coarse, fine = (checked_labels(labels[:, 0], 20, path), checked_labels(labels[:, 1], 100, path))
         # Were the pixels read from one byte too early, every image would be shifted by one and
         # nobody would notice: the labels must be what they are known to be.
         even = bool((np.bincount(fine, minlength=100) == n // 100).all())
@@ -84,9 +78,7 @@ class CIFAR100(SplitImages):
 
     dataset = SET
 
-    def __init__(
-        self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
-    ) -> None:
+    def __init__(self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
         super().__init__(n_val, val_lower, val_upper)
         arrays, at = self.dataset.arrays(), len(self.train_y)
         coarse = arrays["train_y_coarse"]

@@ -67,8 +67,7 @@ class DownloadSourceFile:
         checked_filename(self.filename, "filename")
         if (self.url is None) == (self.base_url is None):
             raise ValueError(
-                f"{self.filename}: give either url or base_url, got url={self.url!r}, "
-                f"base_url={self.base_url!r}"
+                f"{self.filename}: give either url or base_url, got url={self.url!r}, base_url={self.base_url!r}"
             )
         if not self.urls or not all("://" in url for url in self.urls):
             raise ValueError(f"{self.filename}: needs URLs to be downloaded from, got {self.urls}")
@@ -147,9 +146,7 @@ class CopySourceFile:
         """Copy the file to `folder`; its path there."""
         source_path = given.get(self.arg_name or "", self.source_path)
         if source_path is None:
-            raise TypeError(
-                f"{set_name} is not here yet: pass {self.arg_name}=, the path of {self.filename}"
-            )
+            raise TypeError(f"{set_name} is not here yet: pass {self.arg_name}=, the path of {self.filename}")
         folder.mkdir(parents=True, exist_ok=True)
         return copy(folder / self.filename, Path(source_path), self.expected)
 
@@ -233,8 +230,7 @@ def fetch_and_convert_dataset(
         def fetch(**given: PathLike) -> Path:
             if unknown := set(given) - arguments:
                 raise TypeError(
-                    f"{name} takes {', '.join(sorted(arguments)) or 'no arguments'}, "
-                    f"got {', '.join(sorted(unknown))}"
+                    f"{name} takes {', '.join(sorted(arguments)) or 'no arguments'}, got {', '.join(sorted(unknown))}"
                 )
             folder, filename = _target(_path(target_filename))
             return _fetched(folder or config.find_data_dir(), filename, sources, convert, given)
@@ -267,11 +263,7 @@ def _target(path: PathLike) -> tuple[Path | None, str]:
 
 
 def _fetched(
-    data_dir: Path,
-    name: str,
-    sources: Sequence[SourceFile],
-    convert: Convert,
-    given: Mapping[str, PathLike],
+    data_dir: Path, name: str, sources: Sequence[SourceFile], convert: Convert, given: Mapping[str, PathLike]
 ) -> Path:
     target = data_dir / name
     if cache.is_complete(target):
@@ -290,8 +282,7 @@ def _fetched(
                     f"nothing is there, and it returned {returned!r}"
                 )
             made_of = [
-                (path.name, source.sha256 or compute_sha256(path))
-                for source, path in zip(sources, paths, strict=True)
+                (path.name, source.sha256 or compute_sha256(path)) for source, path in zip(sources, paths, strict=True)
             ]
             cache.seal(made, made_of)
             made.rename(target)

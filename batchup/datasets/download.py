@@ -153,9 +153,7 @@ def _fetch(url: str, path: Path, expected: Expected, ranges: bool = True) -> Non
     raise _RefusedError(f"cut {MAX_REQUESTS} times; run again to go on")
 
 
-def _request(
-    url: str, path: Path, part: Part, headers: Mapping[str, str], expected: Expected
-) -> str | None:
+def _request(url: str, path: Path, part: Part, headers: Mapping[str, str], expected: Expected) -> str | None:
     """Ask once, and add what comes to the part, or begin it anew if the server won't go on.
 
     Returns what is known to be wrong with the part, if anything, though the server has no more.
@@ -184,11 +182,7 @@ def _request(
             raise _RefusedError(f"offers {total} bytes, expected {expected.size}")
         if offset == 0:
             _remember(path, url, response)
-        with (
-            _storing(path),
-            open(path, "ab" if offset else "wb") as file,
-            _progress(path, offset, total) as bar,
-        ):
+        with _storing(path), open(path, "ab" if offset else "wb") as file, _progress(path, offset, total) as bar:
             end = _pour(response, file, offset, total, bar)
     if total is not None and end > total:
         return f"sends more than the {total} bytes expected"
@@ -218,9 +212,7 @@ def _offered(response: HTTPResponse, asked: int) -> tuple[int, int | None]:
     return asked, None if match[2] == "*" else int(match[2])
 
 
-def _pour(
-    response: HTTPResponse, file: BinaryIO, offset: int, total: int | None, bar: "tqdm[None]"
-) -> int:
+def _pour(response: HTTPResponse, file: BinaryIO, offset: int, total: int | None, bar: "tqdm[None]") -> int:
     """Write what comes, up to the first chunk that is too much; the offset at which it ended."""
     seconds = _timeout()
     begun, before = monotonic(), offset
@@ -255,8 +247,7 @@ def _storing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"{path} can't be written: {error.strerror}; make room and run again, "
-            "the download then goes on from there"
+            f"{path} can't be written: {error.strerror}; make room and run again, the download then goes on from there"
         ) from error
 
 
@@ -271,12 +262,7 @@ def _progress(path: Path, offset: int, total: int | None) -> "tqdm[None]":
 
     Bar.set_lock(threading.RLock())
     return Bar(
-        total=total,
-        initial=offset,
-        unit="B",
-        unit_scale=True,
-        unit_divisor=1024,
-        desc=path.name.removesuffix(".part"),
+        total=total, initial=offset, unit="B", unit_scale=True, unit_divisor=1024, desc=path.name.removesuffix(".part")
     )
 
 

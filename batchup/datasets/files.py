@@ -51,9 +51,7 @@ def checked_sha256(sha256: str) -> str:
     if not isinstance(sha256, str):
         raise ValueError(f"a SHA-256 is 64 hexadecimal digits, got {sha256!r}")
     if len(sha256) != 64 or not set(sha256.lower()) <= set("0123456789abcdef"):
-        raise ValueError(
-            f"a SHA-256 is 64 hexadecimal digits, got {len(sha256)} characters: {sha256!r}"
-        )
+        raise ValueError(f"a SHA-256 is 64 hexadecimal digits, got {len(sha256)} characters: {sha256!r}")
     return sha256.lower()
 
 

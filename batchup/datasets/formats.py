@@ -67,11 +67,7 @@ def tar_members(path: Path, sizes: Mapping[str, int | None]) -> Iterator[tuple[s
                 continue
             check(member.name in missing, path, f"member {member.name!r} is there twice")
             size = missing.pop(member.name)
-            check(
-                size in (None, member.size),
-                path,
-                f"member {member.name!r} has {member.size} bytes, expected {size}",
-            )
+            check(size in (None, member.size), path, f"member {member.name!r} has {member.size} bytes, expected {size}")
             file = archive.extractfile(member)
             assert file is not None  # It is a regular file.
             # Read by others, outside the `with` above: so each reading has its own.
@@ -79,9 +75,7 @@ def tar_members(path: Path, sizes: Mapping[str, int | None]) -> Iterator[tuple[s
     check(not missing, path, f"has no member {', '.join(missing)}")
 
 
-def write_npy(
-    path: Path, shape: tuple[int, ...], dtype: type[np.generic], blocks: Iterable[Any]
-) -> None:
+def write_npy(path: Path, shape: tuple[int, ...], dtype: type[np.generic], blocks: Iterable[Any]) -> None:
     """Write a .npy file of `shape` from arrays that are its rows, so that one is in memory.
 
     Raises `OSError` if the disk is full: a memory map would end the process with SIGBUS, and
@@ -89,11 +83,7 @@ def write_npy(
     """
     rows = 0
     with open(path, "wb") as file:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
-            "fortran_order": False,
-            "shape": shape,
-        }
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         for block in blocks:
             array = np.ascontiguousarray(block, dtype)

@@ -22,9 +22,7 @@ FILES = (
 )
 
 
-def sources(
-    base_urls: Sequence[str], sizes_and_hashes: Sequence[tuple[int, str]]
-) -> tuple[DownloadSourceFile, ...]:
+def sources(base_urls: Sequence[str], sizes_and_hashes: Sequence[tuple[int, str]]) -> tuple[DownloadSourceFile, ...]:
     """The four files, from their sizes and hashes in the order of `FILES`."""
     return tuple(
         DownloadSourceFile(name, base_url=base_urls, size=size, sha256=sha256)

@@ -40,9 +40,7 @@ class SplitImages:
 
     dataset: ClassVar[DataSet]
 
-    def __init__(
-        self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0
-    ) -> None:
+    def __init__(self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
         at = validation_start(self.dataset.samples["train"], n_val)  # Before any download.
         arrays = self.dataset.arrays()
         self.train_X_u8, self.val_X_u8 = arrays["train_X"][:at], arrays["train_X"][at:]

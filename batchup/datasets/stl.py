@@ -93,27 +93,13 @@ SET = DataSet(
     sources=(
         DownloadSourceFile(
             "stl10_binary.tar.gz",
-            base_url=(
-                "https://cs.stanford.edu/~acoates/stl10/",
-                "http://ai.stanford.edu/~acoates/stl10/",
-            ),
+            base_url=("https://cs.stanford.edu/~acoates/stl10/", "http://ai.stanford.edu/~acoates/stl10/"),
             size=2640397119,
             sha256="f31fd99273a1acb8609c8db427cebb1de3f71de77758cdc0e22956e1289b9866",
         ),
     ),
     convert=convert,
-    class_names=(
-        "airplane",
-        "bird",
-        "car",
-        "cat",
-        "deer",
-        "dog",
-        "horse",
-        "monkey",
-        "ship",
-        "truck",
-    ),
+    class_names=("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
 )
 
 
@@ -133,9 +119,7 @@ class STL:
 
     dataset = SET
 
-    def __init__(
-        self, n_val_folds: int | None = DEFAULT_FOLDS, val_lower: float = 0.0, val_upper: float = 1.0
-    ) -> None:
+    def __init__(self, n_val_folds: int | None = DEFAULT_FOLDS, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
         last = fold_count(n_val_folds)  # Before any download.
         arrays = self.dataset.arrays()
         self.tr_folds = arrays["folds"]

@@ -23,10 +23,7 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
     """Write the arrays of each part, from one file each: `<part>_X` and `<part>_y`."""
     for (part, n), path in zip(samples.items(), source_paths, strict=True):
         images, labels = read_mat(path, n)
-        blocks = (
-            images[..., at : at + ROWS_AT_ONCE].transpose(3, 2, 0, 1)
-            for at in range(0, n, ROWS_AT_ONCE)
-        )
+        blocks = (images[..., at : at + ROWS_AT_ONCE].transpose(3, 2, 0, 1) for at in range(0, n, ROWS_AT_ONCE))
         write_npy(folder / f"{part}_X.npy", (n, 3, 32, 32), np.uint8, blocks)
         write_npy(folder / f"{part}_y.npy", (n,), np.int32, [labels])
 
@@ -54,10 +51,7 @@ def _files(**sizes_and_hashes: tuple[int, str]) -> tuple[DownloadSourceFile, ...
     # http only: allowed because the hash is pinned.
     return tuple(
         DownloadSourceFile(
-            f"{part}_32x32.mat",
-            base_url="http://ufldl.stanford.edu/housenumbers/",
-            size=size,
-            sha256=sha256,
+            f"{part}_32x32.mat", base_url="http://ufldl.stanford.edu/housenumbers/", size=size, sha256=sha256
         )
         for part, (size, sha256) in sizes_and_hashes.items()
     )
@@ -85,9 +79,7 @@ EXTRA = DataSet(
     samples={"extra": 531131},
     terms="non-commercial use",
     cite="Netzer et al. 2011",
-    sources=_files(
-        extra=(1329278602, "a133a4beb38a00fcdda90c9489e0c04f900b660ce8a316a5e854838379a71eb3"),
-    ),
+    sources=_files(extra=(1329278602, "a133a4beb38a00fcdda90c9489e0c04f900b660ce8a316a5e854838379a71eb3")),
     convert=convert,
     requires=REQUIRES,
 )

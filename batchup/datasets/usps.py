@@ -73,14 +73,10 @@ SET = DataSet(
     cite="Hull 1994, PAMI 16(5)",
     sources=(
         DownloadSourceFile(
-            "usps.bz2",
-            base_url=BASE_URL,
-            sha256="3771e9dd6ba685185f89867b6e249233dd74652389f263963b3b741e994b034f",
+            "usps.bz2", base_url=BASE_URL, sha256="3771e9dd6ba685185f89867b6e249233dd74652389f263963b3b741e994b034f"
         ),
         DownloadSourceFile(
-            "usps.t.bz2",
-            base_url=BASE_URL,
-            sha256="a9c0164e797d60142a50604917f0baa604f326e9a689698763793fa5d12ffc4e",
+            "usps.t.bz2", base_url=BASE_URL, sha256="a9c0164e797d60142a50604917f0baa604f326e9a689698763793fa5d12ffc4e"
         ),
     ),
     convert=convert,

@@ -45,9 +45,7 @@ class Batches(keras.utils.PyDataset):
         stream = source.stream if isinstance(source, Loader) else source
         self._length = stream.plan.length
         if self._length is None:
-            raise TypeError(
-                f"Batches: {stream!r} has no length that is known beforehand, which Keras has to know"
-            )
+            raise TypeError(f"Batches: {stream!r} has no length that is known beforehand, which Keras has to know")
         self._resumable = replay_of(stream.plan) <= Replay.DRAWN
         self._anew = True
         self._iterator: Iterator[Any] = iter(())

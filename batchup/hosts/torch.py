@@ -60,9 +60,7 @@ class Batches(IterableDataset[Any]):
             state = loader.state_dict()
             first = state["epoch"]
             self._start += state["iterator"]["position"]
-        self._first: int | None = (
-            first  # the epoch of which `start` batches are left out; None for each
-        )
+        self._first: int | None = first  # the epoch of which `start` batches are left out; None for each
         self._epochs = Epochs(self, first or 0, step=0 if loader is None else 1)
         self._is_set = loader is not None  # True if each iteration is another epoch
         self._has_epochs = not why_no_epochs(stream.plan)

@@ -41,9 +41,7 @@ class ImageArrayUInt8ToFloat32:
     dtype = np.dtype(np.float32)
     batchup_gives_fresh_arrays = True  # `gather` need not copy them
 
-    def __init__(
-        self, arr: Any = None, val_lower: float = 0.0, val_upper: float = 1.0, *, arr_u8: Any = None
-    ) -> None:
+    def __init__(self, arr: Any = None, val_lower: float = 0.0, val_upper: float = 1.0, *, arr_u8: Any = None) -> None:
         if (arr is None) == (arr_u8 is None):
             raise TypeError(
                 "ImageArrayUInt8ToFloat32: expected arr=, or arr_u8= as in 0.2.3; got "
@@ -101,9 +99,7 @@ class ImageArrayUInt8ToFloat32:
         return self._converted(self._u8[index])
 
     def __iter__(self) -> Iterator[Any]:
-        return map(
-            self._converted, self._u8 if self._is_array else map(self._u8.__getitem__, range(len(self)))
-        )
+        return map(self._converted, self._u8 if self._is_array else map(self._u8.__getitem__, range(len(self))))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
@@ -127,9 +123,7 @@ class ImageArrayUInt8ToFloat32:
 
     def _converted(self, u8: Any) -> Any:
         if getattr(u8, "dtype", None) != np.uint8:
-            raise TypeError(
-                f"arr must give arrays of uint8, got {getattr(u8, 'dtype', type(u8).__name__)}"
-            )
+            raise TypeError(f"arr must give arrays of uint8, got {getattr(u8, 'dtype', type(u8).__name__)}")
         if not isinstance(u8, np.ndarray):
             return np.float32(u8) * self._scale + self._offset
         out = u8.astype(np.float32, order="C")

@@ -29,9 +29,7 @@ class _Held(np.ndarray[Any, Any]):
     lease: _Lease
 
 
-def views_of(
-    slab: Any, places: list[tuple[int, int]], release: Callable[[], Any]
-) -> list[NDArray[Any]]:
+def views_of(slab: Any, places: list[tuple[int, int]], release: Callable[[], Any]) -> list[NDArray[Any]]:
     """Parts of a slab as writable buffers; calls `release` when the last view of them is gone."""
     lease = _Lease(release)
     views: list[NDArray[Any]] = []

@@ -81,11 +81,7 @@ def map_file(file: int, size: int, private: bool = False) -> Any:
 
 
 def view_of(
-    memory: Any,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    offset: int,
-    strides: tuple[int, ...] | None = None,
+    memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, strides: tuple[int, ...] | None = None
 ) -> NDArray[Any]:
     """An array in mapped memory."""
     return np.ndarray(shape, dtype, memory, offset, strides)

@@ -20,9 +20,7 @@ MOST_SLABS = 2000
 class Slabs:
     """The memory in which one worker sends its results; used again when the caller lets go of it."""
 
-    def __init__(
-        self, limit: int, announce: Callable[[int, int, int], Any], forget: Callable[[int], Any]
-    ):
+    def __init__(self, limit: int, announce: Callable[[int, int, int], Any], forget: Callable[[int], Any]):
         self.limit = limit
         self._announce = announce  # number, size, file: a new one
         self._forget = forget  # number: it is no more

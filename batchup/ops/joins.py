@@ -136,9 +136,7 @@ def _check_lengths(batches: tuple[Any, ...]) -> None:
     for member, batch in enumerate(batches):
         own = [len(part) for part in parts_of(batch) if has_samples(part)]
         if len(set(own)) > 1:
-            wanted = (
-                f"trim: expected arrays of one length in a batch of member {member}, to cut them alike"
-            )
+            wanted = f"trim: expected arrays of one length in a batch of member {member}, to cut them alike"
             got = f"they have {listed(map(str, own))}"
             raise ValueError(f"{wanted}; {got}. With trim=False nothing is cut")
 
@@ -208,9 +206,7 @@ class Choose(Aligned, JointPlan):
         counts = [samples_of(plan) for plan in self.plans]
         lengths = {plan.length for plan in self.plans}
         ends = self.stratified or (len(lengths) == 1 and None not in lengths)
-        return (
-            Total.of(sum(n for n in counts if n is not None)) if ends and None not in counts else None
-        )
+        return Total.of(sum(n for n in counts if n is not None)) if ends and None not in counts else None
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Choice]:
         first = 0 if self.stratified else k // len(self.plans)

@@ -67,9 +67,7 @@ class Pool(Protocol):
         """Send the work to the workers, once. Raises TypeError, naming the stage, for work that can't be sent."""
 
 
-def parallel(
-    pool: Pool, buffer: int = 32, timeout: float | None = None, *, split: bool = False
-) -> Stage:
+def parallel(pool: Pool, buffer: int = 32, timeout: float | None = None, *, split: bool = False) -> Stage:
     """Have a pool do the work of the stages before it, on at most `buffer` items ahead of the caller.
 
     The items are the same, in the same order, bit for bit, for every pool and number of workers: the plan, and every
@@ -130,9 +128,7 @@ def in_pool(stream: Stream, pool: Pool, buffer: int | None, split: bool = False)
     return replace(stream, plan=over(stream.plan), text=stream.text.replace(first.text, below.text, 1))
 
 
-def _parallel(
-    stream: Stream, pool: Pool, buffer: int, timeout: float | None, split: bool, text: str
-) -> Stream:
+def _parallel(stream: Stream, pool: Pool, buffer: int, timeout: float | None, split: bool, text: str) -> Stream:
     text = f"{stream.text} | {text}"
     work = stream.work
     workers = _employed(pool, work, text, split)
@@ -148,9 +144,7 @@ def _employed(pool: Pool, work: Work, text: str, split: bool) -> Workers:
         return workers
     if not isinstance(workers, SplittingWorkers):
         wanted = "expected a pool of threads, which read the samples of one batch together"
-        raise TypeError(
-            f"{shortened(text)}: split: {wanted}; got {pool!r}, whose workers make a batch each"
-        )
+        raise TypeError(f"{shortened(text)}: split: {wanted}; got {pool!r}, whose workers make a batch each")
     return workers.splitting()
 
 

@@ -55,9 +55,7 @@ class Survey:
                 f"{self.full:.3f} in a full shuffle"
             )
         for name, count in self.chunks.items():
-            lines.append(
-                f"{name}: {count} chunks decoded in a pass, of {self.chunks_in_all[name]} that it has"
-            )
+            lines.append(f"{name}: {count} chunks decoded in a pass, of {self.chunks_in_all[name]} that it has")
         lines.append(f"held in windows: {self.bytes_held / 1e6:.1f} MB")
         return "\n".join(lines)
 
@@ -73,13 +71,8 @@ class Survey:
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.subplots()
         axes.hist(self.entropies, bins=40, color="tab:blue", alpha=0.7, label="batches")
-        for value, name, style in (
-            (self.full, "full shuffle", "-"),
-            (self.predicted, "predicted", "--"),
-        ):
-            axes.axvline(
-                float(value or 0), color="black", linestyle=style, label=f"{name}, {value:.2f}"
-            )
+        for value, name, style in ((self.full, "full shuffle", "-"), (self.predicted, "predicted", "--")):
+            axes.axvline(float(value or 0), color="black", linestyle=style, label=f"{name}, {value:.2f}")
         axes.set_xlabel("label entropy of a batch (bits)")
         axes.set_ylabel("batches")
         axes.set_title(f"windows of {self.window} samples, batches of {self.batch_size}")
@@ -122,10 +115,7 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
         if isinstance(column, Stored) and column.chunks is not None:
             name = describe(column)
             stored[name if name not in stored else f"{name}, array {n}"] = column
-    counts = {
-        name: sum(len(np.unique(column.chunk_of(block))) for block in windows)
-        for name, column in stored.items()
-    }
+    counts = {name: sum(len(np.unique(column.chunk_of(block))) for block in windows) for name, column in stored.items()}
     in_all = {name: column.number_of_chunks for name, column in stored.items()}
     a_sample = sum(map(_bytes, columns))
     ahead = [inner.ahead for inner in trunk(plan) if isinstance(inner, Computed)]
@@ -135,9 +125,7 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     if y is not None and blocks:
         found = _entropies(y, blocks, batch_size, mixing_in(unit))
     mixed = _mixed(unit, sum(map(len, windows)), batch_size)
-    return Survey(
-        batch_size, stream.plan.length, mixed, largest * a_sample * held, counts, in_all, **found
-    )
+    return Survey(batch_size, stream.plan.length, mixed, largest * a_sample * held, counts, in_all, **found)
 
 
 def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, mixing: Any) -> dict[str, Any]:
@@ -154,12 +142,7 @@ def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, mixing: Any) -
     if mixing is not None:
         shares, spread = mixing.spread(y, classes, mixing.in_all)
         predicted = expected_entropy(shares, spread, size)
-    return {
-        "full": full,
-        "predicted": predicted,
-        "measured": float(entropies.mean()),
-        "entropies": entropies,
-    }
+    return {"full": full, "predicted": predicted, "measured": float(entropies.mean()), "entropies": entropies}
 
 
 def _unit(plan: Plan, work: Work) -> tuple[Plan, list[Work]]:

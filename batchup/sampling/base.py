@@ -51,18 +51,14 @@ class AbstractSampler(ABC):
         """Integer arrays of `batch_size` indices, in order; the last may be shorter."""
 
     @abstractmethod
-    def shuffled_indices_batch_iterator(
-        self, batch_size: int, shuffle_rng: Any
-    ) -> Iterator[NDArray[np.intp]]:
+    def shuffled_indices_batch_iterator(self, batch_size: int, shuffle_rng: Any) -> Iterator[NDArray[np.intp]]:
         """The same indices in an order drawn from `shuffle_rng`, a RandomState or Generator."""
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """The sample indices at these places of the sampler: the same, unless it is a sampler of a subset."""
         return indices
 
-    def stream(
-        self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False
-    ) -> ops.Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False) -> ops.Stream:
         """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`.
 
         With `drop_last` a last block that is shorter is left out.
@@ -77,9 +73,7 @@ class AbstractSampler(ABC):
         stream = counted(replace(stream, plan=stream.index_plan(name)), batch_size)
         return stream | ops.chunk(batch_size, drop_last) if drop_last else stream
 
-    def _index_batches(
-        self, batch_size: int, shuffle: ShuffleLike, pass_: int
-    ) -> Iterator[NDArray[np.intp]]:
+    def _index_batches(self, batch_size: int, shuffle: ShuffleLike, pass_: int) -> Iterator[NDArray[np.intp]]:
         rng = as_rng(shuffle, "shuffle")
         if rng is None:
             return self.in_order_indices_batch_iterator(batch_size)
@@ -111,9 +105,7 @@ class OrderSampler(AbstractSampler):
         `shuffle` is as for `ops.shuffle`. Pass it on to that stage, so that nothing is drawn here.
         """
 
-    def stream(
-        self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False
-    ) -> ops.Stream:
+    def stream(self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False) -> ops.Stream:
         size = whole_number(batch_size, "batch_size", least=1)
         drop_last = true_or_false(drop_last, "drop_last")
         return chunked(self._order(shuffle), size, drop_last, type(self).__name__)
@@ -128,8 +120,6 @@ class OrderSampler(AbstractSampler):
     def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
         return iter(self.stream(batch_size) | ops.map(block_array))
 
-    def shuffled_indices_batch_iterator(
-        self, batch_size: int, shuffle_rng: ShuffleLike
-    ) -> Iterator[NDArray[np.intp]]:
+    def shuffled_indices_batch_iterator(self, batch_size: int, shuffle_rng: ShuffleLike) -> Iterator[NDArray[np.intp]]:
         """The same indices in an order drawn from `shuffle_rng`, which is as for `ops.shuffle`."""
         return iter(self.stream(batch_size, shuffle_rng) | ops.map(block_array))

@@ -21,9 +21,7 @@ from batchup.sampling.epochs import check_repeats
 def _drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
     """`shuffle`, checked to be there: without it these samplers have no order."""
     if as_rng(shuffle, "shuffle") is None:
-        raise NotImplementedError(
-            f"{sampler!r} draws at random and has no order; give shuffle= a seed or a generator"
-        )
+        raise NotImplementedError(f"{sampler!r} draws at random and has no order; give shuffle= a seed or a generator")
     return shuffle
 
 
@@ -125,9 +123,7 @@ class WeightedSampler(_EndlessSampler):
         self.weights = self._weights
 
     @staticmethod
-    def class_balancing_sample_weights(
-        y: ArrayLike, n_classes: int | None = None
-    ) -> NDArray[np.float64]:
+    def class_balancing_sample_weights(y: ArrayLike, n_classes: int | None = None) -> NDArray[np.float64]:
         """Weights that make all classes equally likely, for samples with labels `y`, (n,) integers from 0.
 
         They are float64 and sum to 1. `n_classes` is `max(y) + 1` by default. Raises ValueError for a label outside 0 to

@@ -123,9 +123,7 @@ class _Case:
         self.build = build
         self.members = members
 
-    def stream(
-        self, rng: Any = None, through: Callable[[Any], Any] = lambda member: member
-    ) -> ops.Stream:
+    def stream(self, rng: Any = None, through: Callable[[Any], Any] = lambda member: member) -> ops.Stream:
         rng = np.random.RandomState(0) if rng is None else rng
         return self.build(*[through(member(rng)) for member in self.members], rng=rng)
 

@@ -116,10 +116,7 @@ def mapping(make: Make) -> None:
     def keep(*batch: Any) -> Any:
         return batch
 
-    two, one = (
-        make() | ops.map(keep) | ops.map(last),
-        make() | ops.map(lambda *batch: last(*keep(*batch))),
-    )
+    two, one = (make() | ops.map(keep) | ops.map(last), make() | ops.map(lambda *batch: last(*keep(*batch))))
     same(some(two), some(one), "law 5", make())
 
 
@@ -173,9 +170,7 @@ def put_together(shards: list[list[Any]]) -> list[Any]:
     return [[i for part in parts for i in part] for parts in zip(*shards, strict=True)]
 
 
-def checkpoints(
-    make: Make, resume: Make | None = None, positions: Sequence[int] = range(SOME + 1)
-) -> None:
+def checkpoints(make: Make, resume: Make | None = None, positions: Sequence[int] = range(SOME + 1)) -> None:
     """Law 7: a checkpoint after any item gives exactly the rest, with the work of the rest alone.
 
     The same holds after an exception and after Ctrl-C at any item, and if others draw from the generator. `resume` makes
@@ -204,14 +199,7 @@ def checkpoints(
         same(small, True, "law 7, a state of less than 1 KB", stream)
 
 
-def _resumes(
-    make: Make,
-    resume: Make,
-    k: int,
-    error: BaseException | None,
-    rest: list[Any],
-    others: Any,
-) -> None:
+def _resumes(make: Make, resume: Make, k: int, error: BaseException | None, rest: list[Any], others: Any) -> None:
     """A checkpoint after k items gives the rest: also after an error, and if others draw."""
     law = f"law 7, from item {k} on" + (f" after {error!r}" if error else "")
     rng, another = np.random.RandomState(0), np.random.RandomState(1)

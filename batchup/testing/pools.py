@@ -71,16 +71,9 @@ def ranks(make_rank: Callable[..., ops.Stream], count: int) -> None:
         except (TypeError, ValueError) as error:
             refusals.append(error)
     if refusals:
-        same(
-            len(streams), 0, f"law 6, ranks that are built where others are not: {refusals[0]}", streams
-        )
+        same(len(streams), 0, f"law 6, ranks that are built where others are not: {refusals[0]}", streams)
         return
-    same(
-        len({stream.plan.length for stream in streams}),
-        1,
-        "law 6, one length for all ranks",
-        streams[0],
-    )
+    same(len({stream.plan.length for stream in streams}), 1, "law 6, one length for all ranks", streams[0])
     items = [some(make_rank(rank, np.random.RandomState(0)), 2 * SOME) for rank in range(count)]
     same({*map(len, items)}, {len(items[0])}, "law 6, as many items for all ranks", streams[0])
     if replay_of(streams[0].plan) > Replay.DRAWN:
@@ -97,12 +90,7 @@ def ranks(make_rank: Callable[..., ops.Stream], count: int) -> None:
             except ValueError:
                 continue
             rest = some(other, len(items[rank]) - k)
-            same(
-                rest,
-                items[rank][k:],
-                f"law 7, from item {k} of rank 0 on, at rank {rank}",
-                streams[rank],
-            )
+            same(rest, items[rank][k:], f"law 7, from item {k} of rank 0 on, at rank {rank}", streams[rank])
 
 
 def checkpoints_across_ranks(make: Make, positions: Sequence[int] = (0, 1, 5)) -> None:

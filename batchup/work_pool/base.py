@@ -57,9 +57,7 @@ class WorkerPool(ABC):
         """
         return self
 
-    def parallel_data_source(
-        self, ds: AbstractDataSource, batch_buffer_size: int | None = None
-    ) -> ParallelDataSource:
+    def parallel_data_source(self, ds: AbstractDataSource, batch_buffer_size: int | None = None) -> ParallelDataSource:
         """A data source whose batches this pool makes, `batch_buffer_size` of them ahead at most.
 
         By default that are 20 batches or, with `window=`, 2 windows.
@@ -106,8 +104,4 @@ class WorkerPool(ABC):
 
 def number_of_workers(processes: Any, name: str) -> int:
     """`processes` as a number of workers. None is the number of CPUs that this process may use."""
-    return (
-        available_cpus()
-        if processes is None
-        else whole_number(processes, f"{name}: processes", least=1)
-    )
+    return available_cpus() if processes is None else whole_number(processes, f"{name}: processes", least=1)

@@ -40,9 +40,7 @@ class ExecutorPool(WorkerPool):
 
         super().__init__()
         if not isinstance(executor, Executor):
-            raise TypeError(
-                f"ExecutorPool: expected a concurrent.futures.Executor; got {describe(executor)}"
-            )
+            raise TypeError(f"ExecutorPool: expected a concurrent.futures.Executor; got {describe(executor)}")
         self.executor = executor
 
     def employ(self, work: Work, where: str) -> Workers:

@@ -26,17 +26,7 @@ from batchup.work_pool.errors import RemoteTraceback, WorkError
 from batchup.work_pool.forks import called
 from batchup.work_pool.tracebacks import as_here, code_with_source
 
-__all__ = [
-    "Outcome",
-    "Pickler",
-    "Unpacked",
-    "dumps",
-    "opened",
-    "outcome_of",
-    "pack_item",
-    "pack_work",
-    "packed_error",
-]
+__all__ = ["Outcome", "Pickler", "Unpacked", "dumps", "opened", "outcome_of", "pack_item", "pack_work", "packed_error"]
 
 # Whether the work went well; then the result, or the exception, pickled; and its large buffers.
 Outcome = tuple[bool, bytes, list[Any]]
@@ -109,16 +99,11 @@ def pack_item(item: Any) -> bytes:
         return dumps(item)
     except Exception as error:
         raise TypeError(
-            f"expected an item that can be pickled, to send it to a worker; {describe(item)} can't "
-            f"be: {error}"
+            f"expected an item that can be pickled, to send it to a worker; {describe(item)} can't be: {error}"
         ) from error
 
 
-def pack_work(
-    work: Any,
-    where: str,
-    pickler: Callable[[io.BytesIO], pickle.Pickler] = Pickler,
-) -> bytes:
+def pack_work(work: Any, where: str, pickler: Callable[[io.BytesIO], pickle.Pickler] = Pickler) -> bytes:
     """The work, pickled; TypeError that names the stage that can't be."""
     file = io.BytesIO()
     try:
@@ -177,9 +162,7 @@ def _unsendable(batch: Any, error: Exception) -> TypeError:
         except Exception:
             found = f"{name!r} of it, {describe(part)},"
             break
-    return TypeError(
-        f"expected a batch that can be pickled, to send it from a worker; {found} can't be: {error}"
-    )
+    return TypeError(f"expected a batch that can be pickled, to send it from a worker; {found} can't be: {error}")
 
 
 def packed_error(error: BaseException) -> bytes:

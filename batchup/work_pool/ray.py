@@ -36,9 +36,7 @@ class RayPool(WorkerPool):
         if self._ours:
             ray.init(**options)
         elif options:
-            raise ValueError(
-                f"RayPool: expected no options, as Ray is initialised already; got {', '.join(options)}"
-            )
+            raise ValueError(f"RayPool: expected no options, as Ray is initialised already; got {', '.join(options)}")
         self._close = weakref.finalize(self, ray.shutdown if self._ours else bool)
 
     def employ(self, work: Work, where: str) -> Workers:

@@ -90,9 +90,7 @@ class _Line:
         self._most = 2 * max(1, int(resources.get("CPU", 1)))
         self._call = call
         self._begun: set[_RayTask] = set()
-        self._news: SimpleQueue[_RayTask | None] = (
-            SimpleQueue()
-        )  # tasks to begin, or done; None at the end
+        self._news: SimpleQueue[_RayTask | None] = SimpleQueue()  # tasks to begin, or done; None at the end
         self._patience: float | None = None
         threading.Thread(target=self._serve, name="batchup-ray", daemon=True).start()
 

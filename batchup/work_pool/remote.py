@@ -20,15 +20,7 @@ import numpy as np
 from batchup.core.work import Work
 from batchup.work_pool.base import WorkerPool
 from batchup.work_pool.pending import Pending, failed
-from batchup.work_pool.pickling import (
-    Outcome,
-    Pickler,
-    Unpacked,
-    opened,
-    outcome_of,
-    pack_item,
-    pack_work,
-)
+from batchup.work_pool.pickling import Outcome, Pickler, Unpacked, opened, outcome_of, pack_item, pack_work
 
 __all__ = ["Package", "RemoteItem", "RemoteRun", "RemoteWorkers", "Send", "package_of", "ship"]
 
@@ -235,9 +227,7 @@ class RemoteItem:
         workers.pool.check_process()
         well, packed, buffers = self.task.outcome(self.index, timeout)
         # Some clusters return read-only memory, but a batch belongs to the caller.
-        return opened(
-            (well, packed, [b if b.flags.writeable else b.copy() for b in buffers]), workers.work
-        )
+        return opened((well, packed, [b if b.flags.writeable else b.copy() for b in buffers]), workers.work)
 
     def done(self) -> bool:
         return self.task.done()

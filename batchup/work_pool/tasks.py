@@ -26,8 +26,7 @@ class WorkStream:
     def __init__(self, task_generator: Iterable[Any], pool: Pool, task_buffer_size: int = 20):
         if not isinstance(task_generator, Iterable):
             raise TypeError(
-                "work_stream: expected an iterable of tasks (fn, args, kwargs); "
-                f"got {describe(task_generator)}"
+                f"work_stream: expected an iterable of tasks (fn, args, kwargs); got {describe(task_generator)}"
             )
         buffer = whole_number(task_buffer_size, "work_stream: task_buffer_size", least=1)
         make = partial(_checked, iter(task_generator))
@@ -47,8 +46,7 @@ def _checked(tasks: Iterator[Any]) -> Iterator[_Task]:
     for n, task in enumerate(tasks):
         if not (isinstance(task, tuple | list) and 1 <= len(task) <= 3 and callable(task[0])):
             raise TypeError(
-                "work_stream: expected tasks (fn,), (fn, args) or (fn, args, kwargs); "
-                f"task {n} is {describe(task)}"
+                f"work_stream: expected tasks (fn,), (fn, args) or (fn, args, kwargs); task {n} is {describe(task)}"
             )
         yield _Task(*task)
 
@@ -57,10 +55,7 @@ class _Task:
     """A task. It is no tuple, since `map` would unpack it."""
 
     def __init__(
-        self,
-        fn: Callable[..., Any],
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] = MappingProxyType({}),
+        self, fn: Callable[..., Any], args: Iterable[Any] = (), kwargs: Mapping[str, Any] = MappingProxyType({})
     ):
         self.fn, self.args, self.kwargs = fn, tuple(args), dict(kwargs)
 

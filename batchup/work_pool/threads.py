@@ -38,9 +38,7 @@ class WorkerThreadPool(WorkerPool):
         self._at_work: dict[threading.Thread, Making] = {}  # the item that each makes
         # Daemons, since a program may end without closing the pool, and they wait for work until then.
         self._threads = [
-            threading.Thread(
-                target=_serve, args=(self._queue, self._at_work), name=f"batchup_{n}", daemon=True
-            )
+            threading.Thread(target=_serve, args=(self._queue, self._at_work), name=f"batchup_{n}", daemon=True)
             for n in range(self.processes)
         ]
         for thread in self._threads:
@@ -121,9 +119,7 @@ def make(pending: Making, run: Callable[[Any], Any], item: Any) -> None:
     if pending.begin():
         try:
             pending.finish(called(run, item))
-        except (
-            BaseException
-        ) as error:  # a SystemExit too is the caller's, as it would be without a pool
+        except BaseException as error:  # a SystemExit too is the caller's, as it would be without a pool
             pending.fail(error)
             del pending  # otherwise the traceback of the error keeps the error alive
 

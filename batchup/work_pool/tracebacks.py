@@ -28,9 +28,7 @@ def _lines_of(code: CodeType) -> list[str]:
     linecache.checkcache(name)
     lines = linecache.getlines(name)
     if not lines and name == "<stdin>" and not sys.flags.interactive:
-        with suppress(
-            OSError, UnicodeDecodeError
-        ):  # `python < script.py`; a pipe is not to be read again
+        with suppress(OSError, UnicodeDecodeError):  # `python < script.py`; a pipe is not to be read again
             lines = os.pread(0, os.fstat(0).st_size, 0).decode().splitlines(keepends=True)
     ends = chain.from_iterable(positions[:2] for positions in code.co_positions())
     return lines[code.co_firstlineno - 1 : max(filter(None, ends), default=0)]
@@ -42,9 +40,7 @@ def code_with_source(code: CodeType) -> tuple[Callable[..., CodeType], tuple[Any
     return _code, (make, args, code.co_filename, code.co_firstlineno - 1, _lines_of(code))
 
 
-def _code(
-    make: Callable[..., CodeType], args: tuple[Any, ...], name: str, start: int, lines: list[str]
-) -> CodeType:
+def _code(make: Callable[..., CodeType], args: tuple[Any, ...], name: str, start: int, lines: list[str]) -> CodeType:
     """The code again, and its lines where tracebacks look for them."""
     here = linecache.getlines(name)
     if here[start : start + len(lines)] != lines:

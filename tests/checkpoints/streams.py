@@ -94,9 +94,7 @@ STREAMS: dict[str, Make] = {
     "take": lambda rng: blocks() | ops.take(6),
     "where": lambda rng: ops.indices(30) | ops.shuffle(7) | ops.where(Y > 0) | ops.chunk(3),
     "zip": lambda rng: ops.zip(batches(), blocks() | ops.shuffle(7)),
-    "zip_of_zips": lambda rng: ops.zip(
-        ops.zip(batches(), [1, 2, 3]), batches() | ops.map(noise, rng=9)
-    ),
+    "zip_of_zips": lambda rng: ops.zip(ops.zip(batches(), [1, 2, 3]), batches() | ops.map(noise, rng=9)),
 }
 
 # Those that need PyTorch or JAX.
@@ -108,9 +106,7 @@ OF_HOSTS: dict[str, Make] = {
 LOADERS: dict[str, Make] = {
     "arrays": lambda rng: ArrayDataSource([X, Y]).loader(4, shuffle=7, drop_last=True),
     "arrays_drawn": lambda rng: ArrayDataSource([X, Y]).loader(4, shuffle=rng),
-    "choice": lambda rng: ChoiceDataSource([ArrayDataSource([X]), ArrayDataSource([X])]).loader(
-        4, shuffle=7
-    ),
+    "choice": lambda rng: ChoiceDataSource([ArrayDataSource([X]), ArrayDataSource([X])]).loader(4, shuffle=7),
     "composite": lambda rng: CompositeDataSource(
         [ArrayDataSource([X, Y], repeats=-1), ArrayDataSource([Y[:23]])]
     ).loader(4, shuffle=7),

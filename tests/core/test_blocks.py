@@ -6,9 +6,7 @@ import pytest
 from batchup.core.blocks import as_block, block_array, joined
 
 
-@pytest.mark.parametrize(
-    "value", [range(3, 7), range(0), [3, 1], np.array([3, 1], np.uint8), (), np.array([])]
-)
+@pytest.mark.parametrize("value", [range(3, 7), range(0), [3, 1], np.array([3, 1], np.uint8), (), np.array([])])
 def test_a_block_has_the_indices_in_their_order(value):
     block = as_block(value, "here")
     assert list(block) == list(value)
@@ -22,11 +20,7 @@ def test_a_range_with_steps_becomes_an_array():
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
-        (
-            3,
-            TypeError,
-            r"here: expected an index block.*; got 3; a whole array is a block: write \[array\]",
-        ),
+        (3, TypeError, r"here: expected an index block.*; got 3; a whole array is a block: write \[array\]"),
         ("12", TypeError, "got '12'"),
         ([1.5], TypeError, "got <1 float64>"),
         ([[1], [1, 2]], TypeError, "a list that is no array"),

@@ -21,9 +21,7 @@ FILES = sorted(file for file in KEPT.glob("v*/*.json") if file.stem not in OF_HO
 def test_there_are_files_of_every_version_stage_and_loader():
     names = {*STREAMS, *(f"loader_{name}" for name in LOADERS)}
     versions = {f"v{version}" for version in (*MIGRATIONS, VERSION)}
-    assert {(file.parent.name, file.stem) for file in FILES} == {
-        (v, n) for v in versions for n in names
-    }
+    assert {(file.parent.name, file.stem) for file in FILES} == {(v, n) for v in versions for n in names}
     stages = {name for name in ops.__all__ if name.islower()} - {"survey", "parallel"}
     named = {name for stage in (*STREAMS, *OF_HOSTS) for name in (stage, stage.split("_")[0])}
     assert stages - named == set()
@@ -96,9 +94,7 @@ def test_a_refused_checkpoint_of_an_earlier_version_shows_its_stages():
 def test_other_versions_are_refused(version):
     stream = ops.indices(10) | ops.chunk(3)
     state = {**iter(stream).state_dict(), "version": version}
-    with pytest.raises(
-        ValueError, match=f"expected a checkpoint of version 3 or {VERSION}; got .* {version}"
-    ):
+    with pytest.raises(ValueError, match=f"expected a checkpoint of version 3 or {VERSION}; got .* {version}"):
         iter(stream).load_state_dict(state)
 
 
@@ -112,9 +108,7 @@ def test_what_checkpoints_can_not_name_is_said_with_the_remedy():
 
     stream = ops.Stream(Plain((ops.indices(4) | ops.chunk(2)).plan))
     assert [len(block) for block in stream] == [2, 2]
-    with pytest.raises(
-        TypeError, match=r"the stage Plain, which has no tag. Write tag = 'plain' in the class Plain"
-    ):
+    with pytest.raises(TypeError, match=r"the stage Plain, which has no tag. Write tag = 'plain' in the class Plain"):
         iter(stream).state_dict()
     Plain.tag = "plain"
     assert iter(stream).state_dict()["stream"][-1] == "plain()"

@@ -5,16 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from batchup.core.checks import (
-    as_labels,
-    describe,
-    describe_callable,
-    is_a,
-    listed,
-    read_only,
-    shortened,
-    whole_number,
-)
+from batchup.core.checks import as_labels, describe, describe_callable, is_a, listed, read_only, shortened, whole_number
 
 
 def test_whole_numbers_are_ints():

@@ -53,9 +53,7 @@ CURSORS = {
     "whole batches": ops.filter(low),
     "unknown sizes": ops.map(some, resizes=True) | ops.rebatch(3),
     "several": ops.filter(odd) | ops.rebatch(3) | ops.filter(low) | ops.rebatch(2),
-    "and noise": ops.filter(odd)
-    | ops.map(lambda y, rng: (y, rng.random()), rng=3)
-    | ops.filter(lambda y, r: r < 0.8),
+    "and noise": ops.filter(odd) | ops.map(lambda y, rng: (y, rng.random()), rng=3) | ops.filter(lambda y, r: r < 0.8),
 }
 
 
@@ -94,9 +92,7 @@ def test_only_what_was_held_in_part_is_made_again():
         made.append(len(y))
         return y
 
-    stream = (
-        ops.indices(N) | ops.chunk(10) | ops.gather(Y) | ops.map(spy) | ops.filter(odd) | ops.rebatch(8)
-    )
+    stream = ops.indices(N) | ops.chunk(10) | ops.gather(Y) | ops.map(spy) | ops.filter(odd) | ops.rebatch(8)
     it = iter(stream)
     for _ in range(9):
         next(it)
@@ -120,12 +116,7 @@ def test_a_state_without_its_cursor_is_refused():
 
 def test_loaders_have_epochs_of_them():
     loader = (
-        ops.indices(N)
-        | ops.shuffle(7)
-        | ops.chunk(10)
-        | ops.gather(Y)
-        | ops.filter(odd)
-        | ops.rebatch(8)
+        ops.indices(N) | ops.shuffle(7) | ops.chunk(10) | ops.gather(Y) | ops.filter(odd) | ops.rebatch(8)
     ).loader()
     first = list(map(plain, loader))
     it = iter(loader)

@@ -24,11 +24,7 @@ BLOCKS = ops.indices(6) | ops.shuffle(7) | ops.chunk(4)
             "one epoch: make it a list",
             "one epoch",
         ),
-        (
-            ops.Stream(Iterated(lambda: iter(()), alike="has one order")),
-            "has one order",
-            "has one order",
-        ),
+        (ops.Stream(Iterated(lambda: iter(()), alike="has one order")), "has one order", "has one order"),
     ],
     ids=range(5),
 )

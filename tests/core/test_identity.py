@@ -59,10 +59,7 @@ DIFFERENT = {
     "dtypes": (base() | ops.gather(X), base() | ops.gather(X.astype(np.float32))),
     "names": (base() | ops.gather(x=X), base() | ops.gather(y=X)),
     "functions": (base() | ops.map(np.sin), base() | ops.map(np.cos)),
-    "functions of one name": (
-        base() | ops.map(lambda x: x, name="a"),
-        base() | ops.map(lambda x: x, name="b"),
-    ),
+    "functions of one name": (base() | ops.map(lambda x: x, name="a"), base() | ops.map(lambda x: x, name="b")),
     "objects that are called": (base() | ops.map(Scale()), base() | ops.map(Shift())),
     "partial functions": (base() | ops.map(partial(np.sin)), base() | ops.map(partial(np.cos))),
     "the seed of a map": (base() | ops.map(np.sin, rng=1), base() | ops.map(np.sin, rng=2)),
@@ -74,10 +71,7 @@ DIFFERENT = {
     "flatten": (ops.zip(base()), ops.zip(base(), flatten=False)),
     "stratified": (ops.choose(base(), base()), ops.choose(base(), base(), stratified=True)),
     "the stage over several": (ops.zip(base()), ops.choose(base())),
-    "shards that are cut again": (
-        base() | ops.shard(0, 2) | ops.chunk(3),
-        base() | ops.shard(1, 2) | ops.chunk(3),
-    ),
+    "shards that are cut again": (base() | ops.shard(0, 2) | ops.chunk(3), base() | ops.shard(1, 2) | ops.chunk(3)),
 }
 
 

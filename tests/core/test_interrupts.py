@@ -21,16 +21,12 @@ X = np.arange(1000)
 OURS = tuple(os.path.join(os.path.dirname(batchup.__file__), room, "") for room in ("core", "ops"))
 
 STREAMS = {
-    "serial": lambda rng: (
-        ops.indices(10) | ops.shuffle(3) | ops.chunk(4) | ops.gather(X) | ops.map(abs)
-    ),
+    "serial": lambda rng: ops.indices(10) | ops.shuffle(3) | ops.chunk(4) | ops.gather(X) | ops.map(abs),
     "of one step": lambda rng: ops.indices(10) | ops.chunk(4) | ops.gather(X),
     "drawn": lambda rng: ops.indices(10) | ops.shuffle(rng) | ops.repeat(2) | ops.chunk(4),
     "drawn, large": lambda rng: ops.indices(600) | ops.shuffle(rng) | ops.repeat(2) | ops.chunk(250),
     "chosen": lambda rng: ops.choose(
-        ops.indices(9) | ops.shuffle(rng) | ops.chunk(2),
-        ops.sample([1, 2], rng) | ops.chunk(2),
-        rng=rng,
+        ops.indices(9) | ops.shuffle(rng) | ops.chunk(2), ops.sample([1, 2], rng) | ops.chunk(2), rng=rng
     ),
     "strata": lambda rng: ops.stratify(X % 3, rng) | ops.chunk(50) | ops.take(3),
 }

@@ -16,12 +16,7 @@ from batchup import ops, work_pool
 from batchup.core.plan import Itemwise
 from batchup.core.record import record, unnamed
 from batchup.core.work import Step
-from batchup.data_source import (
-    ArrayDataSource,
-    ChoiceDataSource,
-    CompositeDataSource,
-    IteratorDataSource,
-)
+from batchup.data_source import ArrayDataSource, ChoiceDataSource, CompositeDataSource, IteratorDataSource
 from batchup.sampling import StratifiedSampler, WeightedPermutationSampler, WeightedSampler
 from batchup.testing import plain
 
@@ -126,13 +121,9 @@ def test_sources_that_share_a_generator(cut):
     "make",
     [
         lambda rng: ArrayDataSource([X]).batch_iterator(4, shuffle=rng),
-        lambda rng: ArrayDataSource(
-            [X], sampler=WeightedPermutationSampler(X, repeats=-1)
-        ).batch_iterator(4, rng),
+        lambda rng: ArrayDataSource([X], sampler=WeightedPermutationSampler(X, repeats=-1)).batch_iterator(4, rng),
         lambda rng: ArrayDataSource([X], sampler=StratifiedSampler(X % 3)).batch_iterator(4, rng),
-        lambda rng: (
-            ArrayDataSource([X]).map(lambda x, rng: rng.random(2), rng=3).batch_iterator(4, rng)
-        ),
+        lambda rng: ArrayDataSource([X]).map(lambda x, rng: rng.random(2), rng=3).batch_iterator(4, rng),
         lambda rng: ArrayDataSource([X], repeats=-1).batch_iterator(8, rng, shard=(1, 3)),
     ],
 )
@@ -156,10 +147,7 @@ def test_streams_of_other_contents_are_refused():
     for one, other in pairs:
         with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
             iter(other | ops.chunk(2)).load_state_dict(iter(one | ops.chunk(2)).state_dict())
-    same = [
-        ops.indices(5) | ops.shuffle(seed)
-        for seed in ((3, 2), [3, 2], np.array([3, 2]), (np.int64(3), 2))
-    ]
+    same = [ops.indices(5) | ops.shuffle(seed) for seed in ((3, 2), [3, 2], np.array([3, 2]), (np.int64(3), 2))]
     for stream in same:
         iter(stream).load_state_dict(iter(same[0]).state_dict())
 
@@ -270,13 +258,7 @@ def test_a_state_names_its_stream_and_refuses_others():
 
 def test_another_number_of_ranks_is_the_same_stream():
     def make(rank, world):
-        return (
-            ops.indices(1000)
-            | ops.shuffle(1)
-            | ops.chunk(48)
-            | ops.shard(rank, world)
-            | ops.gather(np.arange(1000))
-        )
+        return ops.indices(1000) | ops.shuffle(1) | ops.chunk(48) | ops.shard(rank, world) | ops.gather(np.arange(1000))
 
     eight = [iter(make(rank, 8)) for rank in range(8)]
     seen = [index for items in eight for (batch,) in islice(items, 9) for index in batch]
@@ -319,25 +301,9 @@ def test_shards_that_are_cut_anew_are_streams_of_their_own():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda rng: (
-            ops.indices(10)
-            | ops.shuffle(rng)
-            | ops.repeat(3)
-            | ops.chunk(8)
-            | ops.shuffle(rng)
-            | ops.chunk(2)
-        ),
-        lambda rng: (
-            ops.indices(12)
-            | ops.chunk(3)
-            | ops.shuffle(rng)
-            | ops.chunk(4)
-            | ops.shuffle(5)
-            | ops.chunk(2)
-        ),
-        lambda rng: (
-            ops.stratify(X % 3, rng) | ops.chunk(7) | ops.take(9) | ops.chunk(5) | ops.shuffle(rng)
-        ),
+        lambda rng: ops.indices(10) | ops.shuffle(rng) | ops.repeat(3) | ops.chunk(8) | ops.shuffle(rng) | ops.chunk(2),
+        lambda rng: ops.indices(12) | ops.chunk(3) | ops.shuffle(rng) | ops.chunk(4) | ops.shuffle(5) | ops.chunk(2),
+        lambda rng: ops.stratify(X % 3, rng) | ops.chunk(7) | ops.take(9) | ops.chunk(5) | ops.shuffle(rng),
         lambda rng: ops.indices(6) | ops.shuffle(rng) | ops.repeat(4) | ops.chunk(6) | ops.skip(1),
         lambda rng: ChoiceDataSource(
             [
@@ -346,10 +312,7 @@ def test_shards_that_are_cut_anew_are_streams_of_their_own():
             ]
         ).stream(3, rng),
         lambda rng: ops.zip(
-            ops.indices(9)
-            | ops.shuffle(np.random.Generator(rng._bit_generator))
-            | ops.repeat(-1)
-            | ops.chunk(4),
+            ops.indices(9) | ops.shuffle(np.random.Generator(rng._bit_generator)) | ops.repeat(-1) | ops.chunk(4),
             ops.indices(7) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(4),
         ),
     ],
@@ -371,9 +334,7 @@ def test_a_checkpoint_of_another_version_is_named_and_the_remedy_works():
     state = {**loader.state_dict(), "epoch": 4}
     old = {**state, "iterator": {**state["iterator"], "version": 2}}
     for wrong, version in ((old, 2), ({**state, "loader": 7}, 7)):
-        with pytest.raises(
-            ValueError, match=rf"got one of version {version}, .* loader.set_epoch\(e\)"
-        ):
+        with pytest.raises(ValueError, match=rf"got one of version {version}, .* loader.set_epoch\(e\)"):
             loader.load_state_dict(wrong)
     loader.set_epoch(4)
     assert some(loader) == some(loader.stream.epoch(4))
@@ -462,9 +423,7 @@ def test_a_field_that_no_checkpoint_can_name_is_refused():
         with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
             iter(stream(other)).load_state_dict(state)
     assert len(list(stream(Options()))) == 1
-    with pytest.raises(
-        TypeError, match=r"can't name 'options' of the stage .* which has <Options> in it"
-    ):
+    with pytest.raises(TypeError, match=r"can't name 'options' of the stage .* which has <Options> in it"):
         iter(stream({"a": [Options()]})).state_dict()
     mapped = ops.indices(3) | ops.map(partial(pow, Options()))
     with pytest.raises(TypeError, match=r"A map can be given a name, map\(fn, name='...'\)"):
@@ -499,9 +458,7 @@ def test_somebodys_iterator_has_no_checkpoints():
 
     once = IteratorDataSource(iter([(X,)]))
     for items in (once.batch_iterator(3), iter(Again() | ops.take(1)), iter(ops.zip(Again(), [1]))):
-        with pytest.raises(
-            TypeError, match="comes from an iterator of yours, which can't start at any position"
-        ):
+        with pytest.raises(TypeError, match="comes from an iterator of yours, which can't start at any position"):
             items.state_dict()
         with pytest.raises(TypeError, match="an iterator of yours"):
             items.load_state_dict({})

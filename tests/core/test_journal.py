@@ -68,18 +68,12 @@ class Counting(RandomState):
 
 ENDLESS = {
     "choices": lambda rng: ops.choose(
-        *[ops.indices(50) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(7) for _ in range(3)],
-        rng=rng,
+        *[ops.indices(50) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(7) for _ in range(3)], rng=rng
     ),
     "strata": lambda rng: ops.stratify(X % 3, rng) | ops.chunk(10),
     "strata cut again": lambda rng: ops.stratify(X % 3, rng) | ops.chunk(10) | ops.chunk(4),
     "orders cut again": lambda rng: (
-        ops.indices(90)
-        | ops.shuffle(rng)
-        | ops.repeat(-1)
-        | ops.chunk(50)
-        | ops.shuffle(rng)
-        | ops.chunk(7)
+        ops.indices(90) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(50) | ops.shuffle(rng) | ops.chunk(7)
     ),
     "choices in a data source": lambda rng: ChoiceDataSource(
         [ArrayDataSource([X], repeats=-1), ArrayDataSource([X], repeats=-1)]
@@ -188,9 +182,7 @@ def test_data_sources_that_plan_ahead_side_by_side_take_no_generator():
     with work_pool.WorkerThreadPool(2) as pool:
         ahead = [pool.parallel_data_source(ArrayDataSource([X])) for _ in range(2)]
         both = CompositeDataSource(ahead)
-        with pytest.raises(
-            TypeError, match=r"parallel_data_source\(CompositeDataSource\(\.\.\.\)\); or give seeds"
-        ):
+        with pytest.raises(TypeError, match=r"parallel_data_source\(CompositeDataSource\(\.\.\.\)\); or give seeds"):
             both.batch_iterator(64, shuffle=RandomState(1))
         serial = CompositeDataSource([ArrayDataSource([X]), ArrayDataSource([X])])
         assert list(map(plain, both.batch_iterator(64, shuffle=1))) == list(

@@ -59,16 +59,12 @@ def test_an_epoch_has_an_order_and_noise_of_its_own_wherever_it_is_asked_for():
     early = ops.indices(10).epoch(3) | ops.chunk(4) | ops.gather(X) | ops.map(noise, rng=7)
     joint = ops.zip(ops.indices(10).epoch(3) | ops.chunk(4) | ops.gather(X)) | ops.map(noise, rng=7)
     assert some(early) == epochs[3]
-    assert some(joint) == some(
-        ops.zip(ops.indices(10) | ops.chunk(4) | ops.gather(X)).epoch(3) | ops.map(noise, rng=7)
-    )
+    assert some(joint) == some(ops.zip(ops.indices(10) | ops.chunk(4) | ops.gather(X)).epoch(3) | ops.map(noise, rng=7))
 
 
 def test_members_of_different_epochs_have_noise_of_their_own():
     def joint(e):
-        return ops.zip(ops.indices(4).epoch(e), ops.indices(4)) | ops.map(
-            lambda a, b, rng: rng.integers(10**9), rng=7
-        )
+        return ops.zip(ops.indices(4).epoch(e), ops.indices(4)) | ops.map(lambda a, b, rng: rng.integers(10**9), rng=7)
 
     assert len({joint(e)[0] for e in range(4)}) == 4
 
@@ -106,9 +102,7 @@ def test_a_stage_behind_a_frozen_epoch_draws_anew_and_so_does_its_noise():
     behind = ops.indices(4).epoch(1) | ops.shuffle(3) | ops.chunk(1) | ops.map(beside_noise, rng=7)
     assert len({str(some(behind.epoch(e))) for e in range(20)}) == 20
     one = ops.indices(1).epoch(1) | ops.shuffle(3) | ops.chunk(1) | ops.map(beside_noise, rng=7)
-    assert (
-        len({str(some(one.epoch(e))) for e in range(20)}) == 20
-    )  # the only order there is, and other noise
+    assert len({str(some(one.epoch(e))) for e in range(20)}) == 20  # the only order there is, and other noise
 
 
 @pytest.mark.parametrize("rng", [RandomState, np.random.default_rng])
@@ -129,9 +123,7 @@ def test_noise_is_new_in_each_epoch_over_a_generator_too(rng):
     assert some(resumed_loader) == rest
     assert str(first[0][1][0]) in seen[3]
     plain_order = ops.indices(3) | ops.shuffle(rng(5)) | ops.chunk(1)
-    assert some(plain_order) == [
-        batch[0] for batch in some(stream(rng(5)))
-    ]  # the order is as without noise
+    assert some(plain_order) == [batch[0] for batch in some(stream(rng(5)))]  # the order is as without noise
 
 
 def test_epochs_in_pools():
@@ -195,10 +187,7 @@ def test_unused_batches_of_draws_that_are_long_over():
         loader = stream.loader()
         assert some(loader, n) == whole[:n]
         most = min(n, 32)
-        again = resumed(
-            ops.sample(np.ones(500), RandomState(4)) | ops.chunk(300) | ops.take(200),
-            saved(loader, most),
-        )
+        again = resumed(ops.sample(np.ones(500), RandomState(4)) | ops.chunk(300) | ops.take(200), saved(loader, most))
         assert some(again, 200) == whole[n - most :]
         with pytest.raises(ValueError, match=f"unused: expected at most {most} here"):
             loader.state_dict(unused=most + 1)
@@ -387,9 +376,7 @@ def test_what_is_no_state_of_the_loader_is_refused_and_changes_nothing():
     with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
         loader.load_state_dict(saved(other))
     for state in (None, {}, iter(batches()).state_dict()):
-        with pytest.raises(
-            TypeError, match=r"expected a dict that the state_dict\(\) of a loader gave"
-        ):
+        with pytest.raises(TypeError, match=r"expected a dict that the state_dict\(\) of a loader gave"):
             loader.load_state_dict(state)
     with pytest.raises(TypeError, match="epoch: expected a whole number"):
         loader.load_state_dict({**before, "epoch": None})
@@ -504,9 +491,7 @@ def test_a_state_never_waits_for_a_batch(kind):
     rng = RandomState(3) if "drawn" in kind else None
     stream = ops.indices(12) | ops.repeat(1) | ops.chunk(3) | ops.map(work)
     if rng:
-        stream = ops.zip(
-            [1] * 4, stream, ops.indices(9) | ops.shuffle(rng) | ops.repeat(-1), trim=False
-        )
+        stream = ops.zip([1] * 4, stream, ops.indices(9) | ops.shuffle(rng) | ops.repeat(-1), trim=False)
     if kind == "cursor":
         stream = stream | ops.filter(lambda x: True)
     with work_pool.WorkerThreadPool(1) as pool:
@@ -570,9 +555,7 @@ def test_a_signal_handler_changes_nothing_in_the_midst_of_a_batch(what):
     told = []
 
     def handler(*_):
-        with pytest.raises(
-            RuntimeError, match=r"is under way, .*Call it between two batches"
-        ) as caught:
+        with pytest.raises(RuntimeError, match=r"is under way, .*Call it between two batches") as caught:
             {
                 "load_state_dict": lambda: loader.load_state_dict(state),
                 "set_epoch": lambda: loader.set_epoch(5),
@@ -587,9 +570,7 @@ def test_a_signal_handler_changes_nothing_in_the_midst_of_a_batch(what):
             signal.raise_signal(signal.SIGUSR1)
         return x
 
-    stream = (
-        ops.indices(12) | ops.shuffle(RandomState(2)) | ops.repeat(1) | ops.chunk(3) | ops.map(work)
-    )
+    stream = ops.indices(12) | ops.shuffle(RandomState(2)) | ops.repeat(1) | ops.chunk(3) | ops.map(work)
     serial = some(ops.indices(12) | ops.shuffle(RandomState(2)) | ops.repeat(1) | ops.chunk(3))
     before = signal.signal(signal.SIGUSR1, handler)
     try:
@@ -639,9 +620,7 @@ def test_a_loader_of_what_has_no_checkpoints_is_copied_as_of_its_next_epoch():
 def test_a_pool_is_not_pickled_and_says_what_to_do():
     with work_pool.WorkerThreadPool(1) as pool:
         loader = batches().loader(pool=pool)
-        with pytest.raises(
-            TypeError, match=r"can't be pickled, .*Pickle the stream without it, and add"
-        ):
+        with pytest.raises(TypeError, match=r"can't be pickled, .*Pickle the stream without it, and add"):
             pickle.dumps(loader)
         assert some(copy.deepcopy(loader)) == some(copy.copy(loader)) == some(batches())
         remade = pickle.loads(pickle.dumps(batches())).loader(pool=pool)  # the remedy

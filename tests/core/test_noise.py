@@ -29,10 +29,7 @@ def test_the_numbers_are_a_function_of_seed_and_place():
 
 
 def test_each_pass_has_numbers_of_its_own():
-    for repeated in (
-        BASE | ops.map(draw, rng=7) | ops.repeat(3),
-        BASE | ops.repeat(3) | ops.map(draw, rng=7),
-    ):
+    for repeated in (BASE | ops.map(draw, rng=7) | ops.repeat(3), BASE | ops.repeat(3) | ops.map(draw, rng=7)):
         assert len(set(numbers(repeated))) == 15
     endless = BASE | ops.repeat(-1) | ops.take(5) | ops.map(draw, rng=7) | ops.repeat(2)
     assert len(set(numbers(endless))) == 10
@@ -136,10 +133,7 @@ def test_a_random_step_of_ones_own_is_as_random_as_map():
 
     own = BASE.with_step(Jitter(Noise(as_seed(7, "seed"))))
     assert plain(list(own)[3]) == plain(list(BASE | ops.map(jitter, rng=7))[3])
-    check_laws(
-        lambda stream, rng: (stream | ops.gather(X)).with_step(Jitter(Noise(as_seed(7, "seed")))),
-        members=1,
-    )
+    check_laws(lambda stream, rng: (stream | ops.gather(X)).with_step(Jitter(Noise(as_seed(7, "seed")))), members=1)
     twice = own.with_step(Jitter(Noise(as_seed(7, "seed"))))
     assert [step.rng.path for step in twice.steps if step.rng] == [(0,), (1,)]
     state = iter(twice).state_dict()

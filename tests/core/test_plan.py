@@ -59,15 +59,7 @@ def test_a_plan_that_says_nothing_is_never_asked_beyond_its_end():
 def test_items_that_nothing_is_said_of_are_checked_when_they_come():
     blocks = (ops.indices(6) | ops.chunk(2)).with_plan(WithEnd)
     assert blocks.plan.kind is Kind.BORROWED
-    assert [batch.tolist() for (batch,) in blocks | ops.gather(np.arange(7) * 10)][-1] == [
-        0,
-        10,
-        20,
-        30,
-        40,
-        50,
-        60,
-    ]
+    assert [batch.tolist() for (batch,) in blocks | ops.gather(np.arange(7) * 10)][-1] == [0, 10, 20, 30, 40, 50, 60]
 
     @record
     class Wrong(PlanOver):
@@ -82,11 +74,7 @@ def test_how_often_items_can_be_had_again_is_that_of_the_worst_part():
     rng = np.random.RandomState(0)
     keyed, drawn = ops.indices(6) | ops.shuffle(1), ops.indices(6) | ops.shuffle(rng)
     unkept = ops.indices(6) | ops.shuffle(np.random)
-    assert [replay_of(stream.plan) for stream in (keyed, drawn, unkept)] == [
-        Replay.KEYED,
-        Replay.DRAWN,
-        Replay.DRAWN,
-    ]
+    assert [replay_of(stream.plan) for stream in (keyed, drawn, unkept)] == [Replay.KEYED, Replay.DRAWN, Replay.DRAWN]
     assert replay_of(ops.zip(keyed, drawn).plan) is Replay.DRAWN
     assert is_drawn(ops.zip(keyed, drawn).plan)
     assert not is_drawn(keyed.plan)
@@ -107,12 +95,7 @@ def test_counts_of_samples_without_their_places():
     assert samples_of(reordered) == 10
     assert located(reordered) is None
     with pytest.raises(ValueError, match="expected indices below 9"):  # the bound is known
-        (
-            ops.indices(10)
-            | ops.chunk(3)
-            | ops.reorder(np.random.RandomState(0))
-            | ops.gather(np.arange(9))
-        )
+        (ops.indices(10) | ops.chunk(3) | ops.reorder(np.random.RandomState(0)) | ops.gather(np.arange(9)))
 
 
 def test_a_refusal_is_asked_of_all_plans_below():

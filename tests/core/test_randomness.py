@@ -15,20 +15,7 @@ def order(seed):
 
 
 def test_seeds_are_told_apart_by_the_words_of_their_numbers():
-    seeds = [
-        5,
-        (5, 0),
-        (0, 5),
-        (5, 0, 0),
-        5 << 32,
-        (0, 5, 0),
-        2**32 + 5,
-        (5, 1),
-        (1, 5),
-        0,
-        (0, 0),
-        2**64,
-    ]
+    seeds = [5, (5, 0), (0, 5), (5, 0, 0), 5 << 32, (0, 5, 0), 2**32 + 5, (5, 1), (1, 5), 0, (0, 0), 2**64]
     orders = [order(seed) for seed in seeds]
     assert len({tuple(o) for o in orders}) == len(seeds)
 
@@ -68,9 +55,7 @@ def test_a_generator_of_another_library_is_told_whose_it_should_be():
     class Generator:
         __module__ = "torch._C"
 
-    with pytest.raises(
-        TypeError, match=r"NumPy's RandomState or Generator.*got <Generator> of torch._C"
-    ):
+    with pytest.raises(TypeError, match=r"NumPy's RandomState or Generator.*got <Generator> of torch._C"):
         as_rng(Generator(), "shuffle")
 
 
@@ -90,9 +75,7 @@ X = np.arange(100)
 
 def test_each_epoch_of_the_natural_loop_has_noise_of_its_own():
     rng = np.random.RandomState(1)
-    epochs = [
-        noises(ops.indices(100) | ops.shuffle(rng) | ops.chunk(10) | ops.gather(X)) for _ in range(5)
-    ]
+    epochs = [noises(ops.indices(100) | ops.shuffle(rng) | ops.chunk(10) | ops.gather(X)) for _ in range(5)]
     assert len({n for epoch in epochs for n in epoch}) == 50
 
 

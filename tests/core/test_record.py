@@ -6,16 +6,7 @@ import pytest
 
 from batchup import ops
 from batchup.core.plan import Plan
-from batchup.core.record import (
-    data,
-    in_whole_parts,
-    is_data,
-    is_named,
-    over_each,
-    parts_of_size,
-    record,
-    unnamed,
-)
+from batchup.core.record import data, in_whole_parts, is_data, is_named, over_each, parts_of_size, record, unnamed
 
 
 @record

@@ -9,9 +9,7 @@ from batchup import ops
 def test_blocks_of_a_list_are_checked_when_the_stage_is_applied():
     with pytest.raises(TypeError, match=r"chunk: item 1: expected an index block.*got <2 float64>"):
         [np.arange(2), np.zeros(2)] | ops.chunk(2)
-    with pytest.raises(
-        TypeError, match=r"chunk: item 0: .*got 3; a whole array is a block: write \[array\]"
-    ):
+    with pytest.raises(TypeError, match=r"chunk: item 0: .*got 3; a whole array is a block: write \[array\]"):
         [3, 4] | ops.chunk(2)
     with pytest.raises(ValueError, match="got the index -1"):
         [[0, -1]] | ops.chunk(2)

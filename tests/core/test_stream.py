@@ -22,12 +22,9 @@ X, Y = np.zeros((60000, 1, 28, 28), np.uint8), np.zeros(60000, np.int64)
 
 
 def test_a_repr_reads_as_the_expression_that_made_it():
-    stream = (
-        ops.indices(60000) | ops.shuffle(12345) | ops.chunk(64) | ops.gather(X, Y) | ops.map(increment)
-    )
+    stream = ops.indices(60000) | ops.shuffle(12345) | ops.chunk(64) | ops.gather(X, Y) | ops.map(increment)
     assert repr(stream) == (
-        "indices(60000) | shuffle(12345) | chunk(64) | "
-        "gather(<60000x1x28x28 uint8>, <60000 int64>) | map(increment)"
+        "indices(60000) | shuffle(12345) | chunk(64) | gather(<60000x1x28x28 uint8>, <60000 int64>) | map(increment)"
     )
 
 
@@ -146,9 +143,7 @@ def test_a_stage_of_ones_own():
 
 
 def test_stages_are_picklable():
-    stage = (
-        ops.shuffle(3) | ops.repeat(2) | ops.chunk(4) | ops.gather(np.arange(9)) | ops.map(increment)
-    )
+    stage = ops.shuffle(3) | ops.repeat(2) | ops.chunk(4) | ops.gather(np.arange(9)) | ops.map(increment)
     copy = pickle.loads(pickle.dumps(stage))
     assert repr(copy) == repr(stage)
     assert [b.tolist() for b in ops.indices(9) | copy] == [b.tolist() for b in ops.indices(9) | stage]
@@ -159,9 +154,7 @@ def test_items_by_number():
     assert stream[-1] == range(8, 10)
     assert stream[np.int64(1)] == range(4, 8)
     for k in (3, -4):
-        with pytest.raises(
-            IndexError, match=rf"there is no item {k} in indices\(10\) \| chunk\(4\); it has 3"
-        ):
+        with pytest.raises(IndexError, match=rf"there is no item {k} in indices\(10\) \| chunk\(4\); it has 3"):
             stream[k]
     with pytest.raises(TypeError, match=r"stream\[k\]: expected an int; got <slice>.*skip\(start\)"):
         stream[1:2]
@@ -187,9 +180,7 @@ def test_a_stream_of_unknown_length_says_so():
 def test_num_samples():
     assert (ops.indices(10) | ops.chunk(4, drop_last=True)).num_samples == 8
     assert (ops.indices(10) | ops.chunk(4) | ops.skip(1)).num_samples == 6
-    assert (
-        ops.indices(10) | ops.shuffle(np.random.RandomState(1)) | ops.chunk(4) | ops.take(1)
-    ).num_samples == 4
+    assert (ops.indices(10) | ops.shuffle(np.random.RandomState(1)) | ops.chunk(4) | ops.take(1)).num_samples == 4
     assert (ops.indices(10) | ops.repeat(-1)).num_samples == np.inf
     assert ([1, 2] | ops.take(1)).num_samples is None
     assert (ops.indices(10) | ops.gather(np.arange(10)) | ops.map(increment)).num_samples == 10
@@ -209,16 +200,8 @@ class Unlucky:
 
 def test_an_exception_comes_as_it_was_raised_with_a_note_of_where():
     error = KeyError("cat")
-    stream = (
-        ops.indices(100)
-        | ops.shuffle(5)
-        | ops.chunk(4)
-        | ops.gather(np.arange(100))
-        | ops.map(Unlucky(42, error))
-    )
-    position = next(
-        k for k, block in enumerate(ops.indices(100) | ops.shuffle(5) | ops.chunk(4)) if 42 in block
-    )
+    stream = ops.indices(100) | ops.shuffle(5) | ops.chunk(4) | ops.gather(np.arange(100)) | ops.map(Unlucky(42, error))
+    position = next(k for k, block in enumerate(ops.indices(100) | ops.shuffle(5) | ops.chunk(4)) if 42 in block)
     seen = []
     with pytest.raises(KeyError) as caught:
         seen.extend(stream)
@@ -259,12 +242,7 @@ def test_the_note_of_what_can_not_be_made_again_does_not_claim_it():
 
 
 def test_the_note_of_joint_streams_names_the_stages_from_the_inside_out():
-    bad = (
-        ops.indices(4)
-        | ops.chunk(2)
-        | ops.gather(np.arange(4))
-        | ops.map(Unlucky(2, ValueError("bad")))
-    )
+    bad = ops.indices(4) | ops.chunk(2) | ops.gather(np.arange(4)) | ops.map(Unlucky(2, ValueError("bad")))
     good = ops.indices(4) | ops.chunk(2)
     joint = ops.choose(ops.zip(good, ops.zip(bad, good)), good) | ops.map(lambda *batch: batch)
     with pytest.raises(ValueError, match="bad") as caught:
@@ -296,16 +274,12 @@ def test_every_name_is_exported_and_in_the_readmes_table():
     for name in ops.__all__:
         assert getattr(ops, name).__doc__, name
         if name.islower():
-            assert re.search(rf"^\| `{name}\(", readme, re.MULTILINE), (
-                f"{name} is not in the README's table"
-            )
+            assert re.search(rf"^\| `{name}\(", readme, re.MULTILINE), f"{name} is not in the README's table"
 
 
 def test_an_item_by_its_number_is_refused_of_what_draws_anew_each_time():
     drawn = ops.indices(9) | ops.shuffle(np.random.RandomState(1)) | ops.chunk(3)
-    with pytest.raises(
-        TypeError, match=r"stream\[k\]: expected a stream that gives the same again.*give a seed"
-    ):
+    with pytest.raises(TypeError, match=r"stream\[k\]: expected a stream that gives the same again.*give a seed"):
         drawn[0]
     assert len((ops.indices(9) | ops.shuffle(1) | ops.chunk(3))[0]) == 3
 
@@ -396,11 +370,7 @@ def _many(n=200):
         lambda: iter(ops.zip(*_many())).load_state_dict(iter(ops.choose(*_many())).state_dict()),
         lambda: ChoiceDataSource([ArrayDataSource([np.arange(3)])] * 200) | ops.take(1),
         lambda: functools.reduce(operator.or_, [ops.skip(k) for k in range(200)])(5),
-        lambda: (
-            ops.indices(2)
-            | ops.chunk(1)
-            | ops.gather(np.zeros(1, [(f"field {k}", int) for k in range(300)]))
-        ),
+        lambda: ops.indices(2) | ops.chunk(1) | ops.gather(np.zeros(1, [(f"field {k}", int) for k in range(300)])),
     ],
 )
 def test_errors_stay_short(make):

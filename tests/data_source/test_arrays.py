@@ -46,9 +46,7 @@ def test_law_10_it_is_its_composition(options, shuffle, size):
         return np.random.RandomState(4) if shuffle == "rng" else shuffle
 
     def composition():
-        return ds.sampler.stream(size, rng()) | ops.gather(
-            X, Y, include_indices=options.get("include_indices", False)
-        )
+        return ds.sampler.stream(size, rng()) | ops.gather(X, Y, include_indices=options.get("include_indices", False))
 
     if not shuffle and "Weighted" in repr(ds.sampler):
         with pytest.raises(NotImplementedError):
@@ -115,30 +113,14 @@ def test_an_empty_set_has_no_batches():
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (
-            lambda: ArrayDataSource((X, Y)),
-            TypeError,
-            r"expected a list of arrays, such as \[X, y\]; got <tuple of 2>",
-        ),
-        (
-            lambda: ArrayDataSource(X),
-            TypeError,
-            r"expected a list of arrays, such as \[X, y\]; got <11x3 int64>",
-        ),
+        (lambda: ArrayDataSource((X, Y)), TypeError, r"expected a list of arrays, such as \[X, y\]; got <tuple of 2>"),
+        (lambda: ArrayDataSource(X), TypeError, r"expected a list of arrays, such as \[X, y\]; got <11x3 int64>"),
         (lambda: ArrayDataSource([]), ValueError, "got an empty list"),
         (lambda: ArrayDataSource([X, Y[:5]]), ValueError, "array 0 has 11, array 1 has 5"),
         (lambda: ArrayDataSource([X, 5]), TypeError, "array 1: expected an array"),
-        (
-            lambda: ArrayDataSource([X], repeats=0),
-            ValueError,
-            "repeats: expected a whole number >= 1, or -1",
-        ),
+        (lambda: ArrayDataSource([X], repeats=0), ValueError, "repeats: expected a whole number >= 1, or -1"),
         (lambda: ArrayDataSource([X], repeats=1.0), TypeError, "got 1.0"),
-        (
-            lambda: ArrayDataSource([X], indices=[11]),
-            ValueError,
-            "expected indices below its 11 samples; .* gives 11",
-        ),
+        (lambda: ArrayDataSource([X], indices=[11]), ValueError, "expected indices below its 11 samples; .* gives 11"),
         (lambda: ArrayDataSource([X], indices=[-1]), ValueError, "got the index -1"),
         (lambda: ArrayDataSource([X], indices=[0.0]), TypeError, "got <1 float64>"),
         (lambda: ArrayDataSource([X], indices=X[:, 0] > 3), TypeError, "np.flatnonzero"),
@@ -146,16 +128,8 @@ def test_an_empty_set_has_no_batches():
         (lambda: ArrayDataSource([X], sampler=5), TypeError, "expected a sampler; got 5"),
         (lambda: ArrayDataSource([X], sampler=StandardSampler(5), repeats=2), ValueError, "got both"),
         (lambda: ArrayDataSource([X], sampler=StandardSampler(5), indices=[1]), ValueError, "got both"),
-        (
-            lambda: ArrayDataSource([X]).batch_iterator(0),
-            ValueError,
-            "batch_size: expected a whole number >= 1; got 0",
-        ),
-        (
-            lambda: ArrayDataSource([X]).batch_iterator(5, shuffle="yes"),
-            TypeError,
-            "shuffle: expected a seed",
-        ),
+        (lambda: ArrayDataSource([X]).batch_iterator(0), ValueError, "batch_size: expected a whole number >= 1; got 0"),
+        (lambda: ArrayDataSource([X]).batch_iterator(5, shuffle="yes"), TypeError, "shuffle: expected a seed"),
         (lambda: ArrayDataSource([X]).batch_iterator(5, shufle=True), TypeError, "shufle"),
         (lambda: ArrayDataSource([X]).map(5), TypeError, "expected a function"),
     ],
@@ -179,17 +153,11 @@ def test_a_users_own_random_access_source_works_as_ours_do(options, shuffle):
     mine = Squares(11, **options)
     ours = ArrayDataSource([np.arange(11) ** 2], **options)
     assert some(mine.batch_iterator(4, shuffle)) == some(ours.batch_iterator(4, shuffle))
-    assert some(mine.batch_indices_iterator(4, shuffle)) == some(
-        ours.batch_indices_iterator(4, shuffle)
-    )
+    assert some(mine.batch_indices_iterator(4, shuffle)) == some(ours.batch_indices_iterator(4, shuffle))
     assert plain(mine.samples_by_indices([1, 0])) == plain(ours.samples_by_indices([1, 0]))
     assert mine.num_samples() == ours.num_samples()
-    assert some(mine.map(lambda *b: b[::-1]).batch_iterator(5)) == some(
-        ours.map(lambda *b: b[::-1]).batch_iterator(5)
-    )
-    assert plain(mine.batch_map_concat(lambda *b: b[-1], 4)) == plain(
-        ours.batch_map_concat(lambda *b: b[-1], 4)
-    )
+    assert some(mine.map(lambda *b: b[::-1]).batch_iterator(5)) == some(ours.map(lambda *b: b[::-1]).batch_iterator(5))
+    assert plain(mine.batch_map_concat(lambda *b: b[-1], 4)) == plain(ours.batch_map_concat(lambda *b: b[-1], 4))
 
 
 def test_reprs():
@@ -197,10 +165,7 @@ def test_reprs():
     assert repr(ArrayDataSource([X], indices=SUBSET, include_indices=True)) == (
         "ArrayDataSource([<11x3 int64>], sampler=SubsetSampler(<4 int64>, repeats=1), include_indices=True)"
     )
-    assert (
-        repr(ArrayDataSource([X]).stream(4, 7))
-        == "indices(11) | shuffle(7) | chunk(4) | gather(<11x3 int64>)"
-    )
+    assert repr(ArrayDataSource([X]).stream(4, 7)) == "indices(11) | shuffle(7) | chunk(4) | gather(<11x3 int64>)"
     assert "map(Squares.read)" in repr(Squares(3).stream(2))
 
 
@@ -229,13 +194,10 @@ def test_samples_by_a_slice_and_by_a_single_index(subset, include):
             check(source.samples_by_indices(index), places[index])
             check(source.samples_by_indices_nomapping(index), np.arange(10)[index])
         with pytest.raises(
-            IndexError,
-            match=f"samples_by_indices: expected an index below {len(places)}, the number of",
+            IndexError, match=f"samples_by_indices: expected an index below {len(places)}, the number of"
         ):
             source.samples_by_indices(len(places))
-        with pytest.raises(
-            IndexError, match="expected an index below 10, the number of samples; got -11"
-        ):
+        with pytest.raises(IndexError, match="expected an index below 10, the number of samples; got -11"):
             source.samples_by_indices_nomapping(-11)
         with pytest.raises(TypeError, match="expected an index block"):
             source.samples_by_indices(True)
@@ -255,21 +217,14 @@ def test_slices_of_a_source_of_ones_own():
     ds = Files(10, indices=[2, 4, 6], include_indices=True)
     assert plain(ds.samples_by_indices(slice(0, 2))) == ([2, 4], [4, 16])
     assert ds.samples_by_indices(2) == (6, 36)
-    assert plain(ds.map(lambda i, x: (x, i)).samples_by_indices_nomapping(slice(0, 2))) == (
-        [0, 1],
-        [0, 1],
-    )
+    assert plain(ds.map(lambda i, x: (x, i)).samples_by_indices_nomapping(slice(0, 2))) == ([0, 1], [0, 1])
 
 
 def test_errors_speak_the_users_words():
     ds = ArrayDataSource([X])
-    with pytest.raises(
-        TypeError, match=r"batch_iterator: there is no argument shufle=; did you mean shuffle="
-    ):
+    with pytest.raises(TypeError, match=r"batch_iterator: there is no argument shufle=; did you mean shuffle="):
         ds.batch_iterator(5, shufle=True)
-    with pytest.raises(
-        TypeError, match=r"stream: there is no argument n_workers=; it takes batch_size"
-    ):
+    with pytest.raises(TypeError, match=r"stream: there is no argument n_workers=; it takes batch_size"):
         ds.stream(5, n_workers=2)
     with pytest.raises(TypeError, match=r"^drop_last: expected True or False; got 'yes'"):
         ds.stream(5, drop_last="yes")
@@ -284,9 +239,7 @@ def test_errors_speak_the_users_words():
     with pytest.raises(ValueError, match="ArrayDataSource: expected arrays of one length"):
         ArrayDataSource([X, X[:3]])
     for wrong in ({"repeats": 0}, {"repeats": 0, "indices": [1]}):
-        with pytest.raises(
-            ValueError, match=r"^ArrayDataSource: repeats: expected a whole number >= 1"
-        ):
+        with pytest.raises(ValueError, match=r"^ArrayDataSource: repeats: expected a whole number >= 1"):
             ArrayDataSource([X], **wrong)
     with pytest.raises(ValueError, match=r"^ArrayDataSource: repeats=-1: there are no samples"):
         ArrayDataSource([X[:0]], repeats=-1)
@@ -300,9 +253,7 @@ def test_errors_speak_the_users_words():
         ArrayDataSource([ds, X])
     with pytest.raises(TypeError, match=r"its batches are those of loader\(batch_size\)"):
         list(ds)
-    with pytest.raises(
-        TypeError, match=r"num_samples\(\), that of its batches len\(stream\(batch_size\)\)"
-    ):
+    with pytest.raises(TypeError, match=r"num_samples\(\), that of its batches len\(stream\(batch_size\)\)"):
         len(ds)
     assert ds  # is one, all the same
     for wrong in (lambda: ds | ops.map(len), lambda: ops.map(len)(ds)):
@@ -341,9 +292,7 @@ def test_a_source_that_defines_the_wrong_method_is_told_which():
             return (indices,)
 
     for source in (Old, New):
-        with pytest.raises(
-            TypeError, match=r"define read\(indices\) in place of samples_by_indices_nomapping"
-        ):
+        with pytest.raises(TypeError, match=r"define read\(indices\) in place of samples_by_indices_nomapping"):
             source(3)
 
     class Nothing(RandomAccessDataSource):

@@ -120,11 +120,7 @@ def test_pools_and_generators_make_no_difference_to_epochs(name):
 @pytest.mark.parametrize("shuffle", [None, 12345])
 def test_drop_last_leaves_out_what_is_short(name, shuffle):
     ds = SOURCES[name]
-    full = [
-        batch
-        for batch in ds.batch_iterator(4, shuffle)
-        if not isinstance(batch[0], tuple) and len(batch[0]) == 4
-    ]
+    full = [batch for batch in ds.batch_iterator(4, shuffle) if not isinstance(batch[0], tuple) and len(batch[0]) == 4]
     dropped = list(ds.batch_iterator(4, shuffle, drop_last=True))
     if name in ("choice", "nested"):  # in turns, until there is no whole batch left of one
         assert len(dropped) == (4 if name == "choice" else 2)
@@ -148,27 +144,20 @@ def test_indices_of_an_epoch():
             indices = ds.batch_indices_iterator(4, shuffle=12345, epoch=e, drop_last=True)
             batches = ds.batch_iterator(4, shuffle=12345, epoch=e, drop_last=True)
             for block, batch in zip(indices, batches, strict=True):
-                assert plain(ds.samples_by_indices_nomapping(block))[:1] == plain(batch)[
-                    :1
-                ] or name in ("composite")
+                assert plain(ds.samples_by_indices_nomapping(block))[:1] == plain(batch)[:1] or name in ("composite")
 
 
 def test_epochs_of_shards_are_those_of_the_whole():
     for e in range(2):
         whole = list(ARRAYS.batch_iterator(4, shuffle=5, epoch=e, drop_last=True))
-        ranks = [
-            list(ARRAYS.batch_iterator(4, shuffle=5, epoch=e, shard=(r, 2), drop_last=True))
-            for r in range(2)
-        ]
+        ranks = [list(ARRAYS.batch_iterator(4, shuffle=5, epoch=e, shard=(r, 2), drop_last=True)) for r in range(2)]
         for batch, *parts in zip(whole, *ranks, strict=True):
             assert plain(batch)[0] == [i for part in parts for i in plain(part)[0]]
 
 
 def test_weights_without_end_have_epochs_behind_take():
     ds = ArrayDataSource([X], sampler=WeightedSampler(X + 1.0))
-    with pytest.raises(
-        TypeError, match=r"loader: .* is endless: behind take\(n\) its epochs have n items"
-    ):
+    with pytest.raises(TypeError, match=r"loader: .* is endless: behind take\(n\) its epochs have n items"):
         ds.loader(4, shuffle=5)
     with pytest.raises(TypeError, match=r"epoch\(1\): .* is endless"):
         ds.batch_iterator(4, shuffle=5, epoch=1)
@@ -185,9 +174,7 @@ def test_what_would_be_the_same_in_each_epoch_is_refused():
         CallableDataSource(plainly).map(swap),
         CompositeDataSource([ARRAYS, CallableDataSource(plainly)]),
     ):
-        expected = (
-            r"has one order for all epochs: expected a parameter epoch of plainly of CallableData"
-        )
+        expected = r"has one order for all epochs: expected a parameter epoch of plainly of CallableData"
         with pytest.raises(TypeError, match=f"loader: .*{expected}"):
             ds.loader(4, shuffle=5)
         with pytest.raises(TypeError, match=rf"epoch\(1\): .*{expected}"):
@@ -209,9 +196,7 @@ def test_what_does_not_know_drop_last_is_refused():
         CallableDataSource(plainly).map(swap),
         CompositeDataSource([ARRAYS, CallableDataSource(plainly)]),
     ):
-        with pytest.raises(
-            TypeError, match="drop_last: expected a parameter drop_last of plainly of Call"
-        ):
+        with pytest.raises(TypeError, match="drop_last: expected a parameter drop_last of plainly of Call"):
             ds.stream(4, drop_last=True)
         assert len(some(ds.stream(4))) == 3
     with pytest.raises(TypeError, match=r"drop_last: the batches of IteratorDataSource.* are what its"):
@@ -221,9 +206,7 @@ def test_what_does_not_know_drop_last_is_refused():
 @pytest.mark.parametrize("stratified", [False, True])
 def test_a_member_of_a_choice_that_is_smaller_than_a_batch_is_refused(stratified):
     ds = ChoiceDataSource([ARRAYS, ArrayDataSource([X[:3], X[:3]])], stratified=stratified)
-    expected = (
-        "expected members of a batch of 4 at least, with drop_last; number 1, ArrayData.* has 3 samples"
-    )
+    expected = "expected members of a batch of 4 at least, with drop_last; number 1, ArrayData.* has 3 samples"
     with pytest.raises(ValueError, match=f"^ChoiceDataSource: {expected}"):
         ds.batch_iterator(4, drop_last=True)
     assert len(some(ds.batch_iterator(3, drop_last=True))) == (4 if stratified else 3)
@@ -267,8 +250,7 @@ def test_the_noise_of_samples_by_indices_is_of_the_seed():
 
     source = ArrayDataSource([np.arange(4)])
     drawn = [
-        source.map(noisy, rng=seed).samples_by_indices([1, 2]).tolist()
-        for seed in (5, (5,), (5, 0), (5, 0, 0), 6)
+        source.map(noisy, rng=seed).samples_by_indices([1, 2]).tolist() for seed in (5, (5,), (5, 0), (5, 0, 0), 6)
     ]
     assert drawn[0] == drawn[1]
     assert len(set(map(tuple, drawn))) == 4

@@ -37,18 +37,11 @@ def test_law_10_a_map_is_its_composition(shuffle):
     assert plain(ds.samples_by_indices([0])) == ([6], [36])
     assert ds.num_samples() == 3
     assert ds.is_random_access
-    assert (
-        repr(ds)
-        == "ArrayDataSource([<7 int64>], sampler=SubsetSampler(<3 int64>, repeats=1)).map(both)"
-    )
+    assert repr(ds) == "ArrayDataSource([<7 int64>], sampler=SubsetSampler(<3 int64>, repeats=1)).map(both)"
 
 
 def test_a_map_of_any_source():
-    for source in (
-        OneByOne(),
-        CompositeDataSource([OneByOne()]),
-        CallableDataSource(OneByOne().batch_iterator),
-    ):
+    for source in (OneByOne(), CompositeDataSource([OneByOne()]), CallableDataSource(OneByOne().batch_iterator)):
         assert some(source.map(both).batch_iterator(3)) == [([0, 1, 2], [0, 1, 4]), ([3, 4], [9, 16])]
         assert not source.map(both).is_random_access
     once = IteratorDataSource(iter([(X,)])).map(both)
@@ -84,8 +77,7 @@ def test_the_function_is_called_anew_for_every_epoch():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
-    [(None, None), (5, 5), (np.inf, np.inf), (np.int32(4), 4), (lambda: 3, 3), (lambda: None, None)],
+    ("given", "said"), [(None, None), (5, 5), (np.inf, np.inf), (np.int32(4), 4), (lambda: 3, 3), (lambda: None, None)]
 )
 def test_how_many_samples_a_function_gives(given, said):
     ds = CallableDataSource(lambda size: iter([]), given)
@@ -106,9 +98,7 @@ def test_what_is_no_number_of_samples(count):
 
 
 def test_errors_when_it_is_built():
-    with pytest.raises(
-        TypeError, match="expected a function of the batch size that returns an iterator; got 5"
-    ):
+    with pytest.raises(TypeError, match="expected a function of the batch size that returns an iterator; got 5"):
         CallableDataSource(5)
     with pytest.raises(TypeError, match="IteratorDataSource: expected an iterator; got <list of 1>"):
         IteratorDataSource([X])
@@ -123,9 +113,7 @@ def test_an_iterator_is_given_whatever_the_batch_size():
     assert ds.num_samples() == 9
     assert some(ds.stream(1)) == [([0, 1],)]
     for again in (ds.batch_iterator(1), iter(ds.map(both).stream(1))):
-        with pytest.raises(
-            RuntimeError, match=r"IteratorDataSource\(<list_iterator>\): expected one epoch"
-        ):
+        with pytest.raises(RuntimeError, match=r"IteratorDataSource\(<list_iterator>\): expected one epoch"):
             next(again)
     with pytest.raises(TypeError, match="goes through a user's iterator, which has one epoch"):
         ds.loader(1)
@@ -156,9 +144,7 @@ def test_coerce():
         with pytest.raises(ValueError, match="expected one array at least"):
             coerce_data_source(empty)
     for other in (5, None, X, "text"):
-        with pytest.raises(
-            TypeError, match="coerce_data_source: expected a data source, a list or tuple"
-        ):
+        with pytest.raises(TypeError, match="coerce_data_source: expected a data source, a list or tuple"):
             coerce_data_source(other)
     with pytest.raises(TypeError, match="array 1: expected an array"):
         coerce_data_source([X, None])

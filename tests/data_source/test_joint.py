@@ -128,9 +128,7 @@ def test_samples_by_indices_go_through_the_subsets():
         with pytest.raises(TypeError, match=wanted + "5"):
             getattr(ds, method)(5)
         for wrong in ([1], ([0], 1)):
-            with pytest.raises(
-                TypeError, match=rf"{method}: expected a ChoiceBatch\(sample_indices, ds_index"
-            ):
+            with pytest.raises(TypeError, match=rf"{method}: expected a ChoiceBatch\(sample_indices, ds_index"):
                 getattr(choice, method)(wrong)
 
 
@@ -176,13 +174,7 @@ def test_a_users_own_source_works_where_ours_do():
         ([3, 4], [30, 40]),
     ]
     stratified = ChoiceDataSource([OneByOne(), ArrayDataSource([C])], stratified=True)
-    assert some(stratified.batch_iterator(2)) == [
-        ([0, 1],),
-        ([0, 1000],),
-        ([2, 3],),
-        ([2000, 3000],),
-        ([4],),
-    ]
+    assert some(stratified.batch_iterator(2)) == [([0, 1],), ([0, 1000],), ([2, 3],), ([2000, 3000],), ([4],)]
     assert some(OneByOne().stream(2) | ops.skip(2)) == [([4],)]
     assert OneByOne().stream(3).num_samples == 5
 
@@ -223,9 +215,7 @@ def test_arguments_of_a_users_function_reach_it():
     assert next(ds.batch_iterator(2))[1] is None
     rng = np.random.RandomState(1)
     assert next(ds.batch_iterator(2, shuffle=rng))[1] is rng
-    with pytest.raises(
-        TypeError, match="batch_iterator: there is no argument upto=; it takes batch_size"
-    ):
+    with pytest.raises(TypeError, match="batch_iterator: there is no argument upto=; it takes batch_size"):
         CompositeDataSource([ArrayDataSource([B])]).batch_iterator(2, upto=4)
 
 
@@ -242,22 +232,15 @@ def test_errors_when_it_is_built(joint):
 
 
 def test_stratified_wants_finite_members():
-    with pytest.raises(
-        ValueError, match=r"^ChoiceDataSource: stratified: expected streams of known finite length"
-    ):
+    with pytest.raises(ValueError, match=r"^ChoiceDataSource: stratified: expected streams of known finite length"):
         ChoiceDataSource(members(), stratified=True).batch_iterator(2)
     once = IteratorDataSource(iter([(A,)]))
-    with pytest.raises(
-        ValueError, match=r"^ChoiceDataSource: stratified: expected streams of known finite length"
-    ):
+    with pytest.raises(ValueError, match=r"^ChoiceDataSource: stratified: expected streams of known finite length"):
         ChoiceDataSource([once], stratified=True).batch_iterator(2)
 
 
 def test_reprs():
-    assert (
-        repr(CompositeDataSource(members()[:1]))
-        == "CompositeDataSource([ArrayDataSource([<5 int64>, <5 int64>])])"
-    )
+    assert repr(CompositeDataSource(members()[:1])) == "CompositeDataSource([ArrayDataSource([<5 int64>, <5 int64>])])"
     assert repr(CompositeDataSource([OneByOne()]).stream(2)) == "zip(OneByOne)"
 
 
@@ -274,9 +257,7 @@ def test_law_6_the_shards_of_joint_sources(shuffle):
     for ds in sources():
         whole = [plain(batch) for batch in ds.batch_iterator(12, generator(shuffle))]
         ranks = [list(ds.batch_iterator(12, generator(shuffle), shard=(r, 3))) for r in range(3)]
-        indices = [
-            list(ds.batch_indices_iterator(12, generator(shuffle), shard=(r, 3))) for r in range(3)
-        ]
+        indices = [list(ds.batch_indices_iterator(12, generator(shuffle), shard=(r, 3))) for r in range(3)]
         assert {len(rank) for rank in (*ranks, *indices)} == {len(whole)}
         for batch, *parts in zip(whole, *ranks, strict=True):
             together = tuple(np.concatenate(columns).tolist() for columns in zip(*parts, strict=True))
@@ -284,11 +265,7 @@ def test_law_6_the_shards_of_joint_sources(shuffle):
 
 
 def test_what_comes_one_after_another_has_no_shards():
-    for ds in (
-        OneByOne(),
-        CompositeDataSource([ArrayDataSource([A]), OneByOne()]),
-        IteratorDataSource(iter([])),
-    ):
+    for ds in (OneByOne(), CompositeDataSource([ArrayDataSource([A]), OneByOne()]), IteratorDataSource(iter([]))):
         with pytest.raises(TypeError, match=r"one after another, and have no parts|unexpected keyword"):
             list(ds.stream(3, shard=(0, 2)))
     for shard in (3, (0,), (0, 2, 3), "01"):
@@ -312,12 +289,9 @@ class OddFirst(AbstractSampler):
 
 def test_shards_of_stratified_choices_with_a_users_sampler():
     ds = ChoiceDataSource(
-        [ArrayDataSource([np.arange(10)], sampler=OddFirst()), ArrayDataSource([np.arange(4) * 100])],
-        stratified=True,
+        [ArrayDataSource([np.arange(10)], sampler=OddFirst()), ArrayDataSource([np.arange(4) * 100])], stratified=True
     )
     whole = [batch.tolist() for (batch,) in ds.batch_iterator(4)]
-    shards = [
-        [batch.tolist() for (batch,) in ds.batch_iterator(4, shard=(rank, 2))] for rank in range(2)
-    ]
+    shards = [[batch.tolist() for (batch,) in ds.batch_iterator(4, shard=(rank, 2))] for rank in range(2)]
     assert [a + b for a, b in zip(*shards, strict=True)] == whole
     assert len(ds.stream(4)) == len(whole) == 4

@@ -161,15 +161,7 @@ def test_progress_is_called_as_tqdm_is():
     batch_map_concat(lambda x, y: y, DS.batch_iterator(2), progress, n_batches=1)
     batch_map_concat(lambda x, y: y, list(DS.batch_iterator(2)), progress)
     batch_map_mean(lambda x, y: 0, iter([(X, Y)]), progress)
-    assert calls == [
-        (3, False),
-        (2, False),
-        (None, False),
-        (3, False),
-        (1, False),
-        (3, False),
-        (None, False),
-    ]
+    assert calls == [(3, False), (2, False), (None, False), (3, False), (1, False), (3, False), (None, False)]
 
 
 def test_tqdm_itself(capsys):
@@ -230,9 +222,7 @@ def test_a_function_that_returns_nothing_now_and_then(function):
 def test_means_of_batches_are_weighted_by_their_samples():
     (mean,) = DS.batch_map_mean(lambda x, y: y.mean(), 2, per="batch")
     assert mean == Y.mean()
-    both = batch_map_mean(
-        lambda x: (x.mean(axis=0), x.max()), [(X[:2],), (X[2:3],)], per="batch", n_batches=2
-    )
+    both = batch_map_mean(lambda x: (x.mean(axis=0), x.max()), [(X[:2],), (X[2:3],)], per="batch", n_batches=2)
     np.testing.assert_allclose(both[0], X[:3].mean(axis=0))
     np.testing.assert_allclose(both[1], (2 * X[:2].max() + X[2].max()) / 3)
     with pytest.raises(ValueError, match="per: expected 'sample' or 'batch'; got 'mean'"):
@@ -248,7 +238,5 @@ def test_tqdm_by_its_name(capsys):
     batch_map_mean(lambda x, y: y.sum(), DS.batch_iterator(2), progress=True)
     batch_map_concat(lambda x, y: y, DS.loader(2), progress=True)
     assert capsys.readouterr().err.count("0/3") == 4
-    with pytest.raises(
-        ValueError, match="expected progress=True, which is tqdm, or progress_iter_func"
-    ):
+    with pytest.raises(ValueError, match="expected progress=True, which is tqdm, or progress_iter_func"):
         DS.batch_map_mean(len, 2, tqdm, progress=True)

@@ -136,14 +136,10 @@ def test_what_can_have_no_windows_is_refused(file):
         stored.loader(16, window=3)
     with pytest.raises(ValueError, match=r"window: expected a whole number >= 1; got 0"):
         stored.loader(16, shuffle=5, window=0)
-    with pytest.raises(
-        TypeError, match="expected an array with chunks, of h5py, zarr or Arrow say; got <103x2 int64>"
-    ):
+    with pytest.raises(TypeError, match="expected an array with chunks, of h5py, zarr or Arrow say; got <103x2 int64>"):
         ArrayDataSource([X, Y]).loader(16, shuffle=5, window=3)
     with pytest.raises(TypeError, match="draws them one by one from anywhere"):
-        ArrayDataSource([file["X"]], sampler=WeightedSampler(np.ones(N))).loader(
-            16, shuffle=5, window=3
-        )
+        ArrayDataSource([file["X"]], sampler=WeightedSampler(np.ones(N))).loader(16, shuffle=5, window=3)
     for source in (Squares(9), CompositeDataSource([stored, stored])):
         with pytest.raises(TypeError, match="window: expected an ArrayDataSource"):
             source.loader(16, shuffle=5, window=3)
@@ -218,10 +214,7 @@ def test_the_pool_arguments_of_a_streams_loader():
     stream = ops.indices(20) | ops.chunk(4) | ops.gather(np.arange(20)) | ops.rebatch(3)
     with work_pool.WorkerThreadPool(1) as pool:
         loader = stream.loader(pool=pool, buffer=7)
-        assert (
-            "gather(<20 int64>) | parallel(WorkerThreadPool(processes=1), buffer=7) | rebatch(3)"
-            in repr(loader)
-        )
+        assert "gather(<20 int64>) | parallel(WorkerThreadPool(processes=1), buffer=7) | rebatch(3)" in repr(loader)
         assert "buffer=32" in repr((ops.indices(4) | ops.chunk(2)).loader(pool=pool))
         filtered = ops.indices(4) | ops.chunk(2) | ops.filter(len)
         assert "chunk(2) | parallel(WorkerThreadPool(processes=1), buffer=32) | filter(len)" in repr(

@@ -48,17 +48,12 @@ class Kind:
         """Let the set be made of `small`, served by `site`: only numbers and addresses change."""
         base_url = site.serve(self.declared.name, small.files)
         sources = tuple(
-            DownloadSourceFile(
-                name, base_url=base_url, sha256=hashlib.sha256(data).hexdigest(), size=len(data)
-            )
+            DownloadSourceFile(name, base_url=base_url, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
             for name, data in small.files.items()
         )
         convert = self.declared.convert
         if self.module is usps:
-            counts = {
-                part: np.bincount(small.arrays[f"{part}_y"], minlength=10).tolist()
-                for part in small.samples
-            }
+            counts = {part: np.bincount(small.arrays[f"{part}_y"], minlength=10).tolist() for part in small.samples}
             convert = partial(convert, per_class=counts)
         declared = replace(self.declared, sources=sources, samples=small.samples, convert=convert)
         monkeypatch.setattr(self.module, self.attribute, declared)
@@ -205,20 +200,11 @@ def small_cifar100(train=200, test=100, pixels=noise):
             f"{part}_y": fine,
             f"{part}_y_coarse": cifar100.COARSE_OF_FINE[fine],
         }
-    names = {
-        "class_names": [f"fine_{i}" for i in range(100)],
-        "class_names_coarse": [f"coarse_{i}" for i in range(20)],
-    }
+    names = {"class_names": [f"fine_{i}" for i in range(100)], "class_names_coarse": [f"coarse_{i}" for i in range(20)]}
     root = "cifar-100-binary"
     members = [
         folder(root),
-        *(
-            (
-                f"{root}/{part}.bin",
-                records(*(arrays[f"{part}_{k}"] for k in ("X", "y_coarse", "y"))),
-            )
-            for part in parts
-        ),
+        *((f"{root}/{part}.bin", records(*(arrays[f"{part}_{k}"] for k in ("X", "y_coarse", "y")))) for part in parts),
         *(
             (f"{root}/{kind}_label_names.txt", "".join(f"{n}\n" for n in names[key]).encode())
             for kind, key in (("fine", "class_names"), ("coarse", "class_names_coarse"))
@@ -241,10 +227,7 @@ def small_stl(train=50, test=9, unlabeled=12, pixels=noise):
         (f"{root}/test_X.bin", columns_first["test"]),
         (f"{root}/unlabeled_X.bin", columns_first["unlabeled"]),
         (f"{root}/class_names.txt", b"airplane\n"),
-        *(
-            (f"{root}/{p}_y.bin", (arrays[f"{p}_y"] + 1).astype(np.uint8).tobytes())
-            for p in ("train", "test")
-        ),
+        *((f"{root}/{p}_y.bin", (arrays[f"{p}_y"] + 1).astype(np.uint8).tobytes()) for p in ("train", "test")),
         (f"{root}/fold_indices.txt", lines.encode()),
         (f"{root}/train_X.bin", columns_first["train"]),
     ]
@@ -253,9 +236,7 @@ def small_stl(train=50, test=9, unlabeled=12, pixels=noise):
 
 def small_usps(train=13, test=11):
     arrays, files = {}, {}
-    for (part, n), name in zip(
-        {"train": train, "test": test}.items(), ("usps.bz2", "usps.t.bz2"), strict=True
-    ):
+    for (part, n), name in zip({"train": train, "test": test}.items(), ("usps.bz2", "usps.t.bz2"), strict=True):
         rng = np.random.default_rng(n)
         # Four decimals, as in the real file, and many pixels absent.
         values = np.round(rng.uniform(-1, 1, (n, 256)), 4) * (rng.random((n, 256)) < 0.5)

@@ -43,13 +43,7 @@ def test_list(here, home):
     code, out, err = run("list")
     assert (code, err) == (0, "")
     head, *rows = [line.split("  ") for line in out.splitlines()]
-    assert [cell.strip() for cell in head if cell] == [
-        "name",
-        "samples",
-        "download",
-        "here",
-        "where",
-    ]
+    assert [cell.strip() for cell in head if cell] == ["name", "samples", "download", "here", "where"]
     rows = {row[0].strip(): [cell.strip() for cell in row[1:] if cell] for row in rows}
     assert list(rows) == list(datasets.SETS)
     assert rows["mnist"] == ["60000 + 10000", "11.6 MB", "yes", str(home / "mnist")]
@@ -100,9 +94,7 @@ def test_path(here, home):
 def test_what_is_not_here(command, tmp_path):
     code, out, err = run(command, "cifar10", cwd=tmp_path)
     assert (code, out) == (1, "")
-    assert err == (
-        "error: cifar10 is not here: get it with `python -m batchup.datasets fetch cifar10`\n"
-    )
+    assert err == ("error: cifar10 is not here: get it with `python -m batchup.datasets fetch cifar10`\n")
 
 
 def test_verify(here, home):
@@ -180,8 +172,7 @@ def test_the_home_of_nobody(monkeypatch):
     code, out, err = run("list")
     assert (code, out) == (1, "")
     assert err == (
-        "error: ~nosuchuser/x: there is no such user, or no home directory: "
-        "set BATCHUP_HOME to an absolute path\n"
+        "error: ~nosuchuser/x: there is no such user, or no home directory: set BATCHUP_HOME to an absolute path\n"
     )
 
 
@@ -192,8 +183,7 @@ def test_delete(here, home):
 
 
 @pytest.mark.parametrize(
-    "args",
-    [[], ["fetch"], ["fetch", "mnits"], ["path", "mnist", "usps"], ["show", "mnist", "-n", "0"]],
+    "args", [[], ["fetch"], ["fetch", "mnits"], ["path", "mnist", "usps"], ["show", "mnist", "-n", "0"]]
 )
 def test_command_that_makes_no_sense(args):
     code, out, err = run(*args)

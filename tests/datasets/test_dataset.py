@@ -336,8 +336,7 @@ def test_delete_removes_what_was_downloaded_of_a_failed_run(home, site):
     site.serve("set", {"a": DATA})
     site.pages["/set/b"] = [status(404)]
     fetch = fetcher(
-        DownloadSourceFile("a", base_url=site.url("/set")),
-        DownloadSourceFile("b", base_url=site.url("/set")),
+        DownloadSourceFile("a", base_url=site.url("/set")), DownloadSourceFile("b", base_url=site.url("/set"))
     )
     with pytest.raises(FetchError, match="b could not be downloaded"):
         fetch()

@@ -13,26 +13,11 @@ import pytest
 
 from batchup.datasets.errors import FormatError
 from batchup.datasets.formats import checked_labels, tar_members, write_npy
-from tests.datasets.small_sets import (
-    KINDS,
-    folder,
-    idx_gz,
-    labels,
-    libsvm_bz2,
-    marked,
-    mat,
-    noise,
-    records,
-    tar_gz,
-)
+from tests.datasets.small_sets import KINDS, folder, idx_gz, labels, libsvm_bz2, marked, mat, noise, records, tar_gz
 
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
 PIXELS = noise((13, 28, 28))
-CIFAR10, CIFAR100, STL = (
-    "cifar-10-binary.tar.gz",
-    "cifar-100-binary.tar.gz",
-    "stl10_binary.tar.gz",
-)
+CIFAR10, CIFAR100, STL = ("cifar-10-binary.tar.gz", "cifar-100-binary.tar.gz", "stl10_binary.tar.gz")
 
 
 def unpacked(data):
@@ -85,44 +70,19 @@ CASES = {
         gzip.compress(idx_bytes(PIXELS) + b"\0"),
         f"{16 + 13 * 784 + 1} bytes unpacked, expected {16 + 13 * 784}",
     ),
-    "IDX of another kind": (
-        "mnist",
-        IMAGES,
-        idx_gz(labels(13)),
-        "magic is 0x00000801, expected 0x00000803",
-    ),
-    "IDX labels of another kind": (
-        "mnist",
-        LABELS,
-        idx_gz(PIXELS),
-        "magic is 0x00000803, expected 0x00000801",
-    ),
+    "IDX of another kind": ("mnist", IMAGES, idx_gz(labels(13)), "magic is 0x00000801, expected 0x00000803"),
+    "IDX labels of another kind": ("mnist", LABELS, idx_gz(PIXELS), "magic is 0x00000803, expected 0x00000801"),
     "IDX shorter than its header": ("mnist", IMAGES, gzip.compress(b"\0\0\x08\x03"), "too few"),
-    "IDX of another count": (
-        "mnist",
-        IMAGES,
-        idx_gz(PIXELS[:12]),
-        "shape is (12, 28, 28), expected (13, 28, 28)",
-    ),
+    "IDX of another count": ("mnist", IMAGES, idx_gz(PIXELS[:12]), "shape is (12, 28, 28), expected (13, 28, 28)"),
     "IDX of another image size": (
         "mnist",
         IMAGES,
         idx_gz(noise((13, 28, 27))),
         "shape is (13, 28, 27), expected (13, 28, 28)",
     ),
-    "IDX labels too high": (
-        "mnist",
-        LABELS,
-        idx_gz(labels(13) + 1),
-        "labels must be 0 to 9, got [10]",
-    ),
+    "IDX labels too high": ("mnist", LABELS, idx_gz(labels(13) + 1), "labels must be 0 to 9, got [10]"),
     "not gzip": ("mnist", IMAGES, b"<html>sorry</html>", "Not a gzipped file"),
-    "gzip that was spoilt": (
-        "mnist",
-        IMAGES,
-        idx_gz(PIXELS)[:2000] + bytes(100) + idx_gz(PIXELS)[2100:],
-        "",
-    ),
+    "gzip that was spoilt": ("mnist", IMAGES, idx_gz(PIXELS)[:2000] + bytes(100) + idx_gz(PIXELS)[2100:], ""),
     "MAT cut": ("svhn", "train_32x32.mat", mat(noise((13, 3, 32, 32)), labels(13))[:9000], ""),
     "not MAT": ("svhn", "train_32x32.mat", b"<html>sorry</html>" * 20, ""),
     "empty MAT": ("svhn", "train_32x32.mat", b"", ""),
@@ -132,12 +92,7 @@ CASES = {
         mat(noise((12, 3, 32, 32)), labels(12)),
         "X has shape (32, 32, 3, 12), expected (32, 32, 3, 13)",
     ),
-    "MAT without labels": (
-        "svhn",
-        "train_32x32.mat",
-        svhn_with(X=noise((32, 32, 3, 13))),
-        "has no variable y",
-    ),
+    "MAT without labels": ("svhn", "train_32x32.mat", svhn_with(X=noise((32, 32, 3, 13))), "has no variable y"),
     "MAT of floats": (
         "svhn",
         "train_32x32.mat",

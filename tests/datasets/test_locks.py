@@ -24,8 +24,6 @@ for _ in range(1000):
 
 def test_no_two_processes_hold_it(tmp_path):
     command = [sys.executable, "-c", TAKE_TURNS, str(tmp_path)]
-    processes = [
-        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)
-    ]
+    processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     told = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, told

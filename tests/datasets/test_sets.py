@@ -277,9 +277,7 @@ def test_pinned_files(kind):
         assert len(source.sha256) == 64
         assert source.urls
         for url in source.urls:
-            http_only = url.startswith(
-                ("http://ufldl.stanford.edu/housenumbers/", "http://ai.stanford.edu/~acoates/")
-            )
+            http_only = url.startswith(("http://ufldl.stanford.edu/housenumbers/", "http://ai.stanford.edu/~acoates/"))
             assert urlsplit(url).scheme == ("http" if http_only else "https")
         # The host of USPS tells no sizes.
         assert (source.size or 0) > 0 or kind.module is usps

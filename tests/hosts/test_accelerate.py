@@ -23,12 +23,7 @@ def train(how, world, folder, stop=None):
     command = [sys.executable, *(launch if world > 1 else []), *script, *([str(stop)] if stop else [])]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        command,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
             out, err = process.communicate(timeout=240)
@@ -41,11 +36,7 @@ def train(how, world, folder, stop=None):
 
 def expected(rank=0, world=1):
     stream = source(rank, world)
-    return [
-        [batch["number"].tolist(), float(batch["x"].sum())]
-        for e in range(EPOCHS)
-        for batch in stream.epoch(e)
-    ]
+    return [[batch["number"].tolist(), float(batch["x"].sum())] for e in range(EPOCHS) for batch in stream.epoch(e)]
 
 
 def same(got, wanted):
@@ -63,9 +54,7 @@ def test_each_process_has_its_part_of_every_batch_and_goes_on_exactly(how, world
         same(before[rank] + after[rank], expected(rank, world))
     for epoch in range(EPOCHS):
         steps = slice(epoch * STEPS, (epoch + 1) * STEPS)
-        numbers = [
-            i for rank in range(world) for step, _ in (before[rank] + after[rank])[steps] for i in step
-        ]
+        numbers = [i for rank in range(world) for step, _ in (before[rank] + after[rank])[steps] for i in step]
         assert sorted(numbers) == list(range(N))
 
 

@@ -96,9 +96,7 @@ class Bar(TQDMProgressBar):
 
 def test_the_progress_bar_knows_the_length(tmp_path):
     bar = Bar()
-    fit(
-        with_a_length(), tmp_path, callbacks=[bar], enable_progress_bar=True, enable_checkpointing=False
-    )
+    fit(with_a_length(), tmp_path, callbacks=[bar], enable_progress_bar=True, enable_checkpointing=False)
     assert bar.totals == tuple((n, STEPS) for n in range(1, STEPS + 1)) * EPOCHS
 
 
@@ -119,9 +117,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_samples(make, stop, tmp_pa
     with work_pool.WorkerThreadPool(2) as pool:
         first, _ = fit(make(pool), tmp_path, stop, callbacks=[keep])
         assert [s[1:] for s in first.seen] == [s[1:] for s in whole.seen[:stop]]
-        again, _ = fit(
-            make(pool), tmp_path, checkpoint=tmp_path / f"step={stop}.ckpt", callbacks=[keep]
-        )
+        again, _ = fit(make(pool), tmp_path, checkpoint=tmp_path / f"step={stop}.ckpt", callbacks=[keep])
     assert [s[2:] for s in again.seen] == [s[2:] for s in whole.seen[stop:]]
     for one, other in zip(again.parameters(), whole.parameters(), strict=True):
         assert torch.equal(one, other)

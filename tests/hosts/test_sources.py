@@ -64,14 +64,10 @@ def test_what_is_no_array_among_tensors():
         (torch.zeros(3, 2).to_sparse(), r"<3x2 float32> on cpu"),
         (torch.zeros(3, device="meta"), r"on meta: .*Write tensor.cpu\(\), or tensor.float\(\)"),
     ):
-        with pytest.raises(
-            TypeError, match=f"gather: array 0: expected a dense tensor on the CPU.*{why}"
-        ):
+        with pytest.raises(TypeError, match=f"gather: array 0: expected a dense tensor on the CPU.*{why}"):
             ops.gather(tensor)
     for single in (torch.tensor(3), jnp.asarray(3)):
-        with pytest.raises(
-            TypeError, match=r"expected an array, or anything .* and one axis at least; got a"
-        ):
+        with pytest.raises(TypeError, match=r"expected an array, or anything .* and one axis at least; got a"):
             ops.gather(single)
     assert ops.gather(torch.nn.Parameter(torch.zeros(3)))
 
@@ -191,13 +187,9 @@ def test_tables_with_holes_and_lists_are_refused():
         ops.gather(pd.DataFrame([[1, 2]]))
     with pytest.raises(TypeError, match="ArrayDataSource: expected a list of arrays"):
         ArrayDataSource(pd.DataFrame({"a": [1]}))
-    with pytest.raises(
-        ValueError, match="expected arrays of one length; array 0 has 3, array 1 has 20"
-    ):
+    with pytest.raises(ValueError, match="expected arrays of one length; array 0 has 3, array 1 has 20"):
         ops.gather(pd.DataFrame({"a": [1, 2, 3]}), Y)
-    with pytest.raises(
-        TypeError, match=r"expected a dataset .*got <DataFrame of 1>, whose columns gather"
-    ):
+    with pytest.raises(TypeError, match=r"expected a dataset .*got <DataFrame of 1>, whose columns gather"):
         SampleDataSource(pd.DataFrame({"a": [1]}))
 
 
@@ -236,9 +228,7 @@ def test_hugging_face_datasets_that_make_no_arrays():
     with pytest.raises(ValueError, match="column 'y': expected no missing values; there are some"):
         list(batches(holes))
     changed = hugging(y=[1] * 20).with_transform(lambda rows: rows)
-    with pytest.raises(
-        TypeError, match=r"expected a dataset without a transform; give one with it to samples"
-    ):
+    with pytest.raises(TypeError, match=r"expected a dataset without a transform; give one with it to samples"):
         ops.gather(changed)
     with pytest.raises(TypeError, match=r"give one of its parts, dataset\['train'\]"):
         ops.samples(datasets.DatasetDict(train=ragged))
@@ -298,11 +288,7 @@ def test_pytorch_datasets_sample_by_sample():
             return 20
 
         def __getitem__(self, i):
-            return {
-                "x": torch.from_numpy(X[i]) + i,
-                "y": i,
-                "at": (torch.tensor(i), datetime.date.min.year),
-            }
+            return {"x": torch.from_numpy(X[i]) + i, "y": i, "at": (torch.tensor(i), datetime.date.min.year)}
 
     ours = list(SampleDataSource(Shifted()).batch_iterator(6))
     theirs = torch.utils.data.DataLoader(Shifted(), batch_size=6)

@@ -43,12 +43,7 @@ class Seen:
 def test_tensors_are_the_memory_of_the_batch():
     seen = Seen()
     for x, y in batches() | ops.gather(X, Y) | ops.map(seen) | ops.to_torch():
-        assert (type(x), x.dtype, type(y), y.dtype) == (
-            torch.Tensor,
-            torch.float32,
-            torch.Tensor,
-            torch.int32,
-        )
+        assert (type(x), x.dtype, type(y), y.dtype) == (torch.Tensor, torch.float32, torch.Tensor, torch.int32)
         for tensor, array in zip((x, y), seen.batch, strict=True):
             assert tensor.data_ptr() == array.ctypes.data
             assert np.array_equal(tensor.numpy(), array)
@@ -87,9 +82,7 @@ def test_what_torch_can_not_take():
     with pytest.raises(TypeError, match="to_torch: expected arrays of numbers; got <2 <U1>"):
         list([0] | ops.map(lambda n: (np.array(["a", "b"]),)) | ops.to_torch())
     for make, module in ((ops.to_torch, "torch"), (ops.to_jax, "jax")):
-        with pytest.raises(
-            TypeError, match=f"to_{module}: dtypes: expected .*there is no dtype 'int65' to"
-        ):
+        with pytest.raises(TypeError, match=f"to_{module}: dtypes: expected .*there is no dtype 'int65' to"):
             make({"int32": "int65"})
         with pytest.raises(TypeError, match="NumPy has no 'label'"):
             make({"label": "int64"})
@@ -187,9 +180,7 @@ def test_the_stage_of_an_exception_reads_as_it_was_written():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(
-        ValueError, match=r"expected batches of at most 16 samples; those of .* have 32"
-    ):
+    with pytest.raises(ValueError, match=r"expected batches of at most 16 samples; those of .* have 32"):
         batches() | ops.gather(X) | ops.to_jax(pad_to=16)
     assert batches() | ops.take(0) | ops.gather(X) | ops.to_jax(pad_to=16)
     unknown = [np.arange(20)] | ops.map(lambda block: (block,)) | ops.to_jax(pad_to=16)
@@ -235,11 +226,7 @@ def test_a_part_named_mask_is_not_overwritten():
 
 # --- checkpoints of earlier versions
 
-KEPT = sorted(
-    file
-    for file in (Path(__file__).parents[1] / "checkpoints").glob("v*/*.json")
-    if file.stem in OF_HOSTS
-)
+KEPT = sorted(file for file in (Path(__file__).parents[1] / "checkpoints").glob("v*/*.json") if file.stem in OF_HOSTS)
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: f"{file.parent.name}-{file.stem}")

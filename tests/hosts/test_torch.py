@@ -104,10 +104,7 @@ def test_a_plain_dataloader_goes_on_from_a_batch(workers, start):
     dataset = Batches(batches(), start=start)
     for e in (2, 3):
         dataset.set_epoch(e)
-        same(
-            DataLoader(dataset, batch_size=None, **workers),
-            batches().epoch(e) | ops.skip(start if e == 2 else 0),
-        )
+        same(DataLoader(dataset, batch_size=None, **workers), batches().epoch(e) | ops.skip(start if e == 2 else 0))
 
 
 @pytest.mark.parametrize("workers", WORKERS, ids=str)
@@ -175,10 +172,7 @@ def test_states_are_small_and_of_that_stream_alone():
 def test_pools_make_the_batches_where_there_are_no_workers():
     with work_pool.WorkerThreadPool(2) as pool:
         same(DataLoader(Batches(batches() | ops.parallel(pool)), batch_size=None), batches())
-        same(
-            DataLoader(Batches(batches() | ops.parallel(pool), start=5), batch_size=None),
-            batches() | ops.skip(5),
-        )
+        same(DataLoader(Batches(batches() | ops.parallel(pool), start=5), batch_size=None), batches() | ops.skip(5))
         made_twice = DataLoader(Batches(batches() | ops.parallel(pool)), batch_size=None, num_workers=1)
         with pytest.raises(RuntimeError, match="this is a fork of that process"):
             next(iter(made_twice))
@@ -190,13 +184,7 @@ def test_an_exception_reaches_the_training_loop():
 
     for workers in (0, 1):
         with pytest.raises(OSError, match="unreadable"):
-            next(
-                iter(
-                    DataLoader(
-                        Batches(batches() | ops.map(broken)), batch_size=None, num_workers=workers
-                    )
-                )
-            )
+            next(iter(DataLoader(Batches(batches() | ops.map(broken)), batch_size=None, num_workers=workers)))
 
 
 def test_what_is_refused():
@@ -204,9 +192,7 @@ def test_what_is_refused():
         Batches(np.arange(20))
     rng = np.random.RandomState(1)
     for drawn in (source().stream(9, shuffle=rng), source().loader(9, shuffle=rng)):
-        with pytest.raises(
-            TypeError, match=r"Batches: .* draws from a generator, of which each worker .*a seed"
-        ):
+        with pytest.raises(TypeError, match=r"Batches: .* draws from a generator, of which each worker .*a seed"):
             Batches(drawn)
     with pytest.raises(ValueError, match="Batches: start: expected a whole number >= 0; got -1"):
         Batches(batches(), start=-1)
@@ -214,9 +200,7 @@ def test_what_is_refused():
     with pytest.raises(TypeError, match=r"set_epoch\(1\): .* is endless"):
         endless.set_epoch(1)
     loader = DataLoader(endless, batch_size=None, num_workers=2)
-    assert numbers(islice(loader, 30)) == numbers(
-        islice(ArrayDataSource([X], repeats=-1).stream(9, 5), 30)
-    )
+    assert numbers(islice(loader, 30)) == numbers(islice(ArrayDataSource([X], repeats=-1).stream(9, 5), 30))
     with pytest.raises(TypeError, match="is endless"):
         len(loader)
 
@@ -323,17 +307,12 @@ def test_an_epoch_that_can_not_be_known_is_refused_and_the_remedies_work():
     dataset = Batches(source().loader(9, shuffle=12345))
     loader = DataLoader(Hidden(dataset), batch_size=None, num_workers=2)
     same(loader, batches().epoch(0))
-    with pytest.raises(
-        RuntimeError, match=r"(?s)expected to be told the epoch.*batches.set_epoch\(epoch\)"
-    ):
+    with pytest.raises(RuntimeError, match=r"(?s)expected to be told the epoch.*batches.set_epoch\(epoch\)"):
         next(iter(loader))
     for e in (1, 2, 7):
         dataset.set_epoch(e)
         same(loader, batches().epoch(e))
-    same(
-        DataLoader(Batches(source().loader(9, shuffle=12345)), batch_size=None, num_workers=2),
-        batches(),
-    )
+    same(DataLoader(Batches(source().loader(9, shuffle=12345)), batch_size=None, num_workers=2), batches())
     persistent = DataLoader(Hidden(Batches(source().loader(9, 12345))), batch_size=None, **WORKERS[2])
     for e in range(3):
         same(persistent, batches().epoch(e))

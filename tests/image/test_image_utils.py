@@ -130,9 +130,7 @@ def test_looks_like_an_array(mapped):
     assert len(images) == 7
     assert images.size == U8.size
     assert images.nbytes == U8.size * 4
-    assert repr(images) == (
-        "ImageArrayUInt8ToFloat32(shape=(7, 3, 4, 5), dtype=float32, values 0.0 to 1.0 from uint8)"
-    )
+    assert repr(images) == ("ImageArrayUInt8ToFloat32(shape=(7, 3, 4, 5), dtype=float32, values 0.0 to 1.0 from uint8)")
 
 
 def test_iteration():
@@ -185,15 +183,7 @@ def test_values_that_are_not_finite_are_refused(values):
         ImageArrayUInt8ToFloat32(U8, *values)
 
 
-VIEWS = [
-    np.s_[...],
-    np.s_[2:],
-    np.s_[:2],
-    np.s_[7:],
-    np.s_[::2],
-    np.s_[::-1],
-    np.s_[1:5, 1, ::-1],
-]
+VIEWS = [np.s_[...], np.s_[2:], np.s_[:2], np.s_[7:], np.s_[::2], np.s_[::-1], np.s_[1:5, 1, ::-1]]
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
@@ -278,9 +268,7 @@ def test_anything_array_like():
     assert u8.max() == 59
     np.testing.assert_array_equal(np.asarray(images), np.asarray(whole))
     np.testing.assert_array_equal(list(images), list(whole))
-    assert (
-        repr(images) == "ImageArrayUInt8ToFloat32(len=5, dtype=float32, values -1.0 to 1.0 from uint8)"
-    )
+    assert repr(images) == "ImageArrayUInt8ToFloat32(len=5, dtype=float32, values -1.0 to 1.0 from uint8)"
     for name in ("shape", "ndim", "size", "nbytes"):
         assert hasattr(whole, name)
         assert not hasattr(images, name)

@@ -20,10 +20,7 @@ def root(tmp_path):
         file.write_text(text)
         return tmp_path
 
-    write(
-        "proc/meminfo",
-        f"MemTotal: {4000 * 1024} kB\nMemAvailable: {1000 * 1024} kB\nHugePages_Total: 0\n",
-    )
+    write("proc/meminfo", f"MemTotal: {4000 * 1024} kB\nMemAvailable: {1000 * 1024} kB\nHugePages_Total: 0\n")
     return write
 
 
@@ -59,13 +56,9 @@ def test_groups_of_version_1(root):
     group = "sys/fs/cgroup/memory/docker/abc"
     root(f"{group}/memory.limit_in_bytes", f"{500 * MB}\n")
     root(f"{group}/memory.usage_in_bytes", f"{400 * MB}\n")
-    assert (
-        available_memory(root(f"{group}/memory.stat", f"total_inactive_file {30 * MB}\n")) == 130 * MB
-    )
+    assert available_memory(root(f"{group}/memory.stat", f"total_inactive_file {30 * MB}\n")) == 130 * MB
     root("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_period_us", "100000\n")
-    assert available_cpus(root("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_quota_us", "-1\n")) == len(
-        os.sched_getaffinity(0)
-    )
+    assert available_cpus(root("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_quota_us", "-1\n")) == len(os.sched_getaffinity(0))
     assert available_cpus(root("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_quota_us", "150000\n")) == 1
 
 
@@ -77,8 +70,7 @@ def test_the_path_of_a_container_that_shows_the_hosts(root):
 
 
 @pytest.mark.parametrize(
-    ("limit", "cores"),
-    [("max 100000", None), ("100000 100000", 1), ("50000 100000", 1), ("900000 100000", None)],
+    ("limit", "cores"), [("max 100000", None), ("100000 100000", 1), ("50000 100000", 1), ("900000 100000", None)]
 )
 def test_a_quota_of_cores(root, limit, cores):
     root("proc/self/cgroup", "0::/job\n")
@@ -93,7 +85,5 @@ def test_a_system_without_any_of_it(tmp_path):
 
 
 def test_this_system():
-    free = int(
-        next(x for x in Path("/proc/meminfo").read_text().splitlines() if "MemAvail" in x).split()[1]
-    )
+    free = int(next(x for x in Path("/proc/meminfo").read_text().splitlines() if "MemAvail" in x).split()[1])
     assert 0 < available_memory() <= free * 1024 * 1.1

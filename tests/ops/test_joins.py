@@ -8,12 +8,7 @@ import pytest
 from batchup import ops
 from batchup.core.joint import Choice
 from batchup.core.randomness import DIRECT
-from batchup.data_source import (
-    ArrayDataSource,
-    CallableDataSource,
-    ChoiceDataSource,
-    CompositeDataSource,
-)
+from batchup.data_source import ArrayDataSource, CallableDataSource, ChoiceDataSource, CompositeDataSource
 from batchup.testing import plain
 
 
@@ -59,9 +54,7 @@ def test_zip_refuses_to_cut_a_batch_whose_arrays_differ_in_length():
         return x, rng.beta(1, 1, size=1)
 
     member = rows(8, 4) | ops.map(mixup, rng=1)
-    with pytest.raises(
-        ValueError, match=r"arrays of one length in a batch of member 1, .* have 4, 1. With trim=False"
-    ):
+    with pytest.raises(ValueError, match=r"arrays of one length in a batch of member 1, .* have 4, 1. With trim=False"):
         next(iter(ops.zip(rows(8, 4), member)))
     assert [len(part) for part in next(iter(ops.zip(rows(8, 4), member, trim=False)))] == [4, 4, 1]
     sources = [ArrayDataSource([np.arange(8)]), ArrayDataSource([np.arange(8)]).map(mixup, rng=1)]
@@ -201,9 +194,7 @@ def test_stratified_and_shuffled():
 
 def test_stratified_wants_known_finite_lengths():
     endless = ops.indices(3) | ops.repeat(-1)
-    with pytest.raises(
-        ValueError, match=r"stratified: expected streams of known finite length; got indices\(3\)"
-    ):
+    with pytest.raises(ValueError, match=r"stratified: expected streams of known finite length; got indices\(3\)"):
         ops.choose([1], endless, stratified=True)
     with pytest.raises(ValueError, match="of length None"):
         ops.choose(ops.choose([1], [1, 2], rng=3), stratified=True)

@@ -26,13 +26,7 @@ def test_survey_is_what_the_batches_are():
     assert "2 windows" not in str(same)
     assert len(same.plot().axes[0].patches) == 40
     with work_pool.WorkerThreadPool(2) as pool:
-        pooled = (
-            ops.indices(len(y))
-            | ops.mix(7, 64, 70)
-            | ops.gather(y)
-            | ops.parallel(pool, 3)
-            | ops.rebatch(64)
-        )
+        pooled = ops.indices(len(y)) | ops.mix(7, 64, 70) | ops.gather(y) | ops.parallel(pool, 3) | ops.rebatch(64)
         assert ops.survey(pooled).bytes_held == 4 * 64 * 70 * 8
     with pytest.raises(ValueError, match="expected labels"):
         ops.survey(batches).plot()
@@ -53,7 +47,5 @@ S = np.arange(64)
 
 def test_survey_wants_a_label_for_each_sample():
     windows = ops.indices(64) | ops.mix(1, 8, 2) | ops.gather(S)
-    with pytest.raises(
-        ValueError, match=r"labels: expected one for each sample .* at least 64; got 10"
-    ):
+    with pytest.raises(ValueError, match=r"labels: expected one for each sample .* at least 64; got 10"):
         ops.survey(windows | ops.rebatch(8), labels=np.zeros(10, int))

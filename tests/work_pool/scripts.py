@@ -35,9 +35,7 @@ def run(source, *args):
 def run_stdin(source):
     """The output of a script that comes by stdin: a text through a pipe, or an open file."""
     through = {"input": source} if isinstance(source, str) else {"stdin": source}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-"], cwd=ROOT, capture_output=True, text=True, **through
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-"], cwd=ROOT, capture_output=True, text=True, **through)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -37,11 +37,7 @@ def dask_pool():
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
     import dask
 
-    with (
-        _importable(),
-        warnings.catch_warnings(),
-        dask.config.set({"distributed.scheduler.allowed-failures": 3}),
-    ):
+    with _importable(), warnings.catch_warnings(), dask.config.set({"distributed.scheduler.allowed-failures": 3}):
         warnings.simplefilter("ignore")  # of Dask's own
         with (
             distributed.LocalCluster(
@@ -57,9 +53,7 @@ def ray_pool():
     pytest.importorskip("ray", reason="Ray is not installed")
     with _importable(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ray's own
-        with work_pool.RayPool(
-            num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False
-        ) as pool:
+        with work_pool.RayPool(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False) as pool:
             list(range(4) | ops.map(abs) | ops.parallel(pool))
             yield pool
 
@@ -109,9 +103,7 @@ def test_the_work_goes_again_only_where_it_has_changed(pool):
     sends = []
     for changed in (False, False, True, False):
         array[0] += changed
-        for (a,), (b,) in zip(
-            ops.indices(300) | ops.chunk(64) | ops.gather(array), stream, strict=True
-        ):
+        for (a,), (b,) in zip(ops.indices(300) | ops.chunk(64) | ops.gather(array), stream, strict=True):
             np.testing.assert_array_equal(a, b)
         sends.append(stream.plan.workers.send)
     assert [send is sends[0] for send in sends] == [True, True, False, False]
@@ -125,14 +117,7 @@ def test_parallel_data_source(pool):
 
 
 def test_work_stream(pool):
-    assert list(pool.work_stream((pow, (n, 2)) for n in range(6)).retrieve_iter()) == [
-        0,
-        1,
-        4,
-        9,
-        16,
-        25,
-    ]
+    assert list(pool.work_stream((pow, (n, 2)) for n in range(6)).retrieve_iter()) == [0, 1, 4, 9, 16, 25]
 
 
 @pytest.mark.parametrize("fault", ERRORS)

@@ -56,20 +56,13 @@ class Array:
 ERRORS = {
     "an exception": (lambda: _raise(ValueError("bad data")), ValueError, "^bad data"),
     "a key error": (lambda: {}["label"], KeyError, "label"),
-    "two arguments": (
-        lambda: _raise(TwoArgumentsError("hole", "file")),
-        TwoArgumentsError,
-        "^hole in file",
-    ),
+    "two arguments": (lambda: _raise(TwoArgumentsError("hole", "file")), TwoArgumentsError, "^hole in file"),
     "no text": (lambda: _raise(NoTextError()), NoTextError, ""),
     "a lock in it": (lambda: _raise(KeepsALockError()), KeepsALockError, "^with a lock"),
     "the end of an iterator": (lambda: next(iter(())), RuntimeError, "StopIteration"),
     "a timeout of its own": (lambda: _raise(TimeoutError("server")), TimeoutError, "^server"),
 }
-UNREBUILDABLE = {
-    "two arguments": "TwoArgumentsError: hole in file",
-    "a lock in it": "KeepsALockError: with a lock",
-}
+UNREBUILDABLE = {"two arguments": "TwoArgumentsError: hole in file", "a lock in it": "KeepsALockError: with a lock"}
 UNSENDABLE = {
     "a generator": (lambda: (n for n in range(3)), "<generator>"),
     "a lock": (lambda: threading.Lock(), "<lock>"),
@@ -85,10 +78,7 @@ DEATHS = {
 
 POSITIONS = [0, 4, N - 1]
 BUFFERS = [1, 3, 40]
-PROCESSES = {
-    "1 process": lambda: work_pool.WorkerProcessPool(1),
-    "2 processes": lambda: work_pool.WorkerProcessPool(2),
-}
+PROCESSES = {"1 process": lambda: work_pool.WorkerProcessPool(1), "2 processes": lambda: work_pool.WorkerProcessPool(2)}
 REMOTE = {
     **PROCESSES,
     "executor of processes": lambda: work_pool.ExecutorPool(
@@ -199,12 +189,7 @@ def test_an_array_that_fails(pools, name):
 def test_a_result_that_cannot_be_pickled_is_named(pools, fault, name, position, buffer):
     happens, says = UNSENDABLE[fault]
     stream = blocks(position, happens) | ops.parallel(pools(name), buffer)
-    check(
-        stream,
-        position,
-        TypeError,
-        f"expected a batch that can be pickled, to send it from a worker; {says}",
-    )
+    check(stream, position, TypeError, f"expected a batch that can be pickled, to send it from a worker; {says}")
     check_it_goes_on(pools(name))
 
 
@@ -243,10 +228,7 @@ def test_a_worker_that_is_killed_between_batches_is_replaced(pools, name, buffer
     assert eventually(lambda: victim not in pool._supervisor.pids())
     assert list(it) == list(range(2, 40, 2))
     [record] = caplog.records
-    assert (
-        f"process {victim} was killed by {sign.name} (signal {sign:d}) between two batches"
-        in record.message
-    )
+    assert f"process {victim} was killed by {sign.name} (signal {sign:d}) between two batches" in record.message
     assert record.name == "batchup.work_pool"
     check_it_goes_on(pool)
 

@@ -182,10 +182,7 @@ def test_a_death_is_told_to_the_stream_whose_batch_it_was_and_to_no_other(proces
     with work_pool.WorkerProcessPool(processes) as pool:
         wait = until(tmp_path / "go")
         deadly = iter(
-            [0]
-            | ops.map(wait)
-            | ops.map(lambda n: os.kill(os.getpid(), signal.SIGKILL))
-            | ops.parallel(pool)
+            [0] | ops.map(wait) | ops.map(lambda n: os.kill(os.getpid(), signal.SIGKILL)) | ops.parallel(pool)
         )
         assert eventually(lambda: any(worker.at_work() for worker in pool._supervisor.workers))
         others = [iter(range(40) | ops.map(abs) | ops.parallel(pool, 20)) for _ in range(4)]
@@ -293,9 +290,7 @@ def mapped():
     for line in Path("/proc/self/maps").read_text().splitlines():
         if "memfd:batchup" in line:
             start, end = (int(at, 16) for at in line.split()[0].split("-"))
-            total += (
-                end - start if end - start > launch.PAGE else 0
-            )  # where a worker says what it is at
+            total += end - start if end - start > launch.PAGE else 0  # where a worker says what it is at
     return total
 
 
@@ -308,9 +303,7 @@ def test_max_bytes_holds_also_when_workers_die_whose_batches_are_held():
         for _ in range(5):
             for worker in list(pool._supervisor.workers):
                 pid = worker.pid
-                batches = (
-                    range(8) | ops.map(lambda n: np.full(size - 4096, n, np.uint8)) | ops.parallel(pool)
-                )
+                batches = range(8) | ops.map(lambda n: np.full(size - 4096, n, np.uint8)) | ops.parallel(pool)
                 kept += list(batches)
                 assert mapped() <= limit
                 os.kill(pid, signal.SIGKILL)
@@ -319,9 +312,7 @@ def test_max_bytes_holds_also_when_workers_die_whose_batches_are_held():
             assert (batch == n % 8).all()
         del kept, batch
         # And there is room again, for the new workers too.
-        stream = (
-            range(40) | ops.map(lambda n: np.full(size - 4096, n, np.uint8)) | ops.parallel(pool, 4)
-        )
+        stream = range(40) | ops.map(lambda n: np.full(size - 4096, n, np.uint8)) | ops.parallel(pool, 4)
         for _ in range(3):
             list(map(len, stream))
         assert sum(worker.leases.size() for worker in pool._supervisor.workers) >= 4 * size
@@ -508,9 +499,7 @@ def test_work_that_uses_its_own_pool_is_done_where_it_is(kind):
     def inner(n):
         blocks = ops.indices(4) | ops.chunk(2) | ops.map(lambda block: int(block.sum()) * n)
         with contextlib.suppress(StopIteration):
-            return sum(blocks | ops.parallel(pool)), list(
-                pool.work_stream([(pow, (n, 2))]).retrieve_iter()
-            )
+            return sum(blocks | ops.parallel(pool)), list(pool.work_stream([(pow, (n, 2))]).retrieve_iter())
 
     class Dataset:
         def __len__(self):
@@ -529,9 +518,7 @@ def test_work_that_uses_its_own_pool_is_done_where_it_is(kind):
             ]
         with pytest.raises(ZeroDivisionError):
             list(
-                [0]
-                | ops.map(lambda _: list([0] | ops.map(lambda n: 1 / n) | ops.parallel(pool)))
-                | ops.parallel(pool)
+                [0] | ops.map(lambda _: list([0] | ops.map(lambda n: 1 / n) | ops.parallel(pool))) | ops.parallel(pool)
             )
 
 

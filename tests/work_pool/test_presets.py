@@ -48,10 +48,7 @@ def test_a_parallel_data_source_gives_what_the_source_gives(pool, name, seed):
     def batches(ds):
         rng = np.random.RandomState(seed if seed is not None else 0)
         shuffle = rng if seed is not None or name == "weighted" else None
-        return [
-            plain(batch)
-            for batch, _ in zip(ds.batch_iterator(8, shuffle=shuffle), range(30), strict=False)
-        ]
+        return [plain(batch) for batch, _ in zip(ds.batch_iterator(8, shuffle=shuffle), range(30), strict=False)]
 
     assert batches(parallel) == batches(source)
     assert parallel.num_samples() == source.num_samples()
@@ -76,9 +73,7 @@ def test_everything_else_that_a_source_does(pool):
     ]
     both = data_source.CompositeDataSource([parallel, ARRAYS])
     assert len(next(both.batch_iterator(5))) == 4
-    assert plain(parallel.samples_by_indices(np.array([3, 1]))) == plain(
-        ARRAYS.samples_by_indices(np.array([3, 1]))
-    )
+    assert plain(parallel.samples_by_indices(np.array([3, 1]))) == plain(ARRAYS.samples_by_indices(np.array([3, 1])))
     assert len(parallel.stream(8) | ops.skip(3)) == 10
 
 
@@ -116,9 +111,7 @@ def test_a_source_that_cannot_be_pickled_is_named_at_once():
     locked = ARRAYS.map(lambda x, y: lock)
     with (
         work_pool.WorkerProcessPool(1) as pool,
-        pytest.raises(
-            TypeError, match=r"parallel_data_source: expected work that can be pickled.*lock"
-        ),
+        pytest.raises(TypeError, match=r"parallel_data_source: expected work that can be pickled.*lock"),
     ):
         pool.parallel_data_source(locked)
 
@@ -148,13 +141,7 @@ def test_results_come_in_order_then_none(pool):
 
 
 def test_all_forms_of_a_task(pool):
-    tasks = [
-        (int,),
-        (pow, (2, 5)),
-        [pow, [2]],
-        (dict, (), {"a": 1}),
-        (sorted, ([2, 1],), {"reverse": True}),
-    ]
+    tasks = [(int,), (pow, (2, 5)), [pow, [2]], (dict, (), {"a": 1}), (sorted, ([2, 1],), {"reverse": True})]
     tasks[2] = (abs, [-3])
     assert list(pool.work_stream(tasks).retrieve_iter()) == [0, 32, 3, {"a": 1}, [2, 1]]
 
@@ -165,19 +152,13 @@ def test_tasks_that_give_none_are_results_too(pool):
 
 def test_closures_are_tasks_too(pool):
     k = 3
-    assert list(pool.work_stream((lambda n: n * k, (n,)) for n in range(3)).retrieve_iter()) == [
-        0,
-        3,
-        6,
-    ]
+    assert list(pool.work_stream((lambda n: n * k, (n,)) for n in range(3)).retrieve_iter()) == [0, 3, 6]
 
 
 def test_what_is_no_task_is_told_at_its_place(pool):
     results = pool.work_stream([(int,), (3,)])
     assert results.retrieve() == 0
-    with pytest.raises(
-        TypeError, match=r"work_stream: expected tasks \(fn,\).*; task 1 is <tuple of 1>"
-    ):
+    with pytest.raises(TypeError, match=r"work_stream: expected tasks \(fn,\).*; task 1 is <tuple of 1>"):
         results.retrieve()
     with pytest.raises(TypeError, match="work_stream: expected an iterable of tasks"):
         pool.work_stream(3)

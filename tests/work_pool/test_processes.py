@@ -31,9 +31,7 @@ def batches():
 
 
 def slabs(pool):
-    return sum(
-        len(slab) for worker in pool._supervisor.workers for slab in worker.leases._slabs.values()
-    )
+    return sum(len(slab) for worker in pool._supervisor.workers for slab in worker.leases._slabs.values())
 
 
 # --- results
@@ -108,9 +106,7 @@ def test_results_of_any_structure(pool):
             np.datetime64("2020-01-01") + np.arange(3),
         ]
 
-    for n, (labelled, (records, views, local, dates)) in enumerate(
-        range(5) | ops.map(make) | ops.parallel(pool, 2)
-    ):
+    for n, (labelled, (records, views, local, dates)) in enumerate(range(5) | ops.map(make) | ops.parallel(pool, 2)):
         assert isinstance(labelled, Labelled)
         assert (labelled.image == n).all()
         assert labelled.label["f"].flags.f_contiguous
@@ -327,9 +323,7 @@ def test_streams_in_several_threads_at_once(pool):
     results = {}
 
     def consume(name):
-        stream = (
-            ops.indices(200) | ops.shuffle(name) | ops.chunk(3) | ops.gather(X) | ops.parallel(pool, 5)
-        )
+        stream = ops.indices(200) | ops.shuffle(name) | ops.chunk(3) | ops.gather(X) | ops.parallel(pool, 5)
         results[name] = [batch.sum() for (batch,) in stream]
 
     threads = [threading.Thread(target=consume, args=(n,)) for n in range(6)]

@@ -72,8 +72,7 @@ def test_of_stdin_that_is_a_pipe_as_in_the_caller():
 
 
 CELLS = [
-    "import multiprocessing\nfrom concurrent.futures import ProcessPoolExecutor\n"
-    "from batchup import ops, work_pool",
+    "import multiprocessing\nfrom concurrent.futures import ProcessPoolExecutor\nfrom batchup import ops, work_pool",
     "# a cell\ndef outer(ratio):\n    return lambda n: 1 / (n * ratio)  # the line that fails",
     "pool = work_pool.WorkerProcessPool(1)\n"
     "executor = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn'))\n"
@@ -122,9 +121,7 @@ def unreadable(tmp_path):
     """A function whose source is known to this process alone."""
     path = str(tmp_path / "cell.py")
     source = "# not on disk\ndef fails(block):\n    raise ValueError('here')  # the line that fails\n"
-    return run_from_nowhere(source, path)[
-        "fails"
-    ], f"File \"{path}\", line 3, in fails\n    raise ValueError('here')"
+    return run_from_nowhere(source, path)["fails"], f"File \"{path}\", line 3, in fails\n    raise ValueError('here')"
 
 
 def check_the_source_line(pool, tmp_path):
@@ -150,6 +147,4 @@ def test_functions_of_one_file_add_their_lines(tmp_path):
         for k in (2, 0, 1):
             with pytest.raises(ValueError, match=str(k)) as caught:
                 list([1] | ops.map(names[f"f{k}"]) | ops.parallel(pool))
-            assert f"line {2 * k + 2}, in f{k}\n    raise ValueError({k})  # of f{k}\n" in str(
-                caught.value.__cause__
-            )
+            assert f"line {2 * k + 2}, in f{k}\n    raise ValueError({k})  # of f{k}\n" in str(caught.value.__cause__)

@@ -240,9 +240,7 @@ with work_pool.WorkerProcessPool(1) as pool, ProcessPoolExecutor(1, multiprocess
 """
     first, second = scripts.run(program).splitlines()
     assert first == second
-    assert (
-        "'vanished', which the stage map(helper) needs, they can't: No module named 'vanished'" in first
-    )
+    assert "'vanished', which the stage map(helper) needs, they can't: No module named 'vanished'" in first
     assert "cloudpickle.register_pickle_by_value(vanished)" in first
 
 
@@ -253,9 +251,7 @@ def test_threads_of_blas_in_workers(monkeypatch):
 
     def there(**options):
         with work_pool.WorkerProcessPool(2, **options) as pool:
-            [found] = (
-                [0] | ops.map(lambda _: [os.environ.get(name) for name in names]) | ops.parallel(pool)
-            )
+            [found] = [0] | ops.map(lambda _: [os.environ.get(name) for name in names]) | ops.parallel(pool)
         return list(found)
 
     from batchup.memory.limits import available_cpus

@@ -18,11 +18,7 @@ from batchup.core.work import UNKNOWN, Sizes, Step
 
 
 def map(
-    fn: Callable[..., Any],
-    rng: SeedLike | None = None,
-    *,
-    name: str | None = None,
-    resizes: bool = False,
+    fn: Callable[..., Any], rng: SeedLike | None = None, *, name: str | None = None, resizes: bool = False
 ) -> Stage:
     """Call `fn(*batch)` for each batch that is a tuple, `fn(batch)` for others. The result is the new batch.
 

@@ -16,9 +16,7 @@ from batchup.ops.read.gather import columns_known
 from batchup.ragged import Ragged
 
 
-def pad(
-    to: int | None = None, multiple: int | None = None, value: Any = 0, *, mask: bool = False
-) -> Stage:
+def pad(to: int | None = None, multiple: int | None = None, value: Any = 0, *, mask: bool = False) -> Stage:
     """Make an array of each `Ragged` part of a batch, with the lengths of its samples and, on request, a mask.
 
     The array is (n, longest, ...). Places without a token have `value`: a number, or a dict of numbers by the names of
@@ -110,9 +108,7 @@ class Pad(Step):
         """Raises ValueError for a part with the name of one that this stage makes."""
         taken = [new for name in ragged for new in self._names(name)[1:] if new in names]
         if taken:
-            raise ValueError(
-                f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one"
-            )
+            raise ValueError(f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one")
 
     def _parts(self, part: Ragged, name: str) -> tuple[Any, ...]:
         lengths = part.lengths.astype(np.int64)

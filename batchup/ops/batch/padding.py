@@ -15,9 +15,7 @@ def checked_value(value: Any, where: str) -> Any:
     """The argument `value`: a number, or a dict of numbers by the names of the parts."""
     for one in value.values() if isinstance(value, Mapping) else (value,):
         if not isinstance(one, bool | int | float | complex | str | bytes | np.generic):
-            wanted = (
-                f"{where}: value: expected a number, or a dict of numbers by the names of the parts"
-            )
+            wanted = f"{where}: value: expected a number, or a dict of numbers by the names of the parts"
             raise TypeError(f"{wanted}; got {describe(one)}")
     return dict(value) if isinstance(value, Mapping) else value
 
@@ -36,9 +34,7 @@ def filling(value: Any, name: str, part: Ragged, where: str) -> Any:
     except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
-        raise ValueError(
-            f"{where}: value: expected one that {part.dtype} has, for {name!r}; got {value!r}"
-        )
+        raise ValueError(f"{where}: value: expected one that {part.dtype} has, for {name!r}; got {value!r}")
     return value
 
 

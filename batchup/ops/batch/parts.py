@@ -78,10 +78,7 @@ def _keys(batch: Any) -> str:
 def _joined(parts: Sequence[Any], where: str) -> Any:
     """Arrays, tensors or lists, concatenated. Raises ValueError if they are of different kinds."""
     first = parts[0]
-    if (
-        len(parts) > 1
-        and (other := next((part for part in parts if not _fits(first, part)), None)) is not None
-    ):
+    if len(parts) > 1 and (other := next((part for part in parts if not _fits(first, part)), None)) is not None:
         raise ValueError(
             f"{where}: expected windows of one dtype and shape, to put their samples together; got {describe(first)}, "
             f"then {describe(other)}. Make them alike in a map: array.astype(dtype)"
@@ -103,15 +100,11 @@ def _joined(parts: Sequence[Any], where: str) -> Any:
 
 def _fits(one: Any, other: Any) -> bool:
     """True if both can be concatenated as they are; strings may have different widths."""
-    if type(one) is not type(other) and not (
-        isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
-    ):
+    if type(one) is not type(other) and not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
         return False
     if isinstance(one, list):
         return True
-    if one.dtype != other.dtype and not (
-        isinstance(one, np.ndarray) and one.dtype.kind == other.dtype.kind in "US"
-    ):
+    if one.dtype != other.dtype and not (isinstance(one, np.ndarray) and one.dtype.kind == other.dtype.kind in "US"):
         return False
     return bool(one.shape[1:] == other.shape[1:])
 
@@ -140,9 +133,7 @@ def planned_piece(planned: Any, n: int, some: slice | NDArray[np.bool_]) -> Any:
 
 def _is_block(piece: Any) -> bool:
     """True for an index block, False for data of a user's list."""
-    return isinstance(piece, range) or (
-        isinstance(piece, np.ndarray) and piece.ndim == 1 and piece.dtype == np.intp
-    )
+    return isinstance(piece, range) or (isinstance(piece, np.ndarray) and piece.ndim == 1 and piece.dtype == np.intp)
 
 
 def planned_together(pieces: Sequence[Any]) -> Any:

@@ -62,9 +62,7 @@ def _rebatch(stream: Stream, size: int, drop_last: bool, index: int, count: int)
         wanted = f"rebatch({size}): expected batches, behind gather or samples"
         raise TypeError(f"{wanted}; {stream!r} has index blocks, which chunk({size}) cuts")
     made = Computed(stream.plan, stream.work, stream.text)
-    rows = any(
-        step.sizes.rows is not None for step in stream.steps
-    )  # then all ranks have as many samples
+    rows = any(step.sizes.rows is not None for step in stream.steps)  # then all ranks have as many samples
     if stream.plan.shards and (located(made) is None or (is_uneven(stream.plan) and not rows)):
         raise TypeError(
             f"rebatch({size}): {stream!r} is one rank's part, and ranks would take different numbers of steps: leave the "
@@ -131,13 +129,7 @@ class Rebatch(OverMade):
         return self._cut(self.up.start(pass_, at, draws), at, i, repeat(None), k, below)
 
     def _cut(
-        self,
-        windows: Iterator[Item],
-        at: int,
-        i: int,
-        sizes: Iterator[int | None],
-        k: int = 0,
-        below: Cursors = (),
+        self, windows: Iterator[Item], at: int, i: int, sizes: Iterator[int | None], k: int = 0, below: Cursors = ()
     ) -> Iterator[Item]:
         """The batches from sample `i` of the first window on, which is number `at`.
 
@@ -162,9 +154,7 @@ class Rebatch(OverMade):
                     batch = self._batch(pieces)
                     k += 1
                     if has_cursor:
-                        own, reached = (
-                            ((k, number, i), below) if i < n else ((k, number + 1, 0), window.cursors)
-                        )
+                        own, reached = ((k, number, i), below) if i < n else ((k, number + 1, 0), window.cursors)
                         batch = batch._replace(cursors=(*reached, own))
                     pieces, missing = [], self.size
                     yield batch

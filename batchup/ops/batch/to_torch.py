@@ -33,9 +33,7 @@ def to_torch(dtypes: Mapping[Any, Any] | None = None) -> Stage:
     except ImportError as error:
         raise ImportError("to_torch: expected PyTorch: pip install 'batchup[torch]'") from error
 
-    names = dtype_names(
-        dtypes, "to_torch", lambda name: isinstance(getattr(torch, name, None), torch.dtype)
-    )
+    names = dtype_names(dtypes, "to_torch", lambda name: isinstance(getattr(torch, name, None), torch.dtype))
     step = ToTorch(names)
     return Stage(Stream.with_step, step, text=str(step))
 

@@ -42,9 +42,7 @@ def bucket(
     checked, chosen = as_lengths(lengths, indices, "bucket")
     seed = as_seed(rng, "bucket")
     if size is not None and tokens is not None:
-        raise TypeError(
-            "bucket: expected size=, samples a batch, or tokens=, padded tokens a batch; got both"
-        )
+        raise TypeError("bucket: expected size=, samples a batch, or tokens=, padded tokens a batch; got both")
     window = whole_number(window, "bucket: window", least=1)
     if tokens is None:
         size = whole_number(64 if size is None else size, "bucket: size", least=1)

@@ -25,9 +25,7 @@ def subset_text(indices: ArrayLike | None) -> str:
     return "" if indices is None else f", {describe(np.asarray(indices))}"
 
 
-def as_lengths(
-    lengths: ArrayLike | Ragged, indices: ArrayLike | None, where: str
-) -> tuple[Lengths, NDArray[np.intp]]:
+def as_lengths(lengths: ArrayLike | Ragged, indices: ArrayLike | None, where: str) -> tuple[Lengths, NDArray[np.intp]]:
     """The lengths, checked, and the samples that shall come."""
     array = lengths.lengths if isinstance(lengths, Ragged) else np.asarray(lengths)
     wanted = f"{where}: expected lengths, a 1-D array of whole numbers >= 0"
@@ -55,11 +53,7 @@ def check_longest(lengths: Lengths, chosen: NDArray[np.intp], most: int, where: 
 
 
 def grouped(
-    lengths: Lengths,
-    chosen: NDArray[np.intp],
-    seed: Seed,
-    window: int,
-    grouped: Callable[[Lengths], Grouped],
+    lengths: Lengths, chosen: NDArray[np.intp], seed: Seed, window: int, grouped: Callable[[Lengths], Grouped]
 ) -> Groups:
     """The samples in a random order, cut into windows. In each window `grouped` makes groups by the lengths."""
     order = frozen_generator(seed, 0, 0, 2).permutation(chosen)

@@ -136,11 +136,7 @@ class Stretch:
     """
 
     def __init__(
-        self,
-        count: int,
-        begin: tuple[int, int] = (0, 0),
-        end: tuple[int, int] | None = None,
-        windows: int = 0,
+        self, count: int, begin: tuple[int, int] = (0, 0), end: tuple[int, int] | None = None, windows: int = 0
     ):
         self.count, self.begin, self.end, self.windows = count, begin, end, windows
 

@@ -23,11 +23,7 @@ from batchup.ops.index.shuffle import Shuffle
 
 
 def mix(
-    rng: ShuffleLike,
-    chunks: int | Sequence[int] | NDArray[np.intp],
-    window: int,
-    *,
-    shard: ShardLike = None,
+    rng: ShuffleLike, chunks: int | Sequence[int] | NDArray[np.intp], window: int, *, shard: ShardLike = None
 ) -> Stage:
     """Shuffle data that is stored in chunks, so that each chunk is read once a pass: `window` chunks at a time are mixed.
 
@@ -68,9 +64,7 @@ def _sizes(chunks: int | Sequence[int] | NDArray[np.intp]) -> int | NDArray[np.i
     return np.array(block_array(as_block(chunks, "mix: chunks")))
 
 
-def _mix(
-    stream: Stream, rng: Rng | None, sizes: int | NDArray[np.intp], merging: Stage, text: str
-) -> Stream:
+def _mix(stream: Stream, rng: Rng | None, sizes: int | NDArray[np.intp], merging: Stage, text: str) -> Stream:
     plan = stream.index_plan(text)
     if not isinstance(plan, Blocks):
         raise TypeError(
@@ -92,9 +86,7 @@ def _by_chunk(stream: Stream, plan: Blocks, sizes: int | NDArray[np.intp], text:
     ends = sizes if isinstance(sizes, int) else sizes.cumsum()
     total = math.inf if isinstance(ends, int) else int(ends[-1:].sum())
     if len(indices) and indices[-1] >= total:
-        raise ValueError(
-            f"{text}: expected chunks for all samples, up to {indices[-1]}; they have {total}"
-        )
+        raise ValueError(f"{text}: expected chunks for all samples, up to {indices[-1]}; they have {total}")
     if not len(indices):
         return replace(stream, plan=Blocks(()))
     numbers = chunk_numbers(indices, ends)

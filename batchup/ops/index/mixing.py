@@ -32,9 +32,7 @@ def entropy(labels: Labels) -> float:
     return float(-(shares * np.log2(shares)).sum())
 
 
-def expected_entropy(
-    shares: NDArray[np.float64], variances: NDArray[np.float64] | float, size: int
-) -> float:
+def expected_entropy(shares: NDArray[np.float64], variances: NDArray[np.float64] | float, size: int) -> float:
     """The mean entropy, in bits, of `size` labels, if the shares of the classes vary with these variances.
 
     Without variance the numbers of labels are multinomial. With it the number of each class is beta-binomial: its share
@@ -83,9 +81,7 @@ class Mixing:
     def __init__(self, plan: Plan, number: float, in_all: int, windows: int):
         self.plan, self.number, self.in_all, self.windows = plan, number, in_all, windows
 
-    def spread(
-        self, labels: Labels, classes: int, most: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def spread(self, labels: Labels, classes: int, most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The shares of the classes, and their variances between windows."""
         step = max(1, self.in_all // most)
         rows, sizes = [], []
@@ -154,11 +150,6 @@ def warn_of_runs(plan: Plan, arrays: Sequence[Any], where: str) -> bool:
 
 def _are_labels(array: Any) -> bool:
     """True if an array may be labels: in memory, 1-D, of whole numbers that are not too large."""
-    if (
-        not isinstance(array, np.ndarray)
-        or array.ndim != 1
-        or array.dtype.kind not in "iub"
-        or not len(array)
-    ):
+    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "iub" or not len(array):
         return False
     return bool(array.min() >= 0 and array.max() < _LABELS)

@@ -97,9 +97,7 @@ def _best_fit(lengths: Lengths, capacity: int) -> Grouped:
                 rooms ^= 1 << room
             for filled, each in ((taken[:full], times), (taken[full:], rest)):
                 if filled:
-                    row_of += (
-                        filled if each == 1 else [number for number in filled for _ in range(each)]
-                    )
+                    row_of += filled if each == 1 else [number for number in filled for _ in range(each)]
                     left = room - size * each
                     rows.setdefault(left, []).extend(filled)
                     rooms |= 1 << left

@@ -19,9 +19,7 @@ from batchup.core.blocks import Block, LazyBlock, block_array
 from batchup.core.randomness import Seed, seed_sequence
 
 LARGEST = 2**62
-_SMALL = (
-    1024  # up to so many numbers are shuffled as an array: the halves of the cipher would be too small
-)
+_SMALL = 1024  # up to so many numbers are shuffled as an array: the halves of the cipher would be too small
 _ROUNDS = 8  # with 4, neighbours stay neighbours too often in small sets; 8 pass all our tests
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _BY_29, _BY_32 = np.uint64(29), np.uint64(32)
@@ -136,9 +134,7 @@ def _encrypted(numbers: Numbers, a: int, b: int, keys: Numbers) -> Numbers:
     return left * below_b + right
 
 
-def _add_hash(
-    half: Numbers, other: Numbers, key: np.uint64, below: np.uint64, bits: Numbers, shifted: Numbers
-) -> None:
+def _add_hash(half: Numbers, other: Numbers, key: np.uint64, below: np.uint64, bits: Numbers, shifted: Numbers) -> None:
     """Add to a half, in place, a hash of the other one, modulo `below`."""
     np.bitwise_xor(other, key, out=bits)
     bits *= _MIX_1

@@ -43,9 +43,7 @@ def _reorder(stream: Stream, rng: Rng | None) -> Stream:
     plan = stream.index_plan(f"reorder({rng})")
     if not isinstance(plan.length, int):
         wanted = f"reorder({rng}): expected a known number of blocks, that of a pass"
-        many = (
-            "has no end: put repeat behind it" if plan.length == math.inf else "has an unknown number"
-        )
+        many = "has no end: put repeat behind it" if plan.length == math.inf else "has an unknown number"
         raise TypeError(f"{wanted}; {stream!r} {many}")
     return replace(stream, plan=plan if rng is None else Reorder(plan, rng))
 
@@ -78,11 +76,7 @@ class Reorder(Aligned, PlanOver):
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         drawn = None if isinstance(self.rng, Seed) else draws.begin(self, pass_, 0)
-        if (
-            replay_of(self.up) is Replay.KEYED
-            and located(self.up) is not None
-            and self.up.starts_anywhere
-        ):
+        if replay_of(self.up) is Replay.KEYED and located(self.up) is not None and self.up.starts_anywhere:
             return (next(self.up.start(pass_, n, draws)) for n in self._order(pass_, k, drawn))
         return self._of_kept(self.up.start(pass_, 0, draws), pass_, k, drawn)
 
@@ -96,9 +90,7 @@ class Reorder(Aligned, PlanOver):
         else:
             yield from drawn.permutation(0, range(self.length))[k:].tolist()
 
-    def _of_kept(
-        self, blocks: Iterator[Block], pass_: int, k: int, drawn: Draw | None
-    ) -> Iterator[Block]:
+    def _of_kept(self, blocks: Iterator[Block], pass_: int, k: int, drawn: Draw | None) -> Iterator[Block]:
         order = list(self._order(pass_, k, drawn))
         kept = [block if isinstance(block, range) else np.array(block_array(block)) for block in blocks]
         for n in order:

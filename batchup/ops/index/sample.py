@@ -20,9 +20,7 @@ from batchup.core.record import record
 from batchup.core.stream import Stream
 
 
-def sample(
-    weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None = None, replace: bool = True
-) -> Stream:
+def sample(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None = None, replace: bool = True) -> Stream:
     """Draw samples at random, without end: index i comes with probability w[i] / sum(w).
 
     `weights` is a 1-D array of floats >= 0, not all of them 0, with any sum. `rng` is as for `shuffle`, but not None.
@@ -47,9 +45,7 @@ def sample(
     return sampled(weights, rng, indices, replace, "sample")
 
 
-def sampled(
-    weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None, replace: bool, where: str
-) -> Stream:
+def sampled(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None, replace: bool, where: str) -> Stream:
     """The stream of `sample`; `where` is its name in errors."""
     cumulative = cumulative_weights(weights, where)
     draws = as_rng(rng, where)

@@ -51,9 +51,7 @@ class Between(SameItems):
     @property
     def grid(self) -> Grid | None:
         of, length = located(self.up), self.length
-        if (
-            of is None or length is None or of.varies
-        ):  # the blocks at these positions differ from pass to pass
+        if of is None or length is None or of.varies:  # the blocks at these positions differ from pass to pass
             return None
         return Sliced(of, length, self.first)
 

@@ -46,9 +46,7 @@ def _where(stream: Stream, mask: NDArray[np.bool_]) -> Stream:
             f"where(mask): expected a mask for the indices of {stream!r}, which reaches {bound - 1}; it has {len(mask)}"
         )
     if plan.length == math.inf and not mask.any():
-        raise ValueError(
-            f"where(mask): the mask leaves none of the samples of {stream!r}, and there is no end"
-        )
+        raise ValueError(f"where(mask): the mask leaves none of the samples of {stream!r}, and there is no end")
     if isinstance(plan, Blocks):
         kept = tuple([_of_block(block, mask) for block in plan.blocks])
         return replace(stream, plan=Blocks(kept))

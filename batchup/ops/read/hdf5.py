@@ -77,9 +77,7 @@ class OfHdf5(Stored):
         file = self.array.file
         path = os.fsdecode(file.filename)
         if not os.path.exists(path):
-            raise TypeError(
-                f"{describe(self.array)} of h5py is in no file that another process can open"
-            )
+            raise TypeError(f"{describe(self.array)} of h5py is in no file that another process can open")
         if file.mode != "r" and not file.swmr_mode:
             raise TypeError(
                 f"{describe(self.array)} of h5py is in a file that is open for writing, {path}, which another process "

@@ -80,9 +80,7 @@ class Reader:
         keeps them.
         """
         named = zip(self._names, self.columns, strict=True)
-        chunked = {
-            name: c for name, c in named if isinstance(c, Stored | OfDataset) and c.chunks is not None
-        }
+        chunked = {name: c for name, c in named if isinstance(c, Stored | OfDataset) and c.chunks is not None}
         if not chunked:
             arrays = listed(map(describe, self.arrays))
             raise TypeError(

@@ -23,11 +23,7 @@ Collate = Callable[[list[Any]], Any]
 
 
 def samples(
-    dataset: Any,
-    collate: Collate | None = None,
-    *,
-    include_indices: bool = False,
-    resizes: bool = False,
+    dataset: Any, collate: Collate | None = None, *, include_indices: bool = False, resizes: bool = False
 ) -> Stage:
     """Read the samples of each index block one by one, as `dataset[i]` for an int i, and join them to a batch.
 
@@ -185,7 +181,9 @@ def _check(samples: list[Any], kind: Callable[[Any], Any], where: str) -> None:
     """Raise ValueError if samples are not of one kind."""
     if not all_equal(map(kind, samples)):
         got = ", ".join(dict.fromkeys(_kind(sample) for sample in samples))
-        wanted = f"samples: expected samples of one type, shape and dtype for a batch{f', at sample{where}' * bool(where)}"
+        wanted = (
+            f"samples: expected samples of one type, shape and dtype for a batch{f', at sample{where}' * bool(where)}"
+        )
         raise ValueError(f"{wanted}; got {got:.200}. {_REMEDY}")
 
 

@@ -59,9 +59,7 @@ def of_series(series: Any, where: str) -> NDArray[Any]:
     # A column of pandas with a dtype of NumPy's: NaN is a number like any other.
     native = isinstance(getattr(series, "dtype", None), np.dtype)
     if missing and not (native and array.dtype.kind in "fcmM"):
-        raise ValueError(
-            f"{where}: expected no missing values; {missing} are. Fill them first, or leave them out"
-        )
+        raise ValueError(f"{where}: expected no missing values; {missing} are. Fill them first, or leave them out")
     if array.dtype == object:
         other = next((value for value in array if not isinstance(value, str | bytes)), None)
         if other is not None:
@@ -76,9 +74,7 @@ class OfDataset:
     def __init__(self, dataset: Any, where: str):
         self._where = where
         if dataset.format["type"] == "custom":
-            raise TypeError(
-                f"{where}: expected a dataset without a transform; give one with it to samples(dataset)"
-            )
+            raise TypeError(f"{where}: expected a dataset without a transform; give one with it to samples(dataset)")
         names = dataset.format["columns"]
         self._dataset = dataset.with_format("numpy", columns=names)
         self.shape = (len(dataset),)
@@ -99,11 +95,7 @@ class OfDataset:
 
     def run(self, block: range) -> Any:
         """The samples of consecutive rows, in memory of their own."""
-        rows = (
-            self._checked(self._dataset[block.start : block.stop])
-            if len(block)
-            else self.read(block_array(block))
-        )
+        rows = self._checked(self._dataset[block.start : block.stop]) if len(block) else self.read(block_array(block))
         return valmap(np.array, rows)
 
     bytes_a_sample = 0

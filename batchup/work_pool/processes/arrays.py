@@ -73,9 +73,7 @@ class _Copied:
 
     def add(self, array: NDArray[Any], place: Place) -> None:
         key, places = id(array), self._places
-        gone = weakref.ref(
-            array, lambda ref: places.pop(key) if places.get(key, (0,))[0] is ref else None
-        )
+        gone = weakref.ref(array, lambda ref: places.pop(key) if places.get(key, (0,))[0] is ref else None)
         places[key] = gone, weakref.ref(place.segment), (place.offset, place.layout)
 
 
@@ -91,8 +89,7 @@ def _same_bytes(array: NDArray[Any], place: Place) -> bool:
         return same_bytes(array, copy)
     rows = max(1, _STEP * len(array) // max(1, array.nbytes))
     return all(
-        same_bytes(np.ascontiguousarray(array[k : k + rows]), copy[k : k + rows])
-        for k in range(0, len(array), rows)
+        same_bytes(np.ascontiguousarray(array[k : k + rows]), copy[k : k + rows]) for k in range(0, len(array), rows)
     )
 
 
@@ -102,9 +99,7 @@ class ArrayPickler(Pickler):
     `places` gets those of the copies, in the order of the arrays.
     """
 
-    def __init__(
-        self, file: io.BytesIO, copies: Copies, used: dict[int, Segment], places: list[Place | None]
-    ):
+    def __init__(self, file: io.BytesIO, copies: Copies, used: dict[int, Segment], places: list[Place | None]):
         super().__init__(file, protocol=5)
         self._copies = copies
         self._used = used
@@ -124,9 +119,7 @@ class ArrayPickler(Pickler):
             if obj.nbytes >= LARGE:
                 return self._placed(obj)
             found = _mapping_under(obj)
-            if found is not None and isinstance(
-                found[0], SharedMap
-            ):  # seen as it is, whatever its size
+            if found is not None and isinstance(found[0], SharedMap):  # seen as it is, whatever its size
                 return self._placed(obj)
         return super().reducer_override(obj)
 
@@ -205,12 +198,7 @@ def in_segment(
 
 
 def in_file(
-    path: str,
-    offset: int,
-    strides: tuple[int, ...],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    writeable: bool,
+    path: str, offset: int, strides: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype[Any], writeable: bool
 ) -> NDArray[Any]:
     last = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     memory = np.memmap(path, np.uint8, "c", offset, (last + dtype.itemsize,))

@@ -47,9 +47,7 @@ class Share:
 class Handle:
     """A worker process: what it has in hand, what it knows, and the memory that it sends results in."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], connection: Connection, share: Share, at: NDArray[Any]
-    ):
+    def __init__(self, process: subprocess.Popen[bytes], connection: Connection, share: Share, at: NDArray[Any]):
         self.process = process
         self.connection = connection
         self.share = share
@@ -85,8 +83,7 @@ class Handle:
     def has_room_for(self, task: Task) -> bool:
         """Whether it should have the task in hand too. One to be at and one to go on with it always has."""
         return len(self.tasks) < 2 or (
-            len(self.tasks) < task.job.tasks_in_hand
-            and self.bytes_in_hand + len(task.packed) <= BYTES_IN_HAND
+            len(self.tasks) < task.job.tasks_in_hand and self.bytes_in_hand + len(task.packed) <= BYTES_IN_HAND
         )
 
     def take(self, task: Task) -> list[tuple[Any, ...]]:

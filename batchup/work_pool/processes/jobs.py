@@ -27,9 +27,7 @@ STARTS = 3
 class Job:
     """The work of one stream, as it is sent to each worker once."""
 
-    def __init__(
-        self, key: int, work: Work, packed: bytes, segments: list[Segment], places: Sequence[Any] = ()
-    ):
+    def __init__(self, key: int, work: Work, packed: bytes, segments: list[Segment], places: Sequence[Any] = ()):
         self.key = key
         self.places = places  # of the copies of its arrays
         self.work = work

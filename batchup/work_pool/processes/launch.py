@@ -49,9 +49,7 @@ def launch(share: Share, threads: dict[str, str]) -> Handle:
             f"main({its.fileno()}, {page}, {os.getpid()}, {share.left()})"
         )
         process = subprocess.Popen(
-            [sys.executable, *_flags(), "-c", program],
-            pass_fds=(its.fileno(), page),
-            env={**os.environ, **threads},
+            [sys.executable, *_flags(), "-c", program], pass_fds=(its.fileno(), page), env={**os.environ, **threads}
         )
         return Handle(process, Connection(ours), share, at)
     except BaseException:
@@ -66,9 +64,7 @@ def launch(share: Share, threads: dict[str, str]) -> Handle:
 def _flags() -> list[str]:
     """The options that this interpreter was started with."""
     flags = [f"-{flag * getattr(sys.flags, name)}" for name, flag in _FLAGS.items()]
-    options = [
-        f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()
-    ]
+    options = [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
     return [flag for flag in flags if flag != "-"] + options + [f"-W{w}" for w in sys.warnoptions]
 
 

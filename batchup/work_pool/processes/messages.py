@@ -80,9 +80,7 @@ class Connection:
         Without `wait` BlockingIOError where there is nothing.
         """
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0) | (0 if wait else socket.MSG_DONTWAIT)
-        data, extra, told, _ = self.socket.recvmsg(
-            _READ_AT_ONCE, socket.CMSG_SPACE(16 * _A_FILE), flags
-        )
+        data, extra, told, _ = self.socket.recvmsg(_READ_AT_ONCE, socket.CMSG_SPACE(16 * _A_FILE), flags)
         for level, kind, files in extra:
             if (level, kind) == _RIGHTS:
                 self._files.extend(array.array("i", files[: len(files) // _A_FILE * _A_FILE]))

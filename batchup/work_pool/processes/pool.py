@@ -46,17 +46,12 @@ class WorkerProcessPool(WorkerPool):
     """
 
     def __init__(
-        self,
-        processes: int | None = None,
-        max_bytes: int | None = None,
-        threads_per_worker: int | None = None,
+        self, processes: int | None = None, max_bytes: int | None = None, threads_per_worker: int | None = None
     ):
         import socket
 
         if not hasattr(socket, "AF_UNIX") or not hasattr(socket, "send_fds"):
-            raise OSError(
-                "WorkerProcessPool: expected a system with Unix sockets; use WorkerThreadPool"
-            )
+            raise OSError("WorkerProcessPool: expected a system with Unix sockets; use WorkerThreadPool")
         from batchup.memory.limits import available_memory
         from batchup.work_pool.processes.handle import Share
         from batchup.work_pool.processes.launch import launch, threads_in
@@ -68,9 +63,7 @@ class WorkerProcessPool(WorkerPool):
             max_bytes = available_memory() // 4
         self.max_bytes = whole_number(max_bytes, "WorkerProcessPool: max_bytes")
         if threads_per_worker is not None:
-            threads_per_worker = whole_number(
-                threads_per_worker, "WorkerProcessPool: threads_per_worker", least=1
-            )
+            threads_per_worker = whole_number(threads_per_worker, "WorkerProcessPool: threads_per_worker", least=1)
         self._warned = False
         self._supervisor = Supervisor(
             [Share(self.max_bytes // self.processes) for _ in range(self.processes)],

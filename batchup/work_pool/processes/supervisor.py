@@ -142,9 +142,7 @@ class Supervisor:
                     if events & READ and worker in self.workers:
                         self._listen(worker, is_end=key.fd == worker.pidfd)
                 if blind:
-                    for worker in [
-                        w for w in self.workers if w.pidfd is None and w.process.poll() is not None
-                    ]:
+                    for worker in [w for w in self.workers if w.pidfd is None and w.process.poll() is not None]:
                         self._listen(worker, is_end=True)
         except Exception as error:  # ours, not a user's; nobody must wait for ever because of it
             self._failure = error
@@ -205,9 +203,7 @@ class Supervisor:
 
     def _heed(self, worker: Handle) -> None:
         """Be told when a worker takes more, as long as there is something that it did not take."""
-        self._selector.modify(
-            worker.connection.socket, READ | WRITE if worker.sending else READ, worker
-        )
+        self._selector.modify(worker.connection.socket, READ | WRITE if worker.sending else READ, worker)
 
     def _listen(self, worker: Handle, is_end: bool) -> None:
         """Take what a worker has said; all of it, and bury the worker, where it has ended."""
@@ -254,9 +250,7 @@ class Supervisor:
             if task.deaths < TRIES:
                 self._inbox.tasks.appendleft(task)
             else:
-                task.pending.fail(
-                    WorkerDied(f"{said} before it began this batch, as {TRIES - 1} others did")
-                )
+                task.pending.fail(WorkerDied(f"{said} before it began this batch, as {TRIES - 1} others did"))
 
     def _end_runs(self) -> None:
         """What was not begun of a run is not done; a worker that is stuck is killed, if it is at nothing else."""

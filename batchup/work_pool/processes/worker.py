@@ -73,9 +73,7 @@ class _Worker:
         self._tasks: deque[tuple[Any, ...]] = deque()
         self._slabs = Slabs(
             limit,
-            announce=lambda number, size, file: connection.send(
-                ("slab", number, size), file=Descriptor(file)
-            ),
+            announce=lambda number, size, file: connection.send(("slab", number, size), file=Descriptor(file)),
             forget=lambda number: connection.send(("gone", number)),
         )
 
@@ -133,9 +131,7 @@ class _Worker:
             take_over(settings)
         self._slabs.release(released)
 
-    def _do(
-        self, number: int, job: int, item: bytes, settings: bytes | None, released: list[int]
-    ) -> None:
+    def _do(self, number: int, job: int, item: bytes, settings: bytes | None, released: list[int]) -> None:
         self._prepare(settings, released)
         self._at[0] = number
         start = time.perf_counter()

@@ -31,6 +31,4 @@ def test_what_are_no_dtypes(dtypes, text):
 
 
 def test_what_is_no_number_is_said_with_the_remedy():
-    assert str(not_numbers("here", np.array(["a"]))).endswith(
-        "Leave it out in a map, or make numbers of it"
-    )
+    assert str(not_numbers("here", np.array(["a"]))).endswith("Leave it out in a map, or make numbers of it")

@@ -20,9 +20,7 @@ def test_tokens_in_are_tokens_out_in_equal_steps(lengths, seed, window, world):
     array = np.array(lengths, int)
     words = ops.Ragged(np.arange(array.sum()) + 1, np.append(0, array.cumsum()))
     ranks = [
-        ops.pack(words.lengths, 20, seed, window, shard=(rank, world))
-        | ops.gather(words)
-        | ops.fill(20)
+        ops.pack(words.lengths, 20, seed, window, shard=(rank, world)) | ops.gather(words) | ops.fill(20)
         for rank in range(world)
     ]
     assert len({len(rank) for rank in ranks}) == 1

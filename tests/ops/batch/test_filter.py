@@ -10,9 +10,7 @@ def test_filter_is_refused_where_ranks_would_differ():
     stream = ops.indices(20) | ops.chunk(10) | ops.shard(0, 2) | ops.gather(np.arange(20))
     with pytest.raises(TypeError, match=r"where\(mask\) before chunk"):
         stream | ops.filter(lambda x: x > 3)
-    whole = (
-        ops.indices(20) | ops.chunk(10) | ops.gather(np.arange(20)) | ops.filter(lambda x: x % 3 > 0)
-    )
+    whole = ops.indices(20) | ops.chunk(10) | ops.gather(np.arange(20)) | ops.filter(lambda x: x % 3 > 0)
     ranks = [[b.tolist() for (b,) in whole | ops.rebatch(4, shard=(rank, 2))] for rank in range(2)]
     assert ranks == [[[1, 2], [7, 8], [13, 14], [19]], [[4, 5], [10, 11], [16, 17], []]]
     with pytest.raises(TypeError, match="depends on the data"):
@@ -32,13 +30,8 @@ def test_a_filter_that_leaves_nothing_of_a_stream_without_end_says_so():
             raise EnoughError
         return False
 
-    endless = (
-        ops.indices(20) | ops.repeat(-1) | ops.chunk(10) | ops.gather(np.arange(20)) | ops.filter(none)
-    )
-    with (
-        pytest.warns(UserWarning, match=r"none of 1000 batches in a row") as caught,
-        pytest.raises(EnoughError),
-    ):
+    endless = ops.indices(20) | ops.repeat(-1) | ops.chunk(10) | ops.gather(np.arange(20)) | ops.filter(none)
+    with pytest.warns(UserWarning, match=r"none of 1000 batches in a row") as caught, pytest.raises(EnoughError):
         next(iter(endless))
     assert [warning.filename for warning in caught] == [__file__]
 

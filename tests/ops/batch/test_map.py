@@ -104,11 +104,7 @@ def test_a_list_is_a_list_of_the_parts_of_a_batch(source):
 
 
 def test_results_of_lists_that_users_give():
-    assert batch_map_concat(lambda a, b: a, [[np.arange(2), 1], [np.arange(1), 2]])[0].tolist() == [
-        0,
-        1,
-        0,
-    ]
+    assert batch_map_concat(lambda a, b: a, [[np.arange(2), 1], [np.arange(1), 2]])[0].tolist() == [0, 1, 0]
     own = CompositeDataSource([ArrayDataSource([X, X]).map(lambda a, b: [a, b]), ArrayDataSource([X])])
     assert [len(part) for part in next(own.batch_iterator(4))] == [4, 4, 4]
 
@@ -129,12 +125,7 @@ def test_results_are_copied_as_the_function_may_write_into_them_again():
 
 
 def test_map_of_tuples_and_of_other_things():
-    assert list([(1, 2), 3, [4, 5], {"a": 6}] | ops.map(lambda *args: args)) == [
-        (1, 2),
-        (3,),
-        (4, 5),
-        ({"a": 6},),
-    ]
+    assert list([(1, 2), 3, [4, 5], {"a": 6}] | ops.map(lambda *args: args)) == [(1, 2), (3,), (4, 5), ({"a": 6},)]
 
 
 def test_map_wants_a_function():

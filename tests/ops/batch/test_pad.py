@@ -15,11 +15,7 @@ WORDS = ops.Ragged.of(LISTS)
 
 
 def test_pad():
-    [batch] = (
-        ops.indices([3, 1])
-        | ops.gather(WORDS, np.array(range(5)))
-        | ops.pad(multiple=4, value=-1, mask=True)
-    )
+    [batch] = ops.indices([3, 1]) | ops.gather(WORDS, np.array(range(5))) | ops.pad(multiple=4, value=-1, mask=True)
     padded, lengths, mask, labels = batch
     assert padded.tolist() == [[5, 6, 7, 8, 9, -1, -1, -1], [-1] * 8]
     assert lengths.tolist() == [5, 0]
@@ -32,13 +28,9 @@ def test_pad():
 
 
 def test_what_cannot_be_padded_is_refused():
-    with pytest.raises(
-        ValueError, match=r"at most 4 tokens; sample 0 of the batch has 5.*truncate\(4\)"
-    ):
+    with pytest.raises(ValueError, match=r"at most 4 tokens; sample 0 of the batch has 5.*truncate\(4\)"):
         list(ops.indices([3]) | ops.gather(WORDS) | ops.pad(to=4))
-    with pytest.raises(
-        TypeError, match="expected a Ragged among the parts of the batch; got <1 int64>"
-    ):
+    with pytest.raises(TypeError, match="expected a Ragged among the parts of the batch; got <1 int64>"):
         list(ops.indices([3]) | ops.gather(np.arange(5)) | ops.pad())
     with pytest.raises(TypeError, match="got both"):
         ops.pad(to=4, multiple=8)
@@ -49,15 +41,11 @@ def test_what_cannot_be_padded_is_refused():
 def test_pad_inside_of_nested_batches():
     words = ops.Ragged.of([[1], [2, 3]])
     source = ops.indices(2) | ops.gather(words, np.arange(2))
-    [(padded, lengths, y), other] = next(
-        iter(ops.zip(source, [np.arange(2)], flatten=False) | ops.pad())
-    )
+    [(padded, lengths, y), other] = next(iter(ops.zip(source, [np.arange(2)], flatten=False) | ops.pad()))
     assert (padded.tolist(), lengths.tolist(), y.tolist()) == ([[1, 0], [2, 3]], [1, 2], [0, 1])
     assert other.tolist() == [0, 1]
     nested = next(iter(source | ops.map(lambda a, b: {"in": (a, {"deep": a}), "y": b}) | ops.pad()))
     assert [part.tolist() for part in nested["in"][:2]] == [[[1, 0], [2, 3]], [1, 2]]
     assert nested["in"][2]["deep_lengths"].tolist() == [1, 2]
-    with pytest.raises(
-        TypeError, match="expected a Ragged among the parts of the batch; got <2 int64>"
-    ):
+    with pytest.raises(TypeError, match="expected a Ragged among the parts of the batch; got <2 int64>"):
         next(iter(ops.indices(2) | ops.gather(np.arange(2)) | ops.pad()))

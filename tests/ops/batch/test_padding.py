@@ -17,15 +17,11 @@ def test_values_by_name():
     assert padded["input_ids"].tolist() == [[1, 2, 3], [4, 5, 0]]
     assert padded["labels"].tolist() == [[7, 8, 9], [7, 8, -100]]
     later = rows | ops.map(lambda batch: batch) | ops.fill(6, value={"input_ids": 0})
-    with pytest.raises(
-        ValueError, match="expected a value for each part; got 'input_ids', and none for 'labels'"
-    ):
+    with pytest.raises(ValueError, match="expected a value for each part; got 'input_ids', and none for 'labels'"):
         next(iter(later))
 
 
-@pytest.mark.parametrize(
-    "stage", [lambda value: ops.fill(8, value=value), lambda value: ops.pad(value=value)]
-)
+@pytest.mark.parametrize("stage", [lambda value: ops.fill(8, value=value), lambda value: ops.pad(value=value)])
 def test_a_value_is_checked_when_the_stage_is_built(stage):
     for wrong in (None, [0], {"a": None}):
         with pytest.raises(TypeError, match="value: expected a number, or a dict of numbers"):
@@ -44,9 +40,7 @@ def test_names_that_a_stage_makes_are_refused_when_they_are_known():
     words = ops.Ragged.of([[1], [2]])
     rows = ops.indices(2) | ops.gather(words=words, words_mask=words, positions=words)
     for stage in (ops.pad(mask=True), ops.fill(4)):
-        with pytest.raises(
-            ValueError, match=r"expected no part of the name '(words_mask|positions)', which it makes"
-        ):
+        with pytest.raises(ValueError, match=r"expected no part of the name '(words_mask|positions)', which it makes"):
             rows | stage
         with pytest.raises(ValueError, match="expected no part of the name"):
             next(iter(rows | ops.map(lambda batch: batch) | stage))

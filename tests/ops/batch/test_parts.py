@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 
 from batchup.core.item import Item
-from batchup.ops.batch.parts import (
-    Piece,
-    chosen,
-    parts_of,
-    planned_piece,
-    planned_together,
-    put_together,
-    samples_in,
-)
+from batchup.ops.batch.parts import Piece, chosen, parts_of, planned_piece, planned_together, put_together, samples_in
 from batchup.ragged import Ragged
 from batchup.testing import plain
 
@@ -31,10 +23,7 @@ def test_samples_are_counted_in_all_parts():
 
 def test_pieces_are_joined_part_by_part():
     both = put_together([Piece(BATCH, 3, 4), Piece(BATCH, 0, 2)], "here")
-    assert plain(both) == (
-        {"x": [[6, 7], [0, 1], [2, 3]], "words": ["d", "a", "b"]},
-        ([3, 0, 1], [[4], [1], [2, 3]]),
-    )
+    assert plain(both) == ({"x": [[6, 7], [0, 1], [2, 3]], "words": ["d", "a", "b"]}, ([3, 0, 1], [[4], [1], [2, 3]]))
     assert not np.shares_memory(both[0]["x"], X)
 
 

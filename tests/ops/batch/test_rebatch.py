@@ -27,9 +27,7 @@ def test_what_cannot_be_cut_is_refused():
     windows = ops.indices(20) | ops.chunk(10) | ops.gather(np.arange(20))
     with pytest.raises(TypeError, match=r"with an axis of samples; got 45"):
         list(windows | ops.map(lambda x: (x, int(x.sum()))) | ops.rebatch(4))
-    with pytest.raises(
-        ValueError, match=r"each of as many samples as the others; got \(<10 int64>, <9 int64>\)"
-    ):
+    with pytest.raises(ValueError, match=r"each of as many samples as the others; got \(<10 int64>, <9 int64>\)"):
         list(windows | ops.map(lambda x: (x, x[1:])) | ops.rebatch(4))
     with pytest.raises(TypeError, match=r"with an axis of samples; got None"):
         list(windows | ops.map(lambda x: None) | ops.rebatch(4))
@@ -57,18 +55,14 @@ def test_noise_behind_rebatch_is_of_the_samples_of_the_batch():
     stream = batches(2) | ops.map(jitter, rng=5)
     assert plain(stream[3]) == list(map(plain, stream))[3]
     other = batches(5) | ops.map(jitter, rng=5)
-    assert not {tuple(plain(noise)) for _, noise in stream} & {
-        tuple(plain(noise)) for _, noise in other
-    }
+    assert not {tuple(plain(noise)) for _, noise in stream} & {tuple(plain(noise)) for _, noise in other}
 
 
 def test_an_error_in_a_window_says_where():
     def broken(x):
         raise OSError("unreadable")
 
-    stream = (
-        ops.indices(20) | ops.chunk(10) | ops.gather(np.arange(20)) | ops.map(broken) | ops.rebatch(4)
-    )
+    stream = ops.indices(20) | ops.chunk(10) | ops.gather(np.arange(20)) | ops.map(broken) | ops.rebatch(4)
     with pytest.raises(OSError, match="unreadable") as caught:
         next(iter(stream))
     notes = "\n".join(caught.value.__notes__)
@@ -94,9 +88,7 @@ def test_rebatch_puts_no_windows_of_different_kinds_together():
     others += [ops.Ragged.of([[1], [2]]), ints.astype(object)]
     for other in others:
         for batches in ((ints, other), (other, ints), ({"a": ints}, {"a": other})):
-            with pytest.raises(
-                ValueError, match=r"one dtype and shape, .*; got <.*array.astype\(dtype\)"
-            ):
+            with pytest.raises(ValueError, match=r"one dtype and shape, .*; got <.*array.astype\(dtype\)"):
                 list(windows(*batches))
     lists = [(["a", "b"],), (np.array(["a", "b"]),)]
     with pytest.raises(ValueError, match="got <list of 2>, then <1 <U1>"):
@@ -118,25 +110,19 @@ S = np.arange(64)
     "part",
     [
         lambda rank, world: ops.indices(64) | ops.chunk(8) | ops.shard(rank, world) | ops.gather(S),
-        lambda rank, world: (
-            ops.indices(64) | ops.chunk(8) | ops.gather(S) | ops.rebatch(6, shard=(rank, world))
-        ),
+        lambda rank, world: ops.indices(64) | ops.chunk(8) | ops.gather(S) | ops.rebatch(6, shard=(rank, world)),
         lambda rank, world: (
             ops.indices(64)
             | ops.mix(1, 8, 2, shard=(rank, world))
             | ops.gather(S)
             | ops.map(lambda x: x[::2], resizes=True)
         ),
-        lambda rank, world: ops.zip(
-            ops.indices(64) | ops.chunk(8) | ops.shard(rank, world) | ops.gather(S)
-        ),
+        lambda rank, world: ops.zip(ops.indices(64) | ops.chunk(8) | ops.shard(rank, world) | ops.gather(S)),
     ],
 )
 def test_one_ranks_part_is_not_cut_anew(part):
     for rank in range(2):
-        with pytest.raises(
-            TypeError, match=r"different numbers of steps: .*rebatch\(2, shard=\(rank, world\)\)"
-        ):
+        with pytest.raises(TypeError, match=r"different numbers of steps: .*rebatch\(2, shard=\(rank, world\)\)"):
             part(rank, 2) | ops.rebatch(2)
 
 
@@ -144,19 +130,14 @@ def test_ranks_whose_windows_have_as_many_samples_are_cut_anew():
     """The remedy, and windows of one rank: whole chunks, or rows."""
     for make in (
         lambda rank: ops.indices(64) | ops.chunk(8) | ops.gather(S) | ops.rebatch(6, shard=(rank, 3)),
-        lambda rank: (
-            ops.indices(64) | ops.mix(1, 8, 2, shard=(rank, 3)) | ops.gather(S) | ops.rebatch(2)
-        ),
+        lambda rank: ops.indices(64) | ops.mix(1, 8, 2, shard=(rank, 3)) | ops.gather(S) | ops.rebatch(2),
     ):
         assert len({len(make(rank)) for rank in range(3)}) == 1
         seen = [i for rank in range(3) for (batch,) in make(rank) for i in batch]
         assert len(seen) == len(set(seen)) >= 63
     words = ops.Ragged.of([[1, 2]] * 10)
     rows = [
-        ops.pack(words.lengths, 4, 1, shard=(rank, 2))
-        | ops.gather(words)
-        | ops.fill(4)
-        | ops.rebatch(2)
+        ops.pack(words.lengths, 4, 1, shard=(rank, 2)) | ops.gather(words) | ops.fill(4) | ops.rebatch(2)
         for rank in range(2)
     ]
     assert [len(list(stream)) for stream in rows] == [2, 2]

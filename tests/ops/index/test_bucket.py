@@ -28,9 +28,7 @@ def test_buckets_have_each_sample_once_and_like_lengths(lengths, seed, size, win
         assert sum(len(block) < size for block in blocks) <= 1
         assert len(blocks) == len(stream) == -(-len(lengths) // size)
     if window >= len(lengths):
-        spans = sorted(
-            (min(own), max(own)) for own in ([lengths[i] for i in block] for block in stream)
-        )
+        spans = sorted((min(own), max(own)) for own in ([lengths[i] for i in block] for block in stream))
         assert all(a[1] <= b[0] for a, b in pairwise(spans))
 
 

@@ -43,8 +43,7 @@ def test_drop_last_of_what_is_endless_or_divides():
 
 
 @pytest.mark.parametrize(
-    ("size", "error"),
-    [(0, ValueError), (-1, ValueError), (2.0, TypeError), ("3", TypeError), (True, TypeError)],
+    ("size", "error"), [(0, ValueError), (-1, ValueError), (2.0, TypeError), ("3", TypeError), (True, TypeError)]
 )
 def test_bad_sizes(size, error):
     with pytest.raises(error, match=r"chunk\(size\): expected a whole number >= 1; got"):
@@ -63,8 +62,7 @@ def test_bad_options():
 
 def test_only_index_blocks_are_cut():
     with pytest.raises(
-        TypeError,
-        match="chunk: expected a stream of index blocks, before any gather, map, zip or choose",
+        TypeError, match="chunk: expected a stream of index blocks, before any gather, map, zip or choose"
     ):
         ops.indices(3) | ops.map(len) | ops.chunk(2)
 
@@ -103,9 +101,7 @@ def test_an_epoch_takes_one_index_array_a_pass(rng, size):
 
 
 def test_a_stride_of_the_source_does_not_keep_it_in_memory():
-    [first, *_] = (
-        ops.indices(10**6) | ops.shuffle(1) | ops.chunk(3) | ops.take(1) | ops.gather(np.arange(10**6))
-    )
+    [first, *_] = ops.indices(10**6) | ops.shuffle(1) | ops.chunk(3) | ops.take(1) | ops.gather(np.arange(10**6))
     assert first[0].base is None
 
 

@@ -21,9 +21,7 @@ def test_golden_orders():
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_exact_ranks_give_the_batches_of_one_and_go_on_with_any_number(world):
     def batches(shard):
-        return (
-            ops.indices(N) | ops.mix(7, 10, 3) | ops.gather(np.arange(N)) | ops.rebatch(8, shard=shard)
-        )
+        return ops.indices(N) | ops.mix(7, 10, 3) | ops.gather(np.arange(N)) | ops.rebatch(8, shard=shard)
 
     whole = [batch.tolist() for (batch,) in batches(None)]
     for k in (0, 4, len(whole)):

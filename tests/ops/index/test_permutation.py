@@ -87,12 +87,7 @@ def test_slices_are_those_of_the_whole_in_whatever_order_they_are_asked_for(n, s
     order = permuted(np.arange(n, dtype=np.uint64), n, keys).astype(int) + start
     block = PermutedBlock(range(start, start + n), keys, ahead=256)
     for begin, length in asked:
-        for part in (
-            slice(begin, begin + length),
-            slice(begin, None),
-            slice(None, begin),
-            slice(begin, None, 3),
-        ):
+        for part in (slice(begin, begin + length), slice(begin, None), slice(None, begin), slice(begin, None, 3)):
             assert block[part].tolist() == order[part].tolist()
     for begin in range(0, n, size):  # one after another, as batches are
         assert block[begin : begin + size].tolist() == order[begin : begin + size].tolist()

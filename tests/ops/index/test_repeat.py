@@ -34,8 +34,7 @@ def test_the_order_of_an_endless_repetition_differs_from_pass_to_pass_of_what_is
 
 
 @pytest.mark.parametrize(
-    ("times", "error"),
-    [(0, ValueError), (-2, ValueError), (1.0, TypeError), (True, TypeError), (None, TypeError)],
+    ("times", "error"), [(0, ValueError), (-2, ValueError), (1.0, TypeError), (True, TypeError), (None, TypeError)]
 )
 def test_bad_times(times, error):
     with pytest.raises(error, match=r"repeat\(times\): expected a whole number >= 1, or -1; got"):

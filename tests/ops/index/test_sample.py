@@ -19,9 +19,7 @@ def test_a_weighted_order_is_a_permutation_and_each_pass_another():
     assert stream.num_samples == 15
     assert [order.tolist() for order in stream] == orders
     assert stream[2].tolist() == orders[2]
-    assert (
-        len({tuple(order) for order in ops.sample(np.ones(9), 7, replace=False) | ops.repeat(9)}) == 9
-    )
+    assert len({tuple(order) for order in ops.sample(np.ones(9), 7, replace=False) | ops.repeat(9)}) == 9
 
 
 def test_weighted_orders_follow_the_law_of_draws_without_replacement():
@@ -56,9 +54,7 @@ def test_more_than_2_to_the_24_weights():
 
 
 @pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
-@pytest.mark.parametrize(
-    "weights", [[0.1, 0.2, 0.3, 0.4], [1, 5, 0, 2], np.random.RandomState(3).rand(1000)]
-)
+@pytest.mark.parametrize("weights", [[0.1, 0.2, 0.3, 0.4], [1, 5, 0, 2], np.random.RandomState(3).rand(1000)])
 def test_draws_are_those_of_choice_bit_for_bit(make, weights):
     drawn = list(ops.sample(weights, make(12)) | ops.chunk(37) | ops.take(9))
     rng = make(12)
@@ -90,9 +86,7 @@ def test_seeded_draws_are_one_sequence_however_it_is_cut(a, b, start, seed):
     source = ops.sample([1.0, 2.0, 3.0], seed)
     long = np.concatenate(list(source | ops.chunk(a) | ops.take(2100 // a + 1)))
     k = start // b
-    np.testing.assert_array_equal(
-        (source | ops.chunk(b))[k][: len(long) - k * b], long[k * b : k * b + b]
-    )
+    np.testing.assert_array_equal((source | ops.chunk(b))[k][: len(long) - k * b], long[k * b : k * b + b])
 
 
 def test_seeded_draws_of_every_pass_are_others():

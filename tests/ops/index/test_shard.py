@@ -93,9 +93,7 @@ def test_no_environment_or_a_broken_one(bare):
     with pytest.raises(ValueError, match="None is set"):
         ops.shard()
     bare.setenv("WORLD_SIZE", "two")
-    with pytest.raises(
-        ValueError, match=r"expected whole numbers in RANK and WORLD_SIZE; got \['1', 'two'\]"
-    ):
+    with pytest.raises(ValueError, match=r"expected whole numbers in RANK and WORLD_SIZE; got \['1', 'two'\]"):
         ops.shard()
     bare.setenv("WORLD_SIZE", "")  # set wrongly, and no sign that somebody else's are meant
     bare.setenv("SLURM_PROCID", "0")

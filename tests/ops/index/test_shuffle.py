@@ -129,9 +129,7 @@ def test_kinds_of_seed():
 
 
 def test_only_index_blocks_are_shuffled():
-    with pytest.raises(
-        TypeError, match="shuffle: expected a stream of index blocks, before any gather"
-    ):
+    with pytest.raises(TypeError, match="shuffle: expected a stream of index blocks, before any gather"):
         ops.indices(3) | ops.gather(np.arange(3)) | ops.shuffle(1)
     with pytest.raises(TypeError, match="shuffle: expected a stream of index blocks"):
         ops.zip(ops.indices(3)) | ops.shuffle(1)

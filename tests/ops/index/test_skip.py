@@ -22,9 +22,7 @@ def test_more_items_than_an_index_can_count():
     stream = ops.indices(2**62) | ops.repeat(9) | ops.chunk(1)
     assert stream[9 * 2**62 - 1] == range(2**62 - 1, 2**62)
     assert next(iter(stream | ops.skip(2**62 + 5) | ops.skip(2**62)))[0] == 5
-    with pytest.raises(
-        OverflowError, match=r"has 41505174165846491136 items, more than len\(\) can say"
-    ):
+    with pytest.raises(OverflowError, match=r"has 41505174165846491136 items, more than len\(\) can say"):
         len(stream)
     drawn = ops.indices(5) | ops.shuffle(np.random.RandomState(1)) | ops.repeat(2**62) | ops.repeat(9)
     assert sorted(next(iter(drawn))) == [0, 1, 2, 3, 4]

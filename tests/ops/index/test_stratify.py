@@ -12,9 +12,7 @@ from batchup import ops
 def test_stratified_batches_have_the_counts_that_their_size_allows(size):
     y = np.repeat([0, 1, 2, 4], [50, 3, 11, 7])
     for shares in (None, [0.5, 0.25, 0.125, 0, 0.125], [1, 2, 3, 0, 0]):
-        exact = np.array(
-            [0.25, 0.25, 0.25, 0, 0.25] if shares is None else np.array(shares) / np.sum(shares)
-        )
+        exact = np.array([0.25, 0.25, 0.25, 0, 0.25] if shares is None else np.array(shares) / np.sum(shares))
         stream = ops.stratify(y, 7, shares) | ops.chunk(size)
         total = np.zeros(5)
         for block in stream | ops.take(2048):
@@ -46,9 +44,7 @@ def test_all_classes_come_together_with_all_others():
     y = np.repeat(np.arange(10), 20)
     blocks = ops.stratify(y, 3) | ops.chunk(2) | ops.take(1024)
     assert len({frozenset(y[block]) for block in blocks}) > 40  # of 45
-    parts = (
-        ops.stratify(np.repeat(np.arange(4), 20), 3) | ops.chunk(4) | ops.shard(1, 4) | ops.take(400)
-    )
+    parts = ops.stratify(np.repeat(np.arange(4), 20), 3) | ops.chunk(4) | ops.shard(1, 4) | ops.take(400)
     counts = np.bincount([int(part[0]) // 20 for part in parts])
     assert ((counts - 100) ** 2 / 100).sum() < 16.3  # 3 degrees of freedom, p = 0.001
 
@@ -76,11 +72,7 @@ def test_classes_of_one_size_have_orders_of_their_own():
         (([0.5, 1], 1), TypeError, "stratify: y: expected labels"),
         (([-1, 1], 1), ValueError, "sample 0 has -1"),
         (([], 1), ValueError, "expected labels; got none"),
-        (
-            ([0, 1], 1, [1]),
-            ValueError,
-            r"stratify: expected 2 proportions, one a class; got <1 float64>",
-        ),
+        (([0, 1], 1, [1]), ValueError, r"stratify: expected 2 proportions, one a class; got <1 float64>"),
         (([0, 1], 1, [0, 0]), ValueError, r"the sum of 2 proportions is 0.0"),
         (([0, 1], 1, [1, -1]), ValueError, r"proportion 1 is -1.0"),
         (([0, 2], 1, [1, 1, 1]), ValueError, "class 1 has a share, but no samples"),

@@ -88,9 +88,7 @@ def test_other_array_likes_get_integer_arrays(block):
 
 def test_lists_of_numbers_and_of_arrays():
     rows = [np.full((2, 3), n) for n in range(5)]
-    [(a, b, c, d)] = [[4, 0]] | ops.gather(
-        [1.5, 2, 3, 4, 5], rows, [[n, n] for n in range(5)], range(5)
-    )
+    [(a, b, c, d)] = [[4, 0]] | ops.gather([1.5, 2, 3, 4, 5], rows, [[n, n] for n in range(5)], range(5))
     assert a.tolist() == [5.0, 1.5]
     assert b.shape == (2, 2, 3)
     assert b[:, 0, 0].tolist() == [4, 0]
@@ -117,11 +115,7 @@ def test_tensors_and_other_libraries_arrays_read_as_array_likes():
 @pytest.mark.parametrize(
     ("array", "error", "text"),
     [
-        (
-            5,
-            TypeError,
-            r"gather: array 0: expected an array, or anything with __len__ and __getitem__; got 5",
-        ),
+        (5, TypeError, r"gather: array 0: expected an array, or anything with __len__ and __getitem__; got 5"),
         ("text", TypeError, r"got 'text'"),
         (None, TypeError, r"got None"),
         ({"a": 1}, TypeError, r"got <dict of 1>"),
@@ -152,9 +146,7 @@ def test_what_is_indexed_by_label_is_refused():
         def __getitem__(self, key):
             raise AssertionError("not to be asked")
 
-    with pytest.raises(
-        TypeError, match=r"indexed by position; got <Frame of 3>: pass its .to_numpy\(\)"
-    ):
+    with pytest.raises(TypeError, match=r"indexed by position; got <Frame of 3>: pass its .to_numpy\(\)"):
         ops.gather(Frame())
 
 

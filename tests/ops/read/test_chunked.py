@@ -54,9 +54,7 @@ def test_chunks_that_are_not_of_the_array_are_refused():
 @pytest.mark.parametrize("window", [1, 3, 100])
 def test_each_chunk_is_decoded_once_a_pass(chunks, window):
     store = Chunked(X, chunks)
-    batches = (
-        ops.indices(N) | ops.mix(7, chunks, window) | ops.gather(store, np.arange(N)) | ops.rebatch(8)
-    )
+    batches = ops.indices(N) | ops.mix(7, chunks, window) | ops.gather(store, np.arange(N)) | ops.rebatch(8)
     seen = np.concatenate([y for _, y in batches])
     assert sorted(seen.tolist()) == list(range(N))
     assert set(store.decoded.values()) == {1}

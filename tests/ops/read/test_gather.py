@@ -96,25 +96,20 @@ def test_nothing_to_gather_or_both_ways():
 )
 def test_an_index_outside_is_refused_when_it_is_built(source):
     source | ops.gather(np.zeros(5))
-    with pytest.raises(
-        ValueError, match=r"expected indices below 4, the length of the arrays; .* reaches 4"
-    ):
+    with pytest.raises(ValueError, match=r"expected indices below 4, the length of the arrays; .* reaches 4"):
         source | ops.gather(np.zeros(4))
 
 
 def test_only_index_blocks_are_gathered():
     stream = ops.indices(3) | ops.gather(np.zeros(3))
     with pytest.raises(
-        TypeError,
-        match="gather: expected a stream of index blocks, before any gather, map, zip or choose",
+        TypeError, match="gather: expected a stream of index blocks, before any gather, map, zip or choose"
     ):
         stream | ops.gather(np.zeros(3))
 
 
 def test_a_gather_is_pickled_once_and_reads_as_before():
-    step = (
-        ops.gather(np.arange(5), y=None) if False else ops.gather(x=np.arange(5), include_indices=True)
-    )
+    step = ops.gather(np.arange(5), y=None) if False else ops.gather(x=np.arange(5), include_indices=True)
     assert repr(pickle.loads(pickle.dumps(step))) == repr(step)
     big = np.zeros(100_000)
     assert len(pickle.dumps(ops.indices(5) | ops.gather(big))) < big.nbytes * 1.1

@@ -39,10 +39,7 @@ def test_hdf5_of_a_file_that_is_written(tmp_path):
         assert plain(stream[2][0]) == X[10:15].tolist()
         data[12] = 7
         assert (stream[2][0][2] == 7).all()
-        with (
-            work_pool.WorkerProcessPool(1) as pool,
-            pytest.raises(TypeError, match='open it with mode "r"'),
-        ):
+        with work_pool.WorkerProcessPool(1) as pool, pytest.raises(TypeError, match='open it with mode "r"'):
             stream | ops.parallel(pool)
     with h5py.File("nowhere", "w", driver="core", backing_store=False) as made:
         data = made.create_dataset("x", data=X)

@@ -23,9 +23,7 @@ def test_parquet_and_datasets_of_arrow(tmp_path):
         expected = {"a": (places * 2).tolist(), "b": [f"word {i}" for i in places]}
         assert plain(read(file, block)) == expected
         assert plain(read(parts, block, cache=1000)) == expected
-    stream = (
-        ops.indices(N) | ops.mix(3, [20, 20, 10, 20, 20, 13], 2) | ops.gather(parts) | ops.rebatch(16)
-    )
+    stream = ops.indices(N) | ops.mix(3, [20, 20, 10, 20, 20, 13], 2) | ops.gather(parts) | ops.rebatch(16)
     with work_pool.WorkerProcessPool(1) as pool:
         given = ops.indices(N) | ops.chunk(16) | ops.gather(parts)
         assert list(map(plain, given | ops.parallel(pool))) == list(map(plain, given))

@@ -60,10 +60,7 @@ def same(got, expected):
         ([(IMAGES[0], 1), (IMAGES[1], 2)], (IMAGES[:2], np.array([1, 2]))),
         ([[IMAGES[0], 1], [IMAGES[1], 2]], (IMAGES[:2], np.array([1, 2]))),
         ([Pair(IMAGES[0], 1), Pair(IMAGES[1], 2)], Pair(IMAGES[:2], np.array([1, 2]))),
-        (
-            [{"a": 1, "b": ("x", [1.5])}] * 2,
-            {"a": np.array([1, 1]), "b": (["x", "x"], np.array([[1.5]] * 2))},
-        ),
+        ([{"a": 1, "b": ("x", [1.5])}] * 2, {"a": np.array([1, 1]), "b": (["x", "x"], np.array([[1.5]] * 2))}),
         ([(), ()], ()),
         ([np.datetime64("2020-01-01")] * 2, np.array(["2020-01-01"] * 2, "M8[D]")),
     ],
@@ -77,9 +74,7 @@ def test_what_is_put_together(samples, expected):
 def test_images_of_pillow():
     from PIL import Image
 
-    same(
-        batch_of([(Image.fromarray(image), 1) for image in IMAGES]), (IMAGES[[0, 2]], np.array([1, 1]))
-    )
+    same(batch_of([(Image.fromarray(image), 1) for image in IMAGES]), (IMAGES[[0, 2]], np.array([1, 1])))
 
 
 def test_the_batch_belongs_to_whoever_gets_it():
@@ -94,34 +89,24 @@ def test_the_batch_belongs_to_whoever_gets_it():
 @pytest.mark.parametrize(
     ("samples", "text"),
     [
-        (
-            [np.zeros(3), np.zeros(4)],
-            "for a batch; got <3 float64>, <4 float64>. Have the dataset give",
-        ),
+        ([np.zeros(3), np.zeros(4)], "for a batch; got <3 float64>, <4 float64>. Have the dataset give"),
         ([(np.zeros(3), 1), (np.zeros(3, "f"), 1)], r"at sample\[0\]; got <3 float64>, <3 float32>"),
         ([1, 2.5], "got int, float"),
         ([1, None], "got int, NoneType"),
         ([{"a": 1}, {"b": 1}], "got a dict of 'a', a dict of 'b'"),
-        (
-            [{"a": {"ids": [1, 2]}}, {"a": {"ids": [1]}}],
-            r"at sample\['a'\]\['ids'\]; got <2 int64>, <1 int64>",
-        ),
+        ([{"a": {"ids": [1, 2]}}, {"a": {"ids": [1]}}], r"at sample\['a'\]\['ids'\]; got <2 int64>, <1 int64>"),
         ([(1, 2), (1, 2, 3)], "got <tuple of 2>, <tuple of 3>"),
         ([(1, 2), 5], "got <tuple of 2>, int"),
     ],
 )
 def test_what_does_not_go_together(samples, text):
-    with pytest.raises(
-        ValueError, match=f"samples: expected samples of one type, shape and dtype .*{text}"
-    ):
+    with pytest.raises(ValueError, match=f"samples: expected samples of one type, shape and dtype .*{text}"):
         batch_of(samples, [0, 1])
 
 
 def test_what_is_no_part_of_a_sample():
     for sample in (None, object(), {"a": {1, 2}}):
-        with pytest.raises(
-            TypeError, match="samples: expected arrays, numbers, strings, tuples or dicts"
-        ):
+        with pytest.raises(TypeError, match="samples: expected arrays, numbers, strings, tuples or dicts"):
             batch_of([sample, sample], [0, 1])
 
 
@@ -133,9 +118,7 @@ def test_a_function_of_ones_own():
     assert repr(stream) == "indices(3) | chunk(2) | samples(<list of 3>, collate=lengths)"
     assert [plain(batch) for batch in stream] == [[1, 3], [2]]
     with pytest.raises(ValueError, match="expected a checkpoint of this stream"):
-        iter(ops.indices(3) | ops.chunk(2) | ops.samples(["a", "bcd", "ef"])).load_state_dict(
-            iter(stream).state_dict()
-        )
+        iter(ops.indices(3) | ops.chunk(2) | ops.samples(["a", "bcd", "ef"])).load_state_dict(iter(stream).state_dict())
 
 
 def test_indices_come_first():
@@ -173,9 +156,7 @@ def test_several_samples_at_once():
     same(batch_of(dataset, [4, 1]), (IMAGES[[4, 1]], np.array([40, 10])))
     assert dataset.asked == ([4, 1],)
     dataset.__class__.__getitems__ = lambda self, indices: [1]
-    with pytest.raises(
-        ValueError, match="expected __getitems__ to give one sample for each of 2 indices"
-    ):
+    with pytest.raises(ValueError, match="expected __getitems__ to give one sample for each of 2 indices"):
         batch_of(dataset)
 
 
@@ -190,22 +171,16 @@ def test_several_samples_at_once():
     ],
 )
 def test_what_is_no_dataset(dataset, text):
-    with pytest.raises(
-        TypeError, match=f"^samples: expected a dataset with __len__ and __getitem__.*{text}"
-    ):
+    with pytest.raises(TypeError, match=f"^samples: expected a dataset with __len__ and __getitem__.*{text}"):
         ops.samples(dataset)
     with pytest.raises(TypeError, match=r"^SampleDataSource: expected a dataset with __len__"):
         SampleDataSource(dataset)
 
 
 def test_what_is_refused_when_it_is_built():
-    with pytest.raises(
-        ValueError, match=r"expected indices below 6, the length of the dataset; .* reaches 6"
-    ):
+    with pytest.raises(ValueError, match=r"expected indices below 6, the length of the dataset; .* reaches 6"):
         ops.indices(7) | ops.samples(Pairs())
-    with pytest.raises(
-        TypeError, match="samples: collate: expected a function of a list of samples; got 5"
-    ):
+    with pytest.raises(TypeError, match="samples: collate: expected a function of a list of samples; got 5"):
         ops.samples(Pairs(), 5)
     with pytest.raises(TypeError, match="samples: expected a stream of index blocks"):
         ops.indices(3) | ops.samples(Pairs()) | ops.samples(Pairs())
@@ -243,9 +218,7 @@ def test_an_exception_says_which_sample_it_was():
 def test_law_10_a_sample_source_is_its_composition(shuffle):
     ds = SampleDataSource(Pairs(), indices=[5, 1, 3, 2, 0], repeats=2)
     order = ops.indices([5, 1, 3, 2, 0]) | ops.shuffle(shuffle) | ops.repeat(2) | ops.chunk(4)
-    assert [plain(b) for b in ds.batch_iterator(4, shuffle)] == [
-        plain(b) for b in order | ops.samples(Pairs())
-    ]
+    assert [plain(b) for b in ds.batch_iterator(4, shuffle)] == [plain(b) for b in order | ops.samples(Pairs())]
     for block in ds.batch_indices_iterator(4, shuffle):
         same(ds.samples_by_indices_nomapping(block), (IMAGES[block], block * 10))
     same(ds.samples_by_indices([0, 2]), (IMAGES[[5, 3]], np.array([50, 30])))
@@ -295,9 +268,7 @@ def test_two_threads_read_one_batch(kind):
         split = stream | ops.parallel(pool, buffer=1, split=True)
         assert repr(split).endswith("buffer=1, split=True)")
         assert [plain(b) for b in split] == expected
-        assert [
-            plain(b) for b in SampleDataSource(Together()).loader(2, pool=pool, buffer=1, split=True)
-        ] == (expected)
+        assert [plain(b) for b in SampleDataSource(Together()).loader(2, pool=pool, buffer=1, split=True)] == (expected)
 
 
 def test_what_stands_behind_and_beside_is_done_once_a_batch():
@@ -310,9 +281,7 @@ def test_what_stands_behind_and_beside_is_done_once_a_batch():
     def stream():
         pairs = ops.indices(6) | ops.shuffle(3) | ops.chunk(4)
         both = ops.zip(pairs | ops.samples(Pairs()), pairs | ops.gather(np.arange(6)))
-        chosen = ops.choose(
-            pairs | ops.samples(Pairs()), pairs | ops.gather(np.arange(6), np.arange(6))
-        )
+        chosen = ops.choose(pairs | ops.samples(Pairs()), pairs | ops.gather(np.arange(6), np.arange(6)))
         return ops.zip(both, chosen, ops.indices(6) | ops.chunk(4)) | ops.map(labels, rng=7)
 
     expected = [plain(b) for b in stream()]
@@ -332,9 +301,7 @@ def test_what_can_not_be_split_is_refused():
     with work_pool.WorkerThreadPool(1) as pool, work_pool.WorkerProcessPool(1) as processes:
         with pytest.raises(TypeError, match=r"split: expected samples\(dataset\) before it"):
             gathered | ops.parallel(pool, split=True)
-        with pytest.raises(
-            TypeError, match=r"split: expected a pool of threads.*got WorkerProcessPool"
-        ):
+        with pytest.raises(TypeError, match=r"split: expected a pool of threads.*got WorkerProcessPool"):
             sampled | ops.parallel(processes, split=True)
         assert len(list(sampled | ops.parallel(processes))) == 3
 
@@ -349,9 +316,7 @@ def test_a_split_batch_that_is_not_wanted_is_not_read_on():
             return super().__getitem__(i)
 
     with work_pool.WorkerThreadPool(1) as pool:
-        items = iter(
-            ops.indices(6) | ops.chunk(6) | ops.samples(Slow()) | ops.parallel(pool, split=True)
-        )
+        items = iter(ops.indices(6) | ops.chunk(6) | ops.samples(Slow()) | ops.parallel(pool, split=True))
         while not read:
             pass
         items.close()
@@ -390,9 +355,7 @@ def test_an_executor_that_is_shut_down_ends_its_batches():
         return block
 
     executor = ThreadPoolExecutor(1)
-    items = iter(
-        ops.indices(6) | ops.chunk(1) | ops.map(wait) | ops.parallel(work_pool.ExecutorPool(executor))
-    )
+    items = iter(ops.indices(6) | ops.chunk(1) | ops.map(wait) | ops.parallel(work_pool.ExecutorPool(executor)))
     begun.wait()
     executor.shutdown(wait=False, cancel_futures=True)
     go.set()
@@ -436,17 +399,13 @@ def test_collate_may_leave_samples_out_and_says_so():
         assert [batch.tolist() for batch in stream | ops.rebatch(3)] == [[1, 2, 4], [5, 7, 8]]
         assert stream.num_samples is None
     both = blocks | ops.samples(range(10), list) | ops.map(lambda batch: (batch[:1],))
-    with pytest.raises(
-        ValueError, match=r"samples\(dataset, collate, resizes=True\) or map\(fn, resizes=True\)"
-    ):
+    with pytest.raises(ValueError, match=r"samples\(dataset, collate, resizes=True\) or map\(fn, resizes=True\)"):
         next(iter(both | ops.rebatch(3)))
 
 
 def test_a_part_named_indices_is_not_overwritten():
     records = [{"indices": 7, "x": 1}, {"indices": 8, "x": 2}]
     stream = ops.indices(2) | ops.samples(records, include_indices=True)
-    with pytest.raises(
-        ValueError, match=r'a part of the name "indices" already. Leave include_indices out'
-    ):
+    with pytest.raises(ValueError, match=r'a part of the name "indices" already. Leave include_indices out'):
         next(iter(stream))
     assert next(iter(ops.indices(2) | ops.samples(records)))["indices"].tolist() == [7, 8]

@@ -1,7 +1,5 @@
 """Index blocks: 1-D integer arrays, ranges, and blocks whose slices are computed on demand."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """The format of checkpoints: its versions, the check that one belongs to a stream, and numbers and arrays as text."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable
 from difflib import SequenceMatcher

@@ -1,7 +1,5 @@
 """Checks of arguments when an object is built, and names of values for errors and reprs."""
 
-from __future__ import annotations
-
 import operator
 import sys
 from collections.abc import Iterable

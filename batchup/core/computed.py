@@ -1,7 +1,5 @@
 """Plans whose items have their batches already: made by a pool, or while the plan is iterated."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace

@@ -6,8 +6,6 @@ position is among them since a plan over it may leave out items. Such plans stan
 over one other in between: on the trunk of a stream. Each of their items carries the cursors behind it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What plans draw from, and how their items can be reproduced."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, Protocol

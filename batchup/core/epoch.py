@@ -1,7 +1,5 @@
 """One pass of a stream by itself: `stream.epoch(e)`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

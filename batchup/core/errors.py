@@ -1,7 +1,5 @@
 """Notes on exceptions: at which stage, item and samples they were raised; and where in the user's code a warning points."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

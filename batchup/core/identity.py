@@ -1,7 +1,5 @@
 """The name of a stream in its checkpoints: its stages, each with its tag and what it was built of."""
 
-from __future__ import annotations
-
 import hashlib
 import sys
 import zlib

@@ -1,7 +1,5 @@
 """Items of a stream: what is known of one besides its batch, walks over items and over the parts of a batch."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from itertools import islice

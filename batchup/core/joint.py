@@ -1,7 +1,5 @@
 """Several streams as one: what `zip` and `choose` have in common, also for stages of your own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Self

@@ -1,7 +1,5 @@
 """Conversion of checkpoints of earlier versions: one function per version, which converts to the next version."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from typing import Any

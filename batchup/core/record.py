@@ -1,7 +1,5 @@
 """Frozen records, which plans, grids and steps are; and counts."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, replace

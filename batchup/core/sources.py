@@ -1,7 +1,5 @@
 """Plans of what users pass in place of a stream: index blocks, lists, iterators."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Several streams: `zip` takes one item of each, `choose` one item of one of them."""
 
-from __future__ import annotations
-
 import builtins
 import math
 import warnings

@@ -1,7 +1,5 @@
 """How well a stream mixes labels, and what it reads, before anything is read: `survey`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice

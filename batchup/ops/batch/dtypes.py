@@ -1,7 +1,5 @@
 """The `dtypes` argument of `to_torch` and `to_jax`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Only the batches, or samples, that a function selects: `filter`."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The value that `pad` and `fill` write where there is no token."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Parts and samples of batches: count them, select some, join several."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple

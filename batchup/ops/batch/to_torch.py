@@ -1,7 +1,5 @@
 """Convert arrays to PyTorch tensors: `to_torch`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any

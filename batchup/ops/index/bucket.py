@@ -1,7 +1,5 @@
 """Batches of samples of similar lengths: `bucket`."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

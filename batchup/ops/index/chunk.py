@@ -1,7 +1,5 @@
 """Cut index blocks into blocks of another size: `chunk`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

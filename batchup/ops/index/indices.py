@@ -1,7 +1,5 @@
 """The source of index blocks: `indices`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

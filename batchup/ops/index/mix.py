@@ -1,7 +1,5 @@
 """A shuffle of data in chunks that reads each chunk once: `mix`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

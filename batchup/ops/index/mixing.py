@@ -1,7 +1,5 @@
 """How well labels are mixed: the entropy of the labels of a batch, measured and predicted."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Sequence

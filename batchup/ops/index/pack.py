@@ -1,7 +1,5 @@
 """Samples that fill a row of tokens together: `pack`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice

@@ -7,8 +7,6 @@ leave 0..n-1; those that do are encrypted again until they are back. The hash is
 SplitMix64 (Steele, Lea and Flood, OOPSLA 2014); its upper 32 bits are scaled to the size of the half.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A random order in constant memory: `permute`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

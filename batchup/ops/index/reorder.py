@@ -1,7 +1,5 @@
 """A random order of the blocks of a pass: `reorder`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Several passes, or endless ones: `repeat`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from itertools import count, takewhile

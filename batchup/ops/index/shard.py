@@ -1,7 +1,5 @@
 """One rank's part of every block, for data-parallel training: `shard`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A random order within each index block: `shuffle`."""
 
-from __future__ import annotations
-
 import builtins
 from collections.abc import Iterator
 from dataclasses import replace

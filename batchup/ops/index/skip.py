@@ -1,7 +1,5 @@
 """Start at a later item: `skip`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """End after a number of items: `take`."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from batchup.core.checks import whole_number

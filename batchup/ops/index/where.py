@@ -1,7 +1,5 @@
 """Only the indices that a mask selects: `where`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Which objects `gather` reads, each checked and converted to an array once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables in files, read by row groups: Parquet, and datasets of Arrow."""
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 

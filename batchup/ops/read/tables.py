@@ -1,7 +1,5 @@
 """Tables: pandas, polars, Arrow, and datasets of Hugging Face."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

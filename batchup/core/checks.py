@@ -86,6 +86,16 @@ def shortened(text: str, most: int = 240) -> str:
     return text if len(text) <= most else f"{text[: half + 1]} ... {text[-half:]}"
 
 
+def call_text(name: str, *args: Any, **options: Any) -> str:
+    """The text of a call, for a repr. Options that are None or False are left out.
+
+    >>> call_text("pad", multiple=8, mask=True, to=None), call_text("chunk", 64)
+    ('pad(multiple=8, mask=True)', 'chunk(64)')
+    """
+    given = [f"{key}={value}" for key, value in options.items() if value is not None and value is not False]
+    return f"{name}({', '.join([*map(str, args), *given])})"
+
+
 def describe_callable(fn: Any, qualified: bool = False) -> str:
     """The name by which a user knows a function, or the class of an object that is called: `augment`, `Crop`."""
     inner = getattr(fn, "func", None)  # functools.partial

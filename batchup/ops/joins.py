@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.checks import listed
+from batchup.core.checks import call_text, listed
 from batchup.core.draws import Draw, Draws
 from batchup.core.errors import users_frame
 from batchup.core.grid import Even, Grid, Total
@@ -43,8 +43,8 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
     step = Join(works, bool(flatten), bool(trim))
     if step.trim:
         _warn_of_sizes(plans, works)
-    text += "".join(f", {name}=False" for name in ("flatten", "trim") if not getattr(step, name))
-    return Stream(Zip(plans, step.trim), (step,), f"zip({text})")
+    options = {"flatten": None if step.flatten else "False", "trim": None if step.trim else "False"}
+    return Stream(Zip(plans, step.trim), (step,), call_text("zip", text, **options))
 
 
 def _warn_of_sizes(plans: tuple[Plan, ...], works: tuple[Work, ...]) -> None:
@@ -166,10 +166,8 @@ def chosen(streams: tuple[Any, ...], rng: ShuffleLike, stratified: bool, where: 
                 f"{where}: stratified: expected streams of known finite length; got "
                 f"{as_stream(streams[n], where)!r}, of length {plan.length}"
             )
-    text += "" if draws is None else f", rng={draws}"
-    text += ", stratified=True" if stratified else ""
-    plan = Choose(plans, draws, stratified)
-    return Stream(plan, (Pick(works, "choose"),), f"choose({text})")
+    text = call_text("choose", text, rng=draws, stratified=stratified)
+    return Stream(Choose(plans, draws, stratified), (Pick(works, "choose"),), text)
 
 
 _END = object()

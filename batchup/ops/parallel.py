@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Protocol, Self, runtime_checkable
 
-from batchup.core.checks import describe, shortened, whole_number
+from batchup.core.checks import call_text, describe, shortened, whole_number
 from batchup.core.computed import Computed
 from batchup.core.draws import Draws
 from batchup.core.errors import item_note, no_stop_iteration, note
@@ -98,8 +98,7 @@ def parallel(pool: Pool, buffer: int = 32, timeout: float | None = None, *, spli
     buffer = whole_number(buffer, "parallel: buffer", least=1)
     if timeout is not None and not timeout > 0:
         raise ValueError(f"parallel: timeout: expected seconds > 0, or None; got {timeout!r}")
-    options = f"buffer={buffer}" if timeout is None else f"buffer={buffer}, timeout={timeout}"
-    text = f"parallel({pool!r}, {options}{', split=True' * bool(split)})"
+    text = call_text("parallel", repr(pool), buffer=buffer, timeout=timeout, split=bool(split))
     if timeout is not None and timeout > threading.TIMEOUT_MAX:  # some hundred years, the most there is
         timeout = None
     return Stage(_parallel, pool, buffer, timeout, bool(split), text, text=text)

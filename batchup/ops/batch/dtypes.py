@@ -31,8 +31,9 @@ def dtype_names(dtypes: Mapping[Any, Any] | None, where: str, known: Any) -> Dty
     return tuple(names)
 
 
-def shown(names: Dtypes) -> str:
-    return f"{dict(names)}" if names else ""
+def shown(names: Dtypes) -> list[str]:
+    """The argument `dtypes` in the text of a stage, if there is one."""
+    return [f"{dict(names)}"] if names else []
 
 
 def not_numbers(where: str, part: NDArray[Any]) -> TypeError:

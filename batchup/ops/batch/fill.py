@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import describe, listed, whole_number
+from batchup.core.checks import call_text, describe, listed, whole_number
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Sizes, Step
-from batchup.ops.batch.padding import checked_value, filling, value_option
+from batchup.ops.batch.padding import checked_value, filling, shown_value
 from batchup.ops.batch.parts import parts_of
 from batchup.ops.read.gather import columns_known
 from batchup.ragged import Ragged
@@ -117,5 +117,4 @@ class Fill(Step):
         return row
 
     def __str__(self) -> str:
-        options = [str(self.capacity), value_option(self.value), "cu_seqlens=True" * self.cu_seqlens]
-        return f"fill({', '.join(filter(None, options))})"
+        return call_text("fill", self.capacity, value=shown_value(self.value), cu_seqlens=self.cu_seqlens)

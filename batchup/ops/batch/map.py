@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.checks import describe, describe_callable
+from batchup.core.checks import call_text, describe, describe_callable
 from batchup.core.identity import named
 from batchup.core.item import as_batch
 from batchup.core.noise import Noise
@@ -72,6 +72,4 @@ class Map(Step):
         return as_batch(self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng))
 
     def __str__(self) -> str:
-        options = "" if self.rng is None else f", rng={self.rng}"
-        options += ", resizes=True" if self.resizes else ""
-        return f"map({describe_callable(self.fn)}{options})"
+        return call_text("map", describe_callable(self.fn), rng=self.rng, resizes=self.resizes)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.checks import describe, listed, whole_number
+from batchup.core.checks import call_text, describe, listed, whole_number
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import SAME, Step
-from batchup.ops.batch.padding import checked_value, filling, value_option
+from batchup.ops.batch.padding import checked_value, filling, shown_value
 from batchup.ops.batch.parts import parts_of
 from batchup.ops.read.gather import columns_known
 from batchup.ragged import Ragged
@@ -128,10 +128,5 @@ class Pad(Step):
         return padded, lengths, np.arange(width) < lengths[:, None]
 
     def __str__(self) -> str:
-        options = [
-            f"to={self.to}" * (self.to is not None),
-            f"multiple={self.multiple}" * (self.multiple > 1),
-            value_option(self.value),
-            "mask=True" * self.mask,
-        ]
-        return f"pad({', '.join(filter(None, options))})"
+        multiple = self.multiple if self.multiple > 1 else None
+        return call_text("pad", to=self.to, multiple=multiple, value=shown_value(self.value), mask=self.mask)

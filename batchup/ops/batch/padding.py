@@ -36,5 +36,6 @@ def filling(value: Any, name: str, part: Ragged, where: str) -> Any:
     return value
 
 
-def value_option(value: Any) -> str:
-    return "" if type(value) is int and value == 0 else f"value={value!r}"
+def shown_value(value: Any) -> str | None:
+    """The argument `value` in the text of a stage; None for the default."""
+    return None if type(value) is int and value == 0 else repr(value)

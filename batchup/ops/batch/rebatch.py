@@ -9,7 +9,7 @@ from functools import partial
 from itertools import count, pairwise, repeat
 from typing import Any, NamedTuple
 
-from batchup.core.checks import true_or_false, whole_number
+from batchup.core.checks import call_text, true_or_false, whole_number
 from batchup.core.computed import Computed, OverMade
 from batchup.core.cursors import Cursor, gone_on
 from batchup.core.draws import Draws
@@ -20,7 +20,7 @@ from batchup.core.plan import Part, is_uneven, located, parts_in, samples_of
 from batchup.core.record import Count, in_whole_parts, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
 from batchup.ops.batch.parts import Piece, planned_piece, planned_together, put_together, samples_in
-from batchup.ops.index.shard import ShardLike, as_shard, part_of
+from batchup.ops.index.shard import ShardLike, as_shard, part_of, shard_text
 
 
 def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> Stage:
@@ -51,9 +51,7 @@ def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> S
     size = whole_number(size, "rebatch(size)", least=1)
     drop_last = true_or_false(drop_last, "rebatch: drop_last")
     index, count = as_shard(shard, "rebatch: ")
-    options = ", drop_last=True" if drop_last else ""
-    options += f", shard=({index}, {count})" if count > 1 else ""
-    text = f"rebatch({size}{options})"
+    text = call_text("rebatch", size, drop_last=drop_last, shard=shard_text(index, count))
     return Stage(_rebatch, size, drop_last, index, count, text=text)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import whole_number
+from batchup.core.checks import call_text, whole_number
 from batchup.core.item import mapped
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
@@ -128,5 +128,4 @@ class ToJax(Step):
         return jax.device_put(part, may_alias=True)
 
     def __str__(self) -> str:
-        options = [shown(self.dtypes), f"pad_to={self.pad_to}" * (self.pad_to is not None)]
-        return f"to_jax({', '.join(filter(None, options))})"
+        return call_text("to_jax", *shown(self.dtypes), pad_to=self.pad_to)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from batchup.core.checks import call_text
 from batchup.core.item import mapped
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
@@ -68,4 +69,4 @@ class ToTorch(Step):
         return tensor.to(self._wanted[part.dtype.name]) if part.dtype.name in self._wanted else tensor
 
     def __str__(self) -> str:
-        return f"to_torch({shown(self.dtypes)})"
+        return call_text("to_torch", *shown(self.dtypes))

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import call_text, describe, whole_number
 from batchup.core.randomness import SeedLike, as_seed
 from batchup.core.stream import Stream
-from batchup.ops.index.groups import Grouped, Lengths, as_lengths, check_longest, grouped, subset_text
+from batchup.ops.index.groups import Grouped, Lengths, as_lengths, check_longest, grouped, shown_indices
 from batchup.ops.index.reorder import Reorder
 from batchup.ragged import Ragged
 
@@ -45,11 +45,9 @@ def bucket(
     if tokens is None:
         size = whole_number(64 if size is None else size, "bucket: size", least=1)
         window = -(-window // size) * size
-        how = f"size={size}"
     else:
         tokens = whole_number(tokens, "bucket: tokens", least=1)
         check_longest(checked, chosen, tokens, "bucket: tokens")
-        how = f"tokens={tokens}"
 
     def by_length(own: Lengths) -> Grouped:
         order = own.argsort(kind="stable")
@@ -59,7 +57,8 @@ def bucket(
         return order, _padded_cuts(own[order], tokens)
 
     groups = grouped(checked, chosen, seed, window, by_length)
-    text = f"bucket({describe(checked)}, {seed}, {how}, window={window}{subset_text(indices)})"
+    options = {"size": size, "tokens": tokens, "window": window, "indices": shown_indices(indices)}
+    text = call_text("bucket", describe(checked), seed, **options)
     return Stream(Reorder(groups, seed), text=text)
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from batchup.core.blocks import Block, joined
-from batchup.core.checks import true_or_false, whole_number
+from batchup.core.checks import call_text, true_or_false, whole_number
 from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Even, Grid, Total
@@ -34,8 +34,7 @@ def chunk(size: int, drop_last: bool = False) -> Stage:
     """
     size = whole_number(size, "chunk(size)", least=1)
     drop_last = true_or_false(drop_last, "chunk: drop_last")
-    text = f"chunk({size}, drop_last=True)" if drop_last else f"chunk({size})"
-    return Stage(_chunk, size, drop_last, "chunk", text=text)
+    return Stage(_chunk, size, drop_last, "chunk", text=call_text("chunk", size, drop_last=drop_last))
 
 
 # Blocks of an endless stream that are looked at when it is built: this reads nothing, so they may be many.

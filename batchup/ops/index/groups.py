@@ -21,8 +21,9 @@ Lengths = NDArray[np.int64]
 Grouped = tuple[NDArray[np.intp], NDArray[np.int64]]  # an order of samples, and the ends of its groups
 
 
-def subset_text(indices: ArrayLike | None) -> str:
-    return "" if indices is None else f", {describe(np.asarray(indices))}"
+def shown_indices(indices: ArrayLike | None) -> str | None:
+    """The argument `indices` in the text of a source."""
+    return None if indices is None else describe(np.asarray(indices))
 
 
 def as_lengths(lengths: ArrayLike | Ragged, indices: ArrayLike | None, where: str) -> tuple[Lengths, NDArray[np.intp]]:

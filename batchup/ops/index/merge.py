@@ -9,13 +9,13 @@ from itertools import count as numbers
 from itertools import islice
 
 from batchup.core.blocks import Block, joined
-from batchup.core.checks import whole_number
+from batchup.core.checks import call_text, whole_number
 from batchup.core.draws import Draws
 from batchup.core.grid import Grid, GridOver
 from batchup.core.plan import Kind, Part, PlanOver, is_drawn, located, parts_in, samples_of
 from batchup.core.record import Count, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
-from batchup.ops.index.shard import ShardLike, as_shard
+from batchup.ops.index.shard import ShardLike, as_shard, shard_text
 
 
 def merge(count: int, *, shard: ShardLike = None) -> Stage:
@@ -42,7 +42,7 @@ def merge(count: int, *, shard: ShardLike = None) -> Stage:
     """
     count = whole_number(count, "merge(count)", least=1)
     index, world = as_shard(shard, "merge: ")
-    text = f"merge({count}{f', shard=({index}, {world})' * (world > 1)})"
+    text = call_text("merge", count, shard=shard_text(index, world))
     return Stage(_merge, count, index, world, text, text=text)
 
 

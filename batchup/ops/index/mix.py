@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.blocks import PlainBlock, as_block, block_array
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import call_text, describe, whole_number
 from batchup.core.grid import chunk_numbers
 from batchup.core.randomness import Rng, ShuffleLike, Stateful, as_rng
 from batchup.core.sources import Blocks
@@ -16,7 +16,7 @@ from batchup.core.stream import Stage, Stream
 from batchup.ops.index.chunk import chunk
 from batchup.ops.index.merge import OTHER_DRAWS, merge
 from batchup.ops.index.reorder import Reorder
-from batchup.ops.index.shard import ShardLike, as_shard
+from batchup.ops.index.shard import ShardLike, as_shard, shard_text
 from batchup.ops.index.shuffle import Shuffle
 
 
@@ -46,8 +46,7 @@ def mix(
     window = whole_number(window, "mix: window", least=1)
     sizes = _sizes(chunks)
     index, world = as_shard(shard, "mix: ")
-    shown = sizes if isinstance(sizes, int) else describe(sizes)
-    text = f"mix({draws}, {shown}, {window}{f', shard=({index}, {world})' * (world > 1)})"
+    text = call_text("mix", draws, describe(sizes), window, shard=shard_text(index, world))
     if world > 1 and isinstance(draws, Stateful):
         raise TypeError(f"{text} {OTHER_DRAWS}")
     return Stage(_mix, draws, sizes, merge(window, shard=(index, world)), text, text=text)

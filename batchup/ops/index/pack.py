@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from batchup.core.blocks import Block
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import call_text, describe, whole_number
 from batchup.core.draws import Draws
 from batchup.core.grid import Grid
 from batchup.core.plan import Kind, Part, PlanOver
 from batchup.core.randomness import SeedLike, as_seed
 from batchup.core.record import record, unnamed
 from batchup.core.stream import Stream
-from batchup.ops.index.groups import Grouped, Lengths, as_lengths, check_longest, grouped, subset_text
+from batchup.ops.index.groups import Grouped, Lengths, as_lengths, check_longest, grouped, shown_indices
 from batchup.ops.index.reorder import Reorder
-from batchup.ops.index.shard import ShardLike, as_shard
+from batchup.ops.index.shard import ShardLike, as_shard, shard_text
 from batchup.ragged import Ragged
 
 
@@ -56,8 +56,8 @@ def pack(
     index, world = as_shard(shard, "pack: ")
     check_longest(checked, chosen, size, "pack: capacity")
     groups = grouped(checked, chosen, seed, window, partial(_best_fit, capacity=size))
-    text = f"pack({describe(checked)}, {size}, {seed}, window={window}{subset_text(indices)}"
-    text += f", shard=({index}, {world}))" if world > 1 else ")"
+    options = {"window": window, "indices": shown_indices(indices), "shard": shard_text(index, world)}
+    text = call_text("pack", describe(checked), size, seed, **options)
     return Stream(Packs(Reorder(groups, seed), index, world), text=text)
 
 

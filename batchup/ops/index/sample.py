@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.blocks import as_block
-from batchup.core.checks import describe
+from batchup.core.checks import call_text, describe
 from batchup.core.draws import Draws, Replay
 from batchup.core.grid import Even, Grid
 from batchup.core.plan import EndlessSource, Kind, Plan
@@ -52,18 +52,17 @@ def sampled(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None, rep
     if draws.replay is Replay.UNKEPT:
         wanted = f"{where}: expected a seed or one of NumPy's generators, for weighted draws"
         raise TypeError(f"{wanted}; got {draws}, which can only permute")
-    text = f"sample({describe(np.asarray(weights))}, {draws}"
     subset = None
     if indices is not None:
         subset = np.array(as_block(indices, f"{where}: indices"), dtype=np.intp)
         if len(subset) != len(cumulative):
             wrong = f"got {len(cumulative)} weights and {len(subset)} indices"
             raise ValueError(f"{where}: expected one index a weight; {wrong}")
-        text += f", {describe(subset)}"
     plan: Plan = Sample(len(cumulative), False, cumulative, draws, subset)
     if not replace:
         plan = SampleOnce(np.array(weights, dtype=np.float64), draws, subset)
-    return Stream(plan, text=text + (")" if replace else ", replace=False)"))
+    options = {"indices": None if subset is None else describe(subset), "replace": None if replace else "False"}
+    return Stream(plan, text=call_text("sample", describe(np.asarray(weights)), draws, **options))
 
 
 def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:

@@ -68,6 +68,11 @@ def _checked(index: Any, count: Any) -> tuple[int, int]:
     return index, count
 
 
+def shard_text(index: int, count: int) -> str | None:
+    """The value of `shard=` in the text of a stage; None for all samples."""
+    return f"({index}, {count})" if count > 1 else None
+
+
 def part_of(n: int, index: int, count: int) -> slice:
     """The place of part `index` of `count` of n samples: the first parts may have one sample more."""
     size, more = divmod(n, count)

@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.core.checks import as_labels, describe
+from batchup.core.checks import as_labels, call_text, describe
 from batchup.core.draws import Draws
 from batchup.core.grid import Even, Grid
 from batchup.core.plan import EndlessSource, JointPlan, Plan
@@ -59,8 +59,8 @@ def stratified(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None, wh
     members = np.flatnonzero(shares).tolist()
     orders = [Shuffle(Blocks((of_class[member],)), drawn.of_member(member)) for member in members]
     plans = tuple([Repeat(order, math.inf) for order in orders])
-    text = f"stratify({describe(labels)}, {drawn}"
-    text += ")" if proportions is None else f", {describe(np.asarray(proportions))})"
+    shown = None if proportions is None else describe(np.asarray(proportions))
+    text = call_text("stratify", describe(labels), drawn, proportions=shown)
     return Stream(Stratify(len(labels), False, plans, shares[shares > 0]), text=text)
 
 

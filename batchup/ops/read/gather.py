@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from batchup.core.blocks import Block, block_array
-from batchup.core.checks import describe, shortened, whole_number
+from batchup.core.checks import call_text, describe, shortened, whole_number
 from batchup.core.record import data, record, unnamed
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import SAME, Step
@@ -109,13 +109,9 @@ class Gather(Step):
 
     def __str__(self) -> str:
         arrays = [describe(array) for array in self.arrays]
-        if self.names:
-            arrays = [f"{name}={array}" for name, array in zip(self.names, arrays, strict=True)]
-        if self.include_indices:
-            arrays.append("include_indices=True")
-        if self.reader.cache:
-            arrays.append(f"cache={self.reader.cache}")
-        return shortened(f"gather({', '.join(arrays)})")
+        named = dict(zip(self.names, arrays, strict=False))
+        options = {**named, "include_indices": self.include_indices, "cache": self.reader.cache or None}
+        return shortened(call_text("gather", *([] if named else arrays), **options))
 
 
 def gather_step(reader: Reader, names: tuple[str, ...] = (), include_indices: bool = False) -> Gather:

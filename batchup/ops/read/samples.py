@@ -11,7 +11,7 @@ from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
-from batchup.core.checks import describe, describe_callable, is_a
+from batchup.core.checks import call_text, describe, describe_callable, is_a
 from batchup.core.errors import note
 from batchup.core.item import mapped
 from batchup.core.record import data, record, unnamed
@@ -134,10 +134,9 @@ class Samples(Step):
         return with_indices(block, batch) if self.include_indices else batch
 
     def __str__(self) -> str:
-        options = "" if self.collate is None else f", collate={describe_callable(self.collate)}"
-        options += ", include_indices=True" if self.include_indices else ""
-        options += ", resizes=True" if self.resizes else ""
-        return f"samples({describe(self.dataset)}{options})"
+        collate = self.collate and describe_callable(self.collate)
+        options = {"collate": collate, "include_indices": self.include_indices, "resizes": self.resizes}
+        return call_text("samples", describe(self.dataset), **options)
 
 
 def _emptied(part: Any) -> Any:

@@ -14,7 +14,7 @@ def test_names_of_dtypes():
         ("int32", "int64"),
         ("float64", "float32"),
     )
-    assert shown((("int32", "int64"),)) == "{'int32': 'int64'}"
+    assert shown((("int32", "int64"),)) == ["{'int32': 'int64'}"]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_weighted_orders_of_a_subset_and_from_a_generator():
     rng = np.random.RandomState(3)
     first, second = (list(ops.sample(np.ones(30), rng, replace=False))[0].tolist() for _ in range(2))
     assert first != second
-    assert repr(subset) == "sample(<3 int64>, 4, <3 int64>, replace=False)"
+    assert repr(subset) == "sample(<3 int64>, 4, indices=<3 int64>, replace=False)"
 
 
 def test_more_than_2_to_the_24_weights():

@@ -16,7 +16,6 @@ demo: .venv-demo/ready
 test: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
 	.venv/bin/pytest $(IN_PARALLEL) $(SLOW:%=--ignore=%)
 
 # Everything that CI runs.

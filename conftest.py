@@ -10,7 +10,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 # No deadlines: how long an example takes says more of the machine than of the code. The same examples
 # each time, so that a run says something of the change. `make fuzz` looks for new ones.
-settings.register_profile("batchup", deadline=None, max_examples=80, derandomize=True)
+settings.register_profile("batchup", deadline=None, max_examples=60, derandomize=True)
 settings.register_profile("few", settings.get_profile("batchup"), max_examples=40)
 settings.register_profile("fuzz", deadline=None, max_examples=300, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "batchup"))

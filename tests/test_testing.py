@@ -121,8 +121,7 @@ def test_a_stage_that_refuses_everything_is_not_checked_silently():
 
 @pytest.mark.filterwarnings("ignore:zip. the members have batches of:UserWarning")
 def test_all_of_ours_obey_over_all_members():
-    stages = [ops.chunk(3), ops.skip(2), ops.take(3), ops.repeat(2), ops.shuffle(5), ops.permute(5)]
-    for stage in [*stages, ops.shard(1, 2), ops.gather(np.arange(100))]:
+    for stage in [ops.chunk(3), ops.repeat(2), ops.shard(1, 2), ops.gather(np.arange(100))]:
         check_laws(lambda s, rng, stage=stage: s | stage, members=1)
     check_laws(lambda s, rng: s | ops.shuffle(rng), members=1)
     check_laws(lambda a, b, rng: ops.zip(a, b), members=2)

@@ -10,7 +10,7 @@ import numpy as np
 
 from batchup.ragged import Ragged
 
-SOME = 25  # the number of items of a stream that are compared
+SOME = 16  # the number of items of a stream that are compared
 
 
 class LawError(AssertionError):

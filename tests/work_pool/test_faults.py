@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 
 import numpy as np
 import pytest
@@ -193,9 +194,12 @@ def test_a_result_that_cannot_be_pickled_is_named(pools, fault, name, position, 
     check_it_goes_on(pools(name))
 
 
-@pytest.mark.parametrize(("position", "buffer"), matrix)
+# The supervisor tells a signal from an exit. One of each is tried at all places, the other signal and code at one place.
+DYING = [*product(["SIGKILL", "exit code 0"], POSITIONS, BUFFERS), *product(["SIGTERM", "exit code 3"], [4], [3])]
+
+
+@pytest.mark.parametrize(("fault", "position", "buffer"), DYING)
 @pytest.mark.parametrize("name", PROCESSES)
-@pytest.mark.parametrize("fault", DEATHS)
 def test_a_worker_that_dies_at_work(pools, fault, name, position, buffer):
     stream = blocks(position, DEATHS[fault]) | ops.parallel(pools(name), buffer)
     error = check(stream, position, WorkerDied, fault)

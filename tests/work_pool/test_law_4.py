@@ -2,6 +2,7 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -33,13 +34,21 @@ POOLS = {
 }
 
 
-@pytest.fixture(scope="module", params=POOLS)
-def pool(request):
-    with POOLS[request.param]() as pool:
-        list([1, 2, 3] * 5 | ops.map(abs) | ops.parallel(pool))  # some start when there is work
-        yield pool
-        if isinstance(pool, work_pool.ExecutorPool):
-            pool.executor.shutdown()
+@pytest.fixture(scope="module")
+def pools():
+    """All pools, by their names. They are made at once: a worker that starts in a test would be a trace of it."""
+    with ExitStack() as stack:
+        made = {name: stack.enter_context(make()) for name, make in POOLS.items()}
+        for pool in made.values():
+            if isinstance(pool, work_pool.ExecutorPool):
+                stack.callback(pool.executor.shutdown)
+            list([1, 2, 3] * 5 | ops.map(abs) | ops.parallel(pool))  # some start when there is work
+        yield made
+
+
+@pytest.fixture(params=POOLS)
+def pool(request, pools):
+    return pools[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +59,19 @@ def other():
 
 everything = recipes | wild_recipes
 positions = st.lists(st.integers(0, 12), max_size=2)
+names = st.sampled_from(list(POOLS))
 
 
-@settings(max_examples=60)
-@given(recipe=everything, buffer=st.integers(1, 40), positions=positions)
-def test_law_4(pool, recipe, buffer, positions):
-    testing.parallel(lambda rng=None: build(recipe, rng), pool, buffer, positions)
+@settings(max_examples=200)
+@given(name=names, recipe=everything, buffer=st.integers(1, 40), positions=positions)
+def test_law_4(pools, name, recipe, buffer, positions):
+    testing.parallel(lambda rng=None: build(recipe, rng), pools[name], buffer, positions)
 
 
-@settings(max_examples=30)
-@given(recipe=everything, buffer=st.integers(1, 9))
-def test_law_4_inside_of_joins(pool, recipe, buffer):
+@settings(max_examples=100)
+@given(name=names, recipe=everything, buffer=st.integers(1, 9))
+def test_law_4_inside_of_joins(pools, name, recipe, buffer):
+    pool = pools[name]
     stream = build(recipe)
     assume(stream.pure and not cursors_in(stream.plan))
     parallel = stream | ops.parallel(pool, buffer)
@@ -69,18 +80,18 @@ def test_law_4_inside_of_joins(pool, recipe, buffer):
     assert some(ops.choose(stream, parallel, rng=3)) == some(ops.choose(stream, stream, rng=3))
 
 
-@settings(max_examples=40)
-@given(recipe=everything, buffer=st.integers(1, 9), positions=positions)
-def test_law_7_a_checkpoint_knows_no_pool(pool, other, recipe, buffer, positions):
+@settings(max_examples=120)
+@given(name=names, recipe=everything, buffer=st.integers(1, 9), positions=positions)
+def test_law_7_a_checkpoint_knows_no_pool(pools, other, name, recipe, buffer, positions):
     """One of a parallel stream goes on in a serial one, the other way round, and in another pool."""
     assume(replay_of(build(recipe).plan) <= Replay.DRAWN)
-    testing.checkpoints_across(lambda rng=None: build(recipe, rng), pool, buffer, positions, other)
+    testing.checkpoints_across(lambda rng=None: build(recipe, rng), pools[name], buffer, positions, other)
 
 
-@settings(max_examples=30)
-@given(recipe=recipes, buffer=st.integers(1, 9))
-def test_law_8_writing_into_a_batch_changes_nothing_else(pool, recipe, buffer):
-    testing.memory(lambda: build(recipe) | ops.parallel(pool, buffer))
+@settings(max_examples=100)
+@given(name=names, recipe=recipes, buffer=st.integers(1, 9))
+def test_law_8_writing_into_a_batch_changes_nothing_else(pools, name, recipe, buffer):
+    testing.memory(lambda: build(recipe) | ops.parallel(pools[name], buffer))
 
 
 def test_a_batch_by_its_number_is_made_here(pool):

@@ -1,5 +1,7 @@
 """Call a function with every batch: `map`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -24,17 +24,17 @@ from batchup.work_pool.threads import WorkerThreadPool
 AbstractWorkerPool = WorkerPool
 
 __all__ = [
-    "AbstractWorkerPool",  # WorkerPool under its name of 0.2.3
+    "AbstractWorkerPool",  # the name of WorkerPool in 0.2.3
     "DaskPool",  # a Dask cluster that runs already
     "ExecutorPool",  # any concurrent.futures.Executor
-    "ParallelDataSource",  # what parallel_data_source gives
+    "ParallelDataSource",  # the result of parallel_data_source
     "RayPool",  # a Ray cluster that runs already, or one on this machine
     "RemoteTraceback",  # the cause of an exception that comes from a worker: its traceback there
-    "WorkError",  # in place of an exception that can't be sent
-    "WorkStream",  # what work_stream gives
-    "WorkerDied",  # a worker process came to its end
-    "WorkerPool",  # what all pools have in common
+    "WorkError",  # raised in place of an exception that can't be pickled
+    "WorkStream",  # the result of work_stream
+    "WorkerDied",  # raised if a worker process ended
+    "WorkerPool",  # the base class of pools
     "WorkerProcessPool",  # processes on this machine, and shared memory
     "WorkerThreadPool",  # threads
-    "share",  # an array in shared memory, which pools need not copy
+    "share",  # puts an array into shared memory, so that pools need no copy
 ]

@@ -1,4 +1,4 @@
-"""What all pools have in common."""
+"""The base class of pools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLOSED = "the pool was closed"
 
 
 class WorkerPool(ABC):
-    """Workers for `ops.parallel`; a context manager. Any number of streams may use one at once."""
+    """Workers for `ops.parallel`; a context manager. Any number of streams may use a pool at once."""
 
     closed = False
 
@@ -29,13 +29,13 @@ class WorkerPool(ABC):
         self._made_in = os.getpid()
 
     def check(self) -> None:
-        """Raise RuntimeError if the pool is closed, or belongs to a process that this one is a fork of."""
+        """Raise RuntimeError if the pool is closed, and in a fork of the process that made it."""
         self.check_process()
         if self.closed:
             raise RuntimeError("expected an open pool to iterate; this one is closed")
 
     def check_process(self) -> None:
-        """Raise RuntimeError in a fork of the process that made the pool: no item would ever come there."""
+        """Raise RuntimeError in a fork of the process that made the pool, which has no workers and would wait for ever."""
         if os.getpid() != self._made_in:
             raise RuntimeError(
                 f"{self!r}: expected to be used in the process that made it; this is a fork of that "
@@ -51,18 +51,18 @@ class WorkerPool(ABC):
         """End the workers. Streams that still use them raise RuntimeError. May be called twice."""
 
     def keeping(self, value: Any, where: str) -> Pool:
-        """This pool, but with the arrays in `value` already where the workers reach them.
+        """This pool, with the arrays in `value` in memory that the workers see.
 
-        TypeError for what can't be sent to them. Nothing to do where workers see the same memory.
+        Raises TypeError for a value that can't be sent to the workers.
         """
         return self
 
     def parallel_data_source(self, ds: AbstractDataSource, batch_buffer_size: int | None = None) -> ParallelDataSource:
-        """A data source whose batches this pool makes, `batch_buffer_size` of them ahead at most.
+        """A data source whose batches this pool makes, at most `batch_buffer_size` of them ahead.
 
-        By default that are 20 batches or, with `window=`, 2 windows.
-        `ds.stream(batch_size, shuffle) | parallel(pool, buffer=batch_buffer_size)`. Raises TypeError
-        for a source that isn't random access, and for one that can't be sent to the workers.
+        The default is 20 batches or, with `window=`, 2 windows. Its batches are those of
+        `ds.stream(batch_size, shuffle) | parallel(pool, buffer=batch_buffer_size)`. Raises TypeError for a source
+        without random access, and for one that can't be sent to the workers.
 
         >>> from batchup import data_source, work_pool
         >>> ds = data_source.ArrayDataSource([np.arange(5)])
@@ -75,8 +75,8 @@ class WorkerPool(ABC):
     def work_stream(self, task_generator: Iterable[Any], task_buffer_size: int = 20) -> WorkStream:
         """The results of tasks `(fn,)`, `(fn, args)` or `(fn, args, kwargs)`, in order.
 
-        Tasks are taken from the generator in this thread, `task_buffer_size` ahead at most, and
-        called by the workers. Raises TypeError, at its place, for what is no task.
+        The generator is iterated in this thread, at most `task_buffer_size` tasks ahead, and the workers call the
+        functions. Anything else than a task raises TypeError at its place.
 
         >>> from batchup import work_pool
         >>> with work_pool.WorkerThreadPool(processes=2) as pool:

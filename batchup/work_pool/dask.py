@@ -21,10 +21,10 @@ __all__ = ["DaskPool"]
 class DaskPool(WorkerPool):
     """The workers of the Dask cluster of `client`, a `distributed.Client`, which `close` leaves open.
 
-    The work of a stream goes to each worker once, and again if it has changed when an iteration begins; that is told by
-    a hash, 0.7 s a GB of arrays. Small batches go several at a time. Batches go through the
-    scheduler, as usual in Dask, unless all workers are on this machine or the client was made with
-    `direct_to_workers=True`. If a worker dies, Dask makes the batch again elsewhere. BatchUp must be installed where the workers are: `pip install batchup[dask]`.
+    The work of a stream is sent to each worker once, and again if it has changed when an iteration begins, by its hash,
+    which takes 0.7 s a GB of arrays. Small batches are sent several at a time. Batches go through the scheduler, as
+    usual in Dask, unless all workers are on this machine or the client was made with `direct_to_workers=True`. If a
+    worker dies, Dask makes the batch again on another. The workers need `pip install batchup[dask]`.
     Raises TypeError for anything but a client, and for an asynchronous one.
     """
 
@@ -48,7 +48,7 @@ class DaskPool(WorkerPool):
         from batchup.work_pool.remote import ship
 
         package = package.copied()
-        # A task, since scattered data are lost with the workers that have them.
+        # A task, since scattered data are lost when the workers that have them end.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
             future = self.client.submit(_itself, package, pure=False)
         task = _NearTask if self._is_near() else _itself
@@ -71,7 +71,7 @@ def _itself(package: Any) -> Any:
 
 
 class _NearTask:
-    """A task whose result comes from the worker itself."""
+    """A task whose result comes directly from its worker."""
 
     def __init__(self, future: Future[Any]):
         self.future = future

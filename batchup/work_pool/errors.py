@@ -1,4 +1,4 @@
-"""What goes wrong with workers."""
+"""Exceptions of workers."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ __all__ = ["RemoteTraceback", "WorkError", "WorkerDied"]
 
 
 class WorkerDied(RuntimeError):  # noqa: N818
-    """A worker process came to its end, by a signal or by itself; another takes its place."""
+    """Raised for the batch of a worker process that ended, by a signal or by itself. The pool replaces the worker."""
 
 
 class WorkError(RuntimeError):
-    """In place of an exception that can't be sent from a worker: its type, text and traceback."""
+    """Raised in place of an exception that can't be pickled. Has its type, text and traceback."""
 
 
 class RemoteTraceback(Exception):  # noqa: N818
-    """The cause of an exception from a worker: its traceback there, as text."""
+    """The cause of an exception from a worker: its traceback in the worker, as text."""
 
     def __str__(self) -> str:
         return "in a worker\n\n" + str(self.args[0])
 
 
 def end_of(status: int) -> str:
-    """How a process ended, by its wait status: the negative signal, or its exit code."""
+    """Say how a process ended, of its `Popen.returncode`: an exit code, or a negative signal."""
     if status >= 0:
         return f"ended with exit code {status}"
     try:

@@ -23,9 +23,9 @@ __all__ = ["ExecutorPool"]
 class ExecutorPool(WorkerPool):
     """The workers of any `concurrent.futures.Executor`, which `close` leaves running.
 
-    A `ThreadPoolExecutor` shares memory with the caller. To any other executor the work is sent along
-    with each batch, or with several small ones, pickled by cloudpickle, as it is when an iteration begins; for large
-    arrays `WorkerProcessPool` is better. Raises TypeError for anything but an executor.
+    A `ThreadPoolExecutor` shares memory with the caller. To any other executor the work, as it is when an iteration
+    begins, is sent with each batch, or with several small ones, pickled by cloudpickle. For large arrays use
+    `WorkerProcessPool`. Raises TypeError for anything but an executor.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> from batchup import ops
@@ -70,7 +70,7 @@ class ExecutorPool(WorkerPool):
 
 
 def _cancelled(pending: Making, future: Future[None]) -> None:
-    """It was cancelled from outside: by a shutdown of the executor, say."""
+    """The error for an item that was cancelled from outside, by a shutdown of the executor for example."""
     if future.cancelled():
         from concurrent.futures import CancelledError
 

@@ -1,4 +1,4 @@
-"""What a function forks while it makes a batch ends with the function, and never runs the loop of the worker."""
+"""End processes that a function of the user has forked, so that a fork never runs the loop of a worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["called"]
 
 
 def called(run: Callable[[Any], Any], item: Any) -> Any:
-    """`run(item)`. A process that was forked within ends here, with the status that it would have as a program."""
+    """Return `run(item)`. A process that was forked by it ends here, with the exit status that a script would have."""
     pid = os.getpid()
     try:
         batch = run(item)

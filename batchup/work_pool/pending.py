@@ -1,4 +1,4 @@
-"""An item that is being made: what a worker and whoever waits for it share."""
+"""An item in work: the state that a worker and the caller, who waits for it, share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["Pending", "failed"]
 
 
 class Pending:
-    """Like a `concurrent.futures.Future`, but a Ctrl-C while waiting can't leave it locked.
+    """Like a `concurrent.futures.Future`, but Ctrl-C while waiting can't leave it locked.
 
-    That one's lock, once left locked, would stop the thread that has the result. Here whoever has it
-    takes no lock: what only one may do is to take the one thing from a list.
+    The lock of a Future that was left locked would block the thread that sets the result. Here, setting the result
+    takes no lock: the thread that pops the one element of a list may do it.
     """
 
     __slots__ = ("_beginning", "_end", "_error", "_over", "_value")
@@ -22,13 +22,13 @@ class Pending:
         self._end = [True]
         self._value: Any = None
         self._error: BaseException | None = None
-        self._over = threading.Lock()  # locked until it is over
+        self._over = threading.Lock()  # locked until there is a result
         self._over.acquire()
 
-    # --- the worker's side
+    # --- called by the worker
 
     def begin(self) -> bool:
-        """Whether it is still wanted; after that it can't be cancelled."""
+        """Begin the item, which can't be cancelled any more. Returns False if it was cancelled, or begun before."""
         return _taken(self._beginning)
 
     def finish(self, value: Any) -> None:
@@ -41,10 +41,10 @@ class Pending:
             self._error = error
             self._over.release()
 
-    # --- the caller's side
+    # --- called by the caller
 
     def result(self, timeout: float | None = None) -> Any:
-        """What was made, or raises what went wrong; TimeoutError after so many seconds."""
+        """Return the result, or raise the exception of the work. Raises TimeoutError after `timeout` seconds."""
         if not self._over.acquire(timeout=-1 if timeout is None else timeout):
             raise TimeoutError
         self._over.release()
@@ -53,13 +53,13 @@ class Pending:
         try:
             raise self._error
         finally:
-            del self  # else the error would keep itself, by its traceback
+            del self  # otherwise the traceback of the error keeps the error alive
 
     def done(self) -> bool:
         return not self._end
 
     def cancel(self) -> bool:
-        """Have it not begun; whether it was in time."""
+        """Cancel the item. Returns False if it was begun already."""
         if _taken(self._beginning):
             self.fail(RuntimeError("it was cancelled before it was begun"))
             return True
@@ -74,7 +74,7 @@ def _taken(token: list[bool]) -> bool:
 
 
 def failed(error: BaseException) -> Pending:
-    """An item that can't be made."""
+    """An item whose `result` raises the error."""
     pending = Pending()
     pending.fail(error)
     return pending

@@ -1,7 +1,7 @@
-"""What goes to workers that see other memory, and what comes back: all of it pickled with care.
+"""Pickle work, items, results and exceptions for workers in other processes.
 
-Whatever can go wrong while pickling does so inside a `try` of ours, on either side: a pool must
-neither hang nor break because of a result or an exception that can't be sent.
+Every error of pickling is caught here, on both sides: a pool must neither hang nor break because of a result or an
+exception that can't be pickled.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from batchup.work_pool.tracebacks import as_here, code_with_source
 
 __all__ = ["Outcome", "Pickler", "Unpacked", "dumps", "opened", "outcome_of", "pack_item", "pack_work", "packed_error"]
 
-# Whether the work went well; then the result, or the exception, pickled; and its large buffers.
+# True if the work succeeded; the result or the exception, pickled; and its large buffers.
 Outcome = tuple[bool, bytes, list[Any]]
 
 _ATOMS = {range, int, float, complex, bool, str, bytes, type(None)}
@@ -36,29 +36,29 @@ _CONTAINERS = {tuple, list, Item, Place, Choice}
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """cloudpickle's, but functions know where they were written, NumPy's classes are NumPy's, and the memory of
-    PyTorch's tensors goes as that of arrays does.
+    """The pickler of cloudpickle, with three changes: functions keep the name and lines of their file, classes of NumPy
+    are pickled by name, and the memory of PyTorch's tensors goes out of band, as that of arrays does.
     """
 
     dispatch_table = cloudpickle.Pickler.dispatch_table.new_child({CodeType: code_with_source})
 
     def reducer_override(self, obj: Any) -> Any:
-        # What seems to be in no module is taken for the user's, and sent whole. NumPy has modules,
-        # such as numpy.rec, that are there before anybody has imported them.
+        # cloudpickle takes an object without a module for one of `__main__`, and pickles it by value. NumPy has modules,
+        # such as numpy.rec, that exist before they are imported.
         if isinstance(obj, type) and obj.__module__.startswith("numpy."):
             with suppress(ImportError):
                 import_module(obj.__module__)
         torch = sys.modules.get("torch")
         if torch is not None and type(obj) is torch.Tensor and not obj.requires_grad:
-            with suppress(TypeError, RuntimeError):  # it is not dense, or not on the CPU
+            with suppress(TypeError, RuntimeError):  # the tensor is not dense, or not on the CPU
                 return _reduced_tensor(obj)
         return super().reducer_override(obj)
 
 
 def _reduced_tensor(tensor: Any) -> tuple[Any, ...]:
-    """How a tensor is made again of an array, which protocol 5 takes out of band."""
+    """How to make a tensor again of an array, which pickle protocol 5 sends out of band."""
     plain = tensor.contiguous().detach()
-    if str(tensor.dtype) == "torch.bfloat16":  # which NumPy has not
+    if str(tensor.dtype) == "torch.bfloat16":  # a dtype that NumPy doesn't have
         return _tensor, (plain.view(sys.modules["torch"].int16).numpy(), "bfloat16")
     return _tensor, (plain.numpy(), None)
 
@@ -73,7 +73,7 @@ def _tensor(array: Any, view: str | None) -> Any:
 def is_plain(value: Any) -> bool:
     """True if plain pickle can be used, which takes a fifth of the time of cloudpickle for a small batch.
 
-    It can't for anything that may be defined in `__main__`, which workers don't have.
+    It can't for anything that may be defined in `__main__`, which workers can't import.
     """
     kind = type(value)
     if kind is np.ndarray:
@@ -94,7 +94,7 @@ def dumps(value: Any, buffers: Callable[[pickle.PickleBuffer], Any] | None = Non
 
 
 def pack_item(item: Any) -> bytes:
-    """What a plan gave for a batch, pickled; TypeError where that can't be."""
+    """An item of a plan, pickled. Raises TypeError if it can't be."""
     try:
         return dumps(item)
     except Exception as error:
@@ -104,7 +104,7 @@ def pack_item(item: Any) -> bytes:
 
 
 def pack_work(work: Any, where: str, pickler: Callable[[io.BytesIO], pickle.Pickler] = Pickler) -> bytes:
-    """The work, pickled; TypeError that names the stage that can't be."""
+    """The work, pickled. Raises TypeError, naming the stage, if it can't be."""
     file = io.BytesIO()
     try:
         pickler(file).dump(work)
@@ -130,7 +130,7 @@ def _culprit(work: Any) -> tuple[str, Exception] | None:
 
 
 def _steps(work: Any) -> Iterator[Any]:
-    """All steps of the work; those of members before the one that joins them."""
+    """All steps of the work; those of members come before the step that joins them."""
     for step in getattr(work, "steps", ()):
         for member in getattr(step, "parts", tuple)():
             yield from _steps(member)
@@ -141,11 +141,11 @@ def _steps(work: Any) -> Iterator[Any]:
 
 
 def outcome_of(run: Callable[[Any], Any], packed_item: bytes) -> Outcome:
-    """What comes of the work for an item. Never raises, other than for the end of the process."""
+    """The outcome of the work for an item. Never raises, except when the process is to end."""
     buffers: list[Any] = []
     try:
         batch = called(run, pickle.loads(packed_item))
-    except BaseException as error:  # a SystemExit too is the caller's, as it would be without a pool
+    except BaseException as error:  # also a SystemExit: it ends the caller, as it would without a pool
         return False, packed_error(error), []
     try:
         return True, dumps(batch, buffers.append), buffers
@@ -166,7 +166,7 @@ def _unsendable(batch: Any, error: Exception) -> TypeError:
 
 
 def packed_error(error: BaseException) -> bytes:
-    for _ in range(2):  # without our own frames
+    for _ in range(2):  # leave out the frames of this library
         error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
     text = "".join(traceback.format_exception(error))
     try:
@@ -174,7 +174,7 @@ def packed_error(error: BaseException) -> bytes:
         again, _ = pickle.loads(packed)
         if type(again) is type(error):
             return packed
-    except Exception:  # it is replaced, below
+    except Exception:  # replaced by a WorkError below
         pass
     try:
         said = str(error)
@@ -188,7 +188,7 @@ def packed_error(error: BaseException) -> bytes:
 
 
 class Unpacked:
-    """The work, unpacked when it is first run: what goes wrong is then an error of that batch."""
+    """The work, unpickled when it is first run, so that an error is raised at that batch."""
 
     def __init__(self, packed: bytes, buffers: Iterable[Any] = ()):
         self._packed = packed
@@ -209,7 +209,7 @@ class Unpacked:
 
 
 def opened(outcome: Outcome, work: Any) -> Any:
-    """The batch; or raises the exception, with its traceback in the worker as the cause."""
+    """Return the batch, or raise the exception, with its traceback in the worker as the cause."""
     well, packed, buffers = outcome
     if well:
         return pickle.loads(packed, buffers=buffers)
@@ -221,7 +221,7 @@ def opened(outcome: Outcome, work: Any) -> Any:
 
 
 def _import_error(error: ImportError, work: Any) -> ImportError:
-    """What to do about a module that workers can't import, and which stage needs it."""
+    """The text of an error for a module that workers can't import: which stage needs it, and the remedy."""
     module = str(error.name)
     users = (step for step in _steps(work) if module.encode() in dumps(step, lambda _: None))
     stage = f"the stage {next(users, work)}"

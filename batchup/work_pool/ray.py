@@ -19,13 +19,12 @@ __all__ = ["RayPool"]
 class RayPool(WorkerPool):
     """The workers of the Ray cluster that this process is connected to.
 
-    If it is to none, `ray.init(**options)` connects it, or starts one on this machine, and `close` shuts
-    that down. The work of a stream is put into Ray's object store once, its arrays such that all workers of
-    a node see one copy, which is read-only; again if it has changed when an iteration begins, which is told by a hash,
-    0.7 s a GB of arrays. Ray gets twice as many tasks at a time as it has CPUs; those are done
-    even if the iteration has ended, unless `parallel` has a timeout. If a worker dies, Ray makes the batch again
-    elsewhere. BatchUp must be installed where the workers are:
-    `pip install batchup[ray]`. Raises ValueError for options if Ray runs already.
+    If there is no connection, `ray.init(**options)` makes one, or starts a cluster on this machine, which `close` shuts
+    down. The work of a stream is put into Ray's object store once, and again if it has changed when an iteration begins,
+    by its hash, which takes 0.7 s a GB of arrays. All workers of a node share one read-only copy of its arrays. Ray
+    gets twice as many tasks at a time as it has CPUs; these are run even if the iteration has ended, unless `parallel`
+    has a timeout. If a worker dies, Ray makes the batch again on another. The workers need `pip install batchup[ray]`.
+    Raises ValueError for options if Ray is initialised already.
     """
 
     def __init__(self, **options: Any):

@@ -1,7 +1,7 @@
-"""Executors and clusters: they run a function somewhere, and know nothing of streams.
+"""Work in executors and clusters, which run any function and know nothing of streams.
 
-What is sent is the work, in a package, and a few items; what comes back are their outcomes. A task of
-theirs costs up to milliseconds, so small batches go several at a time.
+A task has the work, as a package, and a few items; it returns their outcomes. A task of a cluster costs up to some
+milliseconds, so small batches are sent several at a time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Threads of this process."""
+"""A pool of threads."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ __all__ = ["SharedWorkers", "WorkerThreadPool"]
 class WorkerThreadPool(WorkerPool):
     """`processes` threads of this process. None is the number of CPUs that it may use.
 
-    For work that lets go of the interpreter lock: decoding images, reading files, NumPy on large
-    arrays. Threads start at once, share all memory, and nothing needs to be picklable. Python code
-    runs in one of them at a time; for that use `WorkerProcessPool`. Work that itself iterates a stream in the
-    same pool does that stream's work in its own thread.
+    Use it for work that releases the interpreter lock: decoding images, reading files, NumPy on large arrays. Threads
+    start at once, share all memory, and nothing needs to be picklable. Python code runs in one thread at a time; for
+    that use `WorkerProcessPool`. If the work iterates a stream in the same pool, its own thread does the work of that
+    stream.
     """
 
     def __init__(self, processes: int | None = None):
         super().__init__()
         self.processes = number_of_workers(processes, "WorkerThreadPool")
         self._queue = _Queue()
-        self._at_work: dict[threading.Thread, Making] = {}  # the item that each makes
-        # Daemons, since a program may end without closing the pool, and they wait for work until then.
+        self._at_work: dict[threading.Thread, Making] = {}  # the item that each thread makes
+        # Daemon threads, since a program may end without closing the pool.
         self._threads = [
             threading.Thread(target=_serve, args=(self._queue, self._at_work), name=f"batchup_{n}", daemon=True)
             for n in range(self.processes)
@@ -55,10 +55,10 @@ class WorkerThreadPool(WorkerPool):
             pending.fail(RuntimeError(CLOSED))
 
     def close(self) -> None:
-        """End the threads, once they have done what they are at.
+        """End the threads when they have finished their items.
 
-        One that is still at a batch of an iteration that has timed out is not waited for: no thread can be ended by
-        force.
+        A thread can't be ended by force, so threads that are stuck at an item of an iteration that has timed out are
+        not waited for.
         """
         self.closed = True
         self._end()
@@ -79,7 +79,7 @@ class WorkerThreadPool(WorkerPool):
 
 
 class _Queue(SimpleQueue[Any]):
-    """Items to be made. The queue of `concurrent.futures` has a lock that Ctrl-C can leave locked."""
+    """A queue of items. (Ctrl-C can leave the queue of `concurrent.futures` locked.)"""
 
     closed = False
 
@@ -90,7 +90,7 @@ class _Queue(SimpleQueue[Any]):
 
 
 def _serve(queue: _Queue, at_work: dict[threading.Thread, Making]) -> None:
-    """The loop of each thread. It keeps nothing of an item while it waits for the next one."""
+    """The loop of each thread. While it waits for an item, it keeps no reference to the last one."""
     thread = threading.current_thread()
     while (task := queue.get()) is not None:
         if queue.closed:
@@ -119,7 +119,7 @@ def make(pending: Making, run: Callable[[Any], Any], item: Any) -> None:
     if pending.begin():
         try:
             pending.finish(called(run, item))
-        except BaseException as error:  # a SystemExit too is the caller's, as it would be without a pool
+        except BaseException as error:  # also a SystemExit: it ends the caller, as it would without a pool
             pending.fail(error)
             del pending  # otherwise the traceback of the error keeps the error alive
 
@@ -138,11 +138,11 @@ class SharedWorkers:
 
     def start(self, buffer: int) -> SharedRun | _RunHere:
         self.pool.check()
-        # A worker that waits for the workers of its own pool could wait for ever.
+        # A worker that waits for the other workers of its pool could wait for ever.
         return _RunHere(self.work) if self.pool in _at_work_for.pools else SharedRun(self)
 
     def at_work(self, run: Callable[[Any], Any], item: Any) -> Any:
-        """`run(item)`, in a worker."""
+        """Return `run(item)`, in a worker."""
         pools = _at_work_for.pools
         _at_work_for.pools = (*pools, self.pool)
         try:
@@ -152,7 +152,7 @@ class SharedWorkers:
 
 
 class _AtWorkFor(threading.local):
-    """The pools for which this thread makes a batch at the moment."""
+    """The pools that this thread makes a batch for."""
 
     pools: tuple[WorkerPool, ...] = ()
 
@@ -161,7 +161,7 @@ _at_work_for = _AtWorkFor()
 
 
 class _RunHere:
-    """An iteration within the work of a worker of the same pool, which does the work itself."""
+    """An iteration by a worker of the same pool, which does the work itself."""
 
     def __init__(self, work: Work):
         self._work = work
@@ -170,7 +170,7 @@ class _RunHere:
         return _MadeHere(self._work, item)
 
     def close(self, stuck: Any, timeout: float | None) -> None:
-        """Nothing to end: the work is done when its result is asked for."""
+        """Do nothing: the work is done when its result is asked for."""
 
 
 class _MadeHere:
@@ -211,7 +211,7 @@ class SharedRun:
         return pending
 
     def close(self, stuck: Any, timeout: float | None) -> None:
-        """A thread can't be ended by force: it finishes its item, but nobody waits for it."""
+        """End the iteration. A thread can't be ended by force: it finishes its item, but the caller doesn't wait for it."""
         if stuck is not None or timeout is not None:
             self._deadline = time.monotonic() + (0 if stuck is not None else timeout or 0)
 
@@ -239,7 +239,7 @@ class _Parts:
         self.item = item
         self.results = results
         self.finish = finish
-        self._left = [True] * len(results)  # popping one is atomic
+        self._left = [True] * len(results)  # `pop` is atomic
 
     def one_is_over(self) -> None:
         self._left.pop()

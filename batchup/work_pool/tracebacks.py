@@ -1,8 +1,8 @@
-"""Tracebacks of workers that read as they would in the caller: file or cell, line, and source line.
+"""Tracebacks of workers that read as in the caller: with the file or cell, the line number and the source line.
 
-A function that workers can't import, of a script, a notebook or a REPL, is sent to them as code.
-cloudpickle drops the name of its file (since 3.1.3), and the worker may be unable to read the file, on
-another machine say, or because it is a cell. So both go along: the name, and the lines of the function.
+A function that workers can't import, of a script, a notebook or a REPL, is sent as code. cloudpickle drops the name of
+its file (since 3.1.3), and the worker may be unable to read the file: it is a cell, or on another machine. So the name
+and the lines of the function are sent with the code.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["as_here", "code_with_source"]
 
 
 def _lines_of(code: CodeType) -> list[str]:
-    """The source lines of a function, from `co_firstlineno` on; none where nobody has them."""
+    """The source lines of a function, from `co_firstlineno` on; empty if they are unknown."""
     name = code.co_filename
     linecache.checkcache(name)
     lines = linecache.getlines(name)
     if not lines and name == "<stdin>" and not sys.flags.interactive:
-        with suppress(OSError, UnicodeDecodeError):  # `python < script.py`; a pipe is not to be read again
+        with suppress(OSError, UnicodeDecodeError):  # `python < script.py`: a pipe can't be read again
             lines = os.pread(0, os.fstat(0).st_size, 0).decode().splitlines(keepends=True)
     ends = chain.from_iterable(positions[:2] for positions in code.co_positions())
     return lines[code.co_firstlineno - 1 : max(filter(None, ends), default=0)]
@@ -41,7 +41,7 @@ def code_with_source(code: CodeType) -> tuple[Callable[..., CodeType], tuple[Any
 
 
 def _code(make: Callable[..., CodeType], args: tuple[Any, ...], name: str, start: int, lines: list[str]) -> CodeType:
-    """The code again, and its lines where tracebacks look for them."""
+    """Make the code again, and put its lines into `linecache`, where tracebacks look for them."""
     here = linecache.getlines(name)
     if here[start : start + len(lines)] != lines:
         here = here + ["\n"] * (start - len(here))
@@ -52,7 +52,7 @@ def _code(make: Callable[..., CodeType], args: tuple[Any, ...], name: str, start
 
 
 def as_here(text: str) -> str:
-    """The text of a traceback; in IPython with cells by their number, as it names them itself."""
+    """The text of a traceback. In IPython cells are named by their number, as IPython does."""
     ipython = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
     if not shell or not hasattr(shell.compile, "format_code_name"):

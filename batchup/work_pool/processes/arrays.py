@@ -1,4 +1,4 @@
-"""Pickling of work, but for its large arrays: of these only where the workers find them."""
+"""Pickle work without its large arrays: for each of these, only where the workers find it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from batchup.core.checks import describe
 from batchup.memory.shared import Segment, SharedMap, next_key, room_for, same_bytes, view_of
 from batchup.work_pool.pickling import Pickler
 
-__all__ = ["ArrayPickler", "Copies", "Place", "segments_here"]
+__all__ = ["ArrayPickler", "Copies", "Place", "received_segments"]
 
-# Smaller arrays are pickled with the rest.
+# Bytes: smaller arrays are pickled with the rest.
 LARGE = 256 * 1024
 
-# In a worker: the memory it was sent, by key.
-segments_here: dict[int, Any] = {}
+# In a worker: the shared memory that was sent to it, by key.
+received_segments: dict[int, Any] = {}
 
 
 class Place(NamedTuple):
-    """Where a copy of an array is in shared memory, in the order of C; its shape and dtype."""
+    """The place of a copy of an array in shared memory, in C order, and its shape and dtype."""
 
     segment: Segment
     offset: int
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 class Copies:
-    """The copies of arrays in shared memory, each for as long as a stream has it.
+    """The copies of arrays in shared memory. A copy lives as long as a stream uses it.
 
     An array is found by its identity. One that is created whenever the work is pickled, such as that of a tensor, is
     found by its position among the arrays of the work. The copy is used if its bytes equal those of the array.
@@ -46,7 +46,7 @@ class Copies:
         self._before = places
 
     def find(self, array: NDArray[Any], number: int) -> Place | None:
-        """Where there is a copy of an array, the large one of this number in the work."""
+        """The copy of an array, which is the large array of this number in the work; None if there is none."""
         candidates = [_copied.get(array)]
         if number < len(self._before):
             candidates.append(self._before[number])
@@ -79,7 +79,7 @@ class _Copied:
 
 _copied = _Copied()
 
-# So many bytes at a time of an array that is not in the order of C are put into that order, to compare them.
+# An array that is not in C order is compared in pieces of so many bytes, each copied to C order.
 _STEP = 16 * 2**20
 
 
@@ -94,9 +94,9 @@ def _same_bytes(array: NDArray[Any], place: Place) -> bool:
 
 
 class ArrayPickler(Pickler):
-    """Pickles anything; of large arrays only where they are: in segments, which are put into `used`.
+    """Pickles large arrays as their places in shared memory. The segments that they lie in are added to `used`.
 
-    `places` gets those of the copies, in the order of the arrays.
+    The places of the copies are appended to `places`, in the order of the arrays.
     """
 
     def __init__(self, file: io.BytesIO, copies: Copies, used: dict[int, Segment], places: list[Place | None]):
@@ -104,9 +104,9 @@ class ArrayPickler(Pickler):
         self._copies = copies
         self._used = used
         self._places = places
-        # What is to be copied goes into one segment, with an open file for all of them.
+        # All new copies go into one segment, which takes one open file.
         self._key = next_key()
-        self._new: list[tuple[NDArray[Any], int, int]] = []  # each with its number, and where it goes
+        self._new: list[tuple[NDArray[Any], int, int]] = []  # each with its number and its place
         self._size = 0
 
     def dump(self, obj: Any) -> None:
@@ -186,13 +186,13 @@ def in_segment(
     dtype: np.dtype[Any],
     writeable: bool,
 ) -> NDArray[Any]:
-    if key not in segments_here:
+    if key not in received_segments:
         raise OSError(
             errno.ENOMEM,
             f"expected room in a worker for the arrays of its work, {np.prod(shape)} x {dtype} and more; it had "
             "no memory, or no free file descriptor, when they were sent",
         )
-    array = view_of(segments_here[key], shape, dtype, offset, strides)
+    array = view_of(received_segments[key], shape, dtype, offset, strides)
     array.flags.writeable = writeable
     return array
 

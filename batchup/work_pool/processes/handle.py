@@ -1,4 +1,4 @@
-"""One worker process, as its pool sees it."""
+"""One worker process, as the supervisor sees it."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from batchup.work_pool.processes.messages import Connection
 
 __all__ = ["Handle", "Share"]
 
-# So much of what a worker has in hand is enough, however many tasks that is.
-BYTES_IN_HAND = 64 * 1024
+# The queue of a worker has at most so many bytes of tasks, or two tasks.
+BYTES_QUEUED = 64 * 1024
 
 
 class Share:
-    """One worker's share of the memory for results, and its successors'.
+    """The memory for results that one worker, and then the worker that replaces it, may use.
 
-    What the caller still holds of a worker that is dead is taken from the share of the next.
+    Batches of an ended worker that the caller still holds count for the next worker.
     """
 
     def __init__(self, size: int):
         self.size = size
         self._late: list[Leases] = []
 
-    def inherit(self, leases: Leases) -> None:
+    def add_held(self, leases: Leases) -> None:
         if leases.keep_held():
             self._late.append(leases)
 
-    def left(self) -> int:
+    def remaining(self) -> int:
         if self._late:
             self._late = [leases for leases in self._late if leases.keep_held()]
         return max(0, self.size - sum(leases.size() for leases in self._late))
 
 
 class Handle:
-    """A worker process: what it has in hand, what it knows, and the memory that it sends results in."""
+    """A worker process: its queue of tasks, the jobs and segments that it has, and its memory for results."""
 
     def __init__(self, process: subprocess.Popen[bytes], connection: Connection, share: Share, at: NDArray[Any]):
         self.process = process
         self.connection = connection
         self.share = share
         self.leases = Leases()
-        self.ready = False  # it has said so
-        self.dismissed = False  # it is ended on purpose
-        self.tasks: deque[Task] = deque()  # in its hand, in order
-        self.bytes_in_hand = 0
-        self.known: set[int] = set()  # keys of jobs and segments that it has been sent
-        self.sending = False  # there is something that it did not take yet
+        self.ready = False  # True after its first message
+        self.killed = False  # True if the pool has killed it
+        self.tasks: deque[Task] = deque()  # sent to it, in order; it may have begun the first
+        self.bytes_queued = 0
+        self.known: set[int] = set()  # the keys of the jobs and segments that were sent to it
+        self.sending = False  # True if there is data that it hasn't read yet
         self.pidfd = _pidfd(process.pid)
         self._at = at
-        self._limit = share.left()
+        self._limit = share.remaining()
         self._settings = b""
-        self._unmapped: dict[int, int | None] = {}  # slabs: their files, where those are not lost too
+        self._unmapped: dict[int, int | None] = {}  # the slabs that could not be mapped: their files, None if lost
 
     @property
     def pid(self) -> int:
@@ -71,7 +71,7 @@ class Handle:
     def send(self, *messages: tuple[Any, ...], segment: Segment | None = None) -> None:
         try:
             self.sending = not self.connection.send(*messages, file=segment)
-        except OSError:  # it has ended, which will be seen
+        except OSError:  # the worker has ended; the supervisor will notice
             self.sending = False
 
     def flush(self) -> None:
@@ -81,16 +81,16 @@ class Handle:
             self.sending = False
 
     def has_room_for(self, task: Task) -> bool:
-        """Whether it should have the task in hand too. One to be at and one to go on with it always has."""
+        """True if the queue of the worker has room for the task. It always has two: one to run and the next one."""
         return len(self.tasks) < 2 or (
-            len(self.tasks) < task.job.tasks_in_hand and self.bytes_in_hand + len(task.packed) <= BYTES_IN_HAND
+            len(self.tasks) < task.job.queue_length and self.bytes_queued + len(task.packed) <= BYTES_QUEUED
         )
 
     def take(self, task: Task) -> list[tuple[Any, ...]]:
-        """Have it in hand: what to send it for that; the job too, where it does not know it."""
+        """Put a task into the queue. Returns the messages to send: those for the job too, if the worker doesn't have it."""
         job = task.job
         self.tasks.append(task)
-        self.bytes_in_hand += len(task.packed)
+        self.bytes_queued += len(task.packed)
         messages: list[tuple[Any, ...]] = []
         if job.key not in self.known:
             self.known.add(job.key)
@@ -99,7 +99,7 @@ class Handle:
                     self.known.add(segment.key)
                     self.send(("segment", segment.key, segment.size), segment=segment)
             messages.append(("job", job.key, job.packed))
-        limit = self.share.left()
+        limit = self.share.remaining()
         if limit != self._limit:
             self._limit = limit
             messages.append(("limit", limit))
@@ -108,15 +108,15 @@ class Handle:
         messages.append(("do", task.number, job.key, task.packed, settings, self.leases.released()))
         return messages
 
-    def hear(self, kind: str, *rest: Any) -> None:
-        """What it has to say."""
+    def handle(self, kind: str, *rest: Any) -> None:
+        """Handle a message of the worker."""
         if kind == "done":
-            self._hear_done(*rest)
+            self._handle_done(*rest)
         elif kind == "skipped":
             [numbers] = rest
             for task in [task for task in self.tasks if task.number in numbers]:
                 self.tasks.remove(task)
-                self.bytes_in_hand -= len(task.packed)
+                self.bytes_queued -= len(task.packed)
         elif kind == "slab":
             self._take_slab(*rest)
         elif kind == "gone":
@@ -124,12 +124,12 @@ class Handle:
         else:
             self.ready = True
 
-    def _hear_done(
+    def _handle_done(
         self, number: int, seconds: float, outcome: Any, slab: int | None, places: Any, squeezed: bool
     ) -> None:
         task = self.tasks.popleft()
         assert task.number == number, "a worker does its tasks in the order they were given"
-        self.bytes_in_hand -= len(task.packed)
+        self.bytes_queued -= len(task.packed)
         task.job.learn(seconds)
         try:
             if slab is not None:
@@ -140,7 +140,7 @@ class Handle:
             task.pending.finish((*outcome, places, squeezed))
 
     def _take_slab(self, number: int, size: int) -> None:
-        """Map memory that it announces, if that can be done."""
+        """Map a slab that the worker has made, if possible."""
         file = self.connection.take_file()
         if file is None:
             self._unmapped[number] = None
@@ -153,7 +153,7 @@ class Handle:
             os.close(file)
 
     def _buffers(self, number: int, places: list[tuple[int, int]]) -> tuple[list[Any], bool]:
-        """What it has put into a slab; and whether there was no room to map that. OSError if it is lost."""
+        """The buffers in a slab, and True if the slab could not be mapped. Raises OSError if its file is lost."""
         if number not in self._unmapped:
             return self.leases.views(number, places), False
         self.send(("drop", number))
@@ -170,38 +170,38 @@ class Handle:
             os.close(file)
 
     def at_work(self) -> Task | None:
-        """The task that it is at, or was when it ended."""
+        """The task that the worker runs, or ran when it ended."""
         if self.tasks and self.tasks[0].number == self._at[0]:
             return self.tasks[0]
         return None
 
     def end_run(self, run: Run, stuck: Pending | None) -> None:
-        """Have it skip what it has not begun of a run; if that timed out and it is stuck, it is killed.
+        """Have the worker skip the tasks of a run. It is killed if it is stuck at a task of the run that timed out.
 
-        Not if it is at a batch of another run, which somebody waits for.
+        It is not killed if it runs a task of another run, whose caller waits for it.
         """
         at_work = self.at_work()
         at_nothing = at_work is None and any(task.pending is stuck for task in self.tasks)
         if stuck is not None and (at_nothing or (at_work is not None and at_work.run.closed)):
-            self._dismiss()
+            self._kill()
         elif numbers := [task.number for task in self.tasks if task.run is run]:
             self.send(("skip", numbers))
 
     def is_suspect(self) -> bool:
-        """Whether it has something in hand of a run that had a timeout; if it is at that too long, it is killed."""
+        """True if its queue has a task of a run with a deadline. Kills the worker if it still runs one after that."""
         at_work = self.at_work()
         if at_work is not None and at_work.run.is_overdue():
-            self._dismiss()
+            self._kill()
         return any(task.run.deadline is not None for task in self.tasks)
 
-    def _dismiss(self) -> None:
-        """Kill it; nothing that it is at is wanted any more."""
-        self.dismissed = True
+    def _kill(self) -> None:
+        """Kill the worker; no caller waits for its task."""
+        self.killed = True
         with suppress(ProcessLookupError):
             self.process.kill()
 
     def end(self, deadline: float = 0.0) -> int:
-        """How it ended, as `Popen.returncode` says; killed, if it lives after the deadline."""
+        """Wait for the end of the worker, and kill it after the deadline. Returns its `Popen.returncode`."""
         try:
             self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -215,7 +215,7 @@ class Handle:
                 if file is not None:
                     os.close(file)
             self.connection.close()
-            self.share.inherit(self.leases)
+            self.share.add_held(self.leases)
         return self.process.returncode
 
 
@@ -227,8 +227,8 @@ def _read(file: int, start: int, length: int) -> bytearray:
 
 
 def _pidfd(pid: int) -> int | None:
-    """A file that tells the end of the process, even where children of its own keep its socket open."""
+    """A file that becomes readable when the process ends. (Its socket may be kept open by its own children.)"""
     try:
         return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
-    except OSError:  # an old kernel, a sandbox, too many open files: it is asked now and then
+    except OSError:  # an old kernel, a sandbox, too many open files: the supervisor polls the process
         return None

@@ -1,4 +1,4 @@
-"""What other threads have for the supervisor, and how they wake it."""
+"""Messages of other threads to the supervisor, and how they wake it."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ __all__ = ["Inbox"]
 
 
 class Inbox:
-    """Anybody puts something into one of the deques and calls `wake`, also while memory is freed.
+    """Any thread appends to one of the deques and then calls `wake`, also from the garbage collector.
 
-    Single operations of deques are atomic, and `wake` changes nothing: a Ctrl-C in the middle of it, or
-    before it, leaves nothing locked and nobody asleep for ever.
+    Single operations of deques are atomic, and `wake` changes no state. So Ctrl-C at any moment leaves no lock taken,
+    and the supervisor never sleeps for ever.
     """
 
     def __init__(self) -> None:
         self.tasks: deque[Task] = deque()
         self.ended: deque[tuple[Run, Pending | None]] = deque()
-        self.dropped: deque[int] = deque()  # keys of jobs and segments that nobody needs any more
-        self.asleep = False  # or about to be: the supervisor looks at the deques once more after that
-        self._alarm, self._rope = socket.socketpair()
-        self._alarm.setblocking(False)
-        self._rope.setblocking(False)
+        self.dropped: deque[int] = deque()  # the keys of jobs and segments that are garbage
+        self.asleep = False  # set before the supervisor looks at the deques for the last time
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
 
     def wake(self) -> None:
         if self.asleep:
-            with suppress(OSError):  # it has been woken often enough, or it has ended
-                self._rope.send(b"x")
+            with suppress(OSError):  # the socket is full of wake-ups, or closed
+                self._writer.send(b"x")
 
     def fileno(self) -> int:
-        """What can be read from once the supervisor is to wake."""
-        return self._alarm.fileno()
+        """The file that becomes readable by `wake`."""
+        return self._reader.fileno()
 
-    def hush(self) -> None:
-        """Call when it is awake."""
-        self._alarm.recv(4096)
+    def clear(self) -> None:
+        """Read the wake-ups."""
+        self._reader.recv(4096)
 
     def close(self) -> None:
-        self._alarm.close()
-        self._rope.close()
+        self._reader.close()
+        self._writer.close()

@@ -1,4 +1,4 @@
-"""What a process pool is given to do: the work of streams, iterations over them, and single items."""
+"""What a process pool works on: the work of a stream, an iteration over it, and its items."""
 
 from __future__ import annotations
 
@@ -12,48 +12,47 @@ from batchup.work_pool.pending import Pending
 
 __all__ = ["Job", "Run", "Task"]
 
-# How much work a worker has in hand: so that it does not wait for the next batch, nor, where batches
-# are small, for each of them.
-SECONDS_IN_HAND = 0.005
-TASKS_IN_HAND = 64
+# A worker has so many seconds of tasks, and at most so many tasks, in its queue: it then never waits for the next one.
+SECONDS_QUEUED = 0.005
+MOST_QUEUED = 64
 
-# So many workers may end that have a task in hand, and have not begun it.
+# A task fails after so many workers have ended with it in their queue, without beginning it.
 TRIES = 5
 
-# So often, one after another, a worker may end while it starts before it is clear that none can be had.
+# The pool gives up after so many workers in a row have ended while they started.
 STARTS = 3
 
 
 class Job:
-    """The work of one stream, as it is sent to each worker once."""
+    """The work of one stream, pickled. It is sent to each worker once."""
 
     def __init__(self, key: int, work: Work, packed: bytes, segments: list[Segment], places: Sequence[Any] = ()):
         self.key = key
-        self.places = places  # of the copies of its arrays
+        self.places = places  # where the copies of its arrays are
         self.work = work
         self.packed = packed
         self.segments = segments
-        self.seconds = 1.0  # an item, as far as is known
+        self.seconds = 1.0  # the time of an item, a moving average; 1.0 until one is known
 
     def learn(self, seconds: float) -> None:
         self.seconds = seconds if self.seconds == 1.0 else 0.8 * self.seconds + 0.2 * seconds
 
     @property
-    def tasks_in_hand(self) -> int:
-        return max(2, min(TASKS_IN_HAND, int(SECONDS_IN_HAND / max(self.seconds, 1e-6))))
+    def queue_length(self) -> int:
+        return max(2, min(MOST_QUEUED, int(SECONDS_QUEUED / max(self.seconds, 1e-6))))
 
 
 class Run:
-    """One iteration; `broken` says which death of a worker it has to report with its next item."""
+    """One iteration. `broken` is the text of the WorkerDied that its next item raises."""
 
     def __init__(self, settings: bytes) -> None:
-        self.settings = settings  # what holds in the caller, and should in workers
+        self.settings = settings  # see `processes.settings`
         self.broken: str | None = None
         self.closed = False
-        self.deadline: float | None = None  # after which no worker may be at it, once it has ended
+        self.deadline: float | None = None  # the time after which no worker may still run one of its tasks
 
     def end(self, timeout: float | None) -> None:
-        """It has ended: what a worker is at has so many seconds more."""
+        """End the iteration. Workers have `timeout` seconds to finish its tasks; None for as long as they take."""
         self.closed = True
         self.deadline = None if timeout is None else time.monotonic() + timeout
 
@@ -72,10 +71,10 @@ class Task:
         self.job = job
         self.packed = packed
         self.pending: Pending = Pending()
-        self.deaths = 0  # of workers that had it in hand
+        self.deaths = 0  # the number of workers that ended with it in their queue
         self._begun = False
 
     def begin(self) -> bool:
-        """Whether it is still wanted."""
+        """Begin the task. Returns False if it was cancelled, or its run has ended."""
         self._begun = self._begun or self.pending.begin()
         return self._begun and not self.run.closed

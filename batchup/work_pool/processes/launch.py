@@ -1,4 +1,4 @@
-"""Starting a worker process, by fork and exec: nothing of this process is in it but its end of a socket."""
+"""Start worker processes, by fork and exec: a worker inherits nothing from this process but its end of a socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from batchup.work_pool.processes.messages import Connection
 
 __all__ = ["launch", "threads_in"]
 
-# What libraries that compute in threads of their own look at when they are imported.
+# The variables that say to libraries, when they are imported, how many threads to use.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 _FLAGS = {
@@ -29,12 +29,12 @@ _FLAGS = {
     "optimize": "O",
 }
 
-# The number of the task that a worker is at stands in a page that it shares with its pool.
+# A worker writes the number of the task that it runs into a page of memory that it shares with the pool.
 PAGE = 4096
 
 
 def launch(share: Share, threads: dict[str, str]) -> Handle:
-    """A new worker process, to be called by one thread alone: when that ends, so do its workers."""
+    """Start a worker process. When the thread that calls this ends, so does the worker."""
     ours, its = socket.socketpair()
     page = None
     try:
@@ -46,7 +46,7 @@ def launch(share: Share, threads: dict[str, str]) -> Handle:
         program = (
             f"import sys; sys.path[:] = {path!r}\n"
             f"from batchup.work_pool.processes.worker import main\n"
-            f"main({its.fileno()}, {page}, {os.getpid()}, {share.left()})"
+            f"main({its.fileno()}, {page}, {os.getpid()}, {share.remaining()})"
         )
         process = subprocess.Popen(
             [sys.executable, *_flags(), "-c", program], pass_fds=(its.fileno(), page), env={**os.environ, **threads}
@@ -62,17 +62,17 @@ def launch(share: Share, threads: dict[str, str]) -> Handle:
 
 
 def _flags() -> list[str]:
-    """The options that this interpreter was started with."""
+    """The command-line options of this interpreter."""
     flags = [f"-{flag * getattr(sys.flags, name)}" for name, flag in _FLAGS.items()]
     options = [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
     return [flag for flag in flags if flag != "-"] + options + [f"-W{w}" for w in sys.warnoptions]
 
 
 def threads_in(workers: int, threads: int | None) -> dict[str, str]:
-    """The environment variables by which so many workers share the cores, and don't fight for them.
+    """The environment variables that limit the threads of BLAS and OpenMP in each of so many workers.
 
-    Each has its part of the cores for threads of BLAS and OpenMP, or as many as `threads` says. A
-    variable that the user has set stays, and where he has set OMP_NUM_THREADS the others follow it.
+    The cores are divided among the workers, or each gets `threads`. A variable that the user has set stays, and if
+    OMP_NUM_THREADS is set, the others get its value.
     """
     if threads is not None:
         return dict.fromkeys(_THREADS, str(threads))

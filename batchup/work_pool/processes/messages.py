@@ -1,4 +1,4 @@
-"""Messages, and now and then an open file, between a pool and one of its workers."""
+"""Messages, some with an open file, between a pool and one of its workers."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ class File(Protocol):
 
 
 class Descriptor(int):
-    """An open file, by its number."""
+    """An open file descriptor."""
 
     def fileno(self) -> int:
         return int(self)
 
 
 class Connection:
-    """One end of a Unix socket. Any number of messages are written, and read, in one call.
+    """One end of a Unix socket. One call writes, or reads, any number of messages.
 
-    That is what makes small batches cheap: whoever is behind finds several messages waiting, and
-    takes them all. A message is a tuple of anything plain; before it is one byte stream, so a
-    message that was sent arrives, though the sender is killed afterwards.
+    So small batches are cheap: a slow reader finds several messages, and reads them all. A message is a tuple of
+    numbers, strings and bytes. A message that was sent arrives even if its sender is killed afterwards.
 
-    An end whose socket is non-blocking never waits: what the other end does not take stays here, and
-    `flush` is called again when there is room.
+    With a non-blocking socket, `send` never waits: data that the other end doesn't read yet stays here, and `flush` is
+    to be called when there is room.
     """
 
     def __init__(self, sock: socket.socket):
@@ -48,7 +47,7 @@ class Connection:
         self._files: deque[int | None] = deque()
 
     def send(self, *messages: tuple[Any, ...], file: File | None = None) -> bool:
-        """Write the messages, an open file with them; whether all went at once. OSError at the end."""
+        """Write the messages, with an open file. Returns True if all was written; raises OSError if the other end is closed."""
         parts = []
         for message in messages:
             data = pickle.dumps(message, protocol=5)
@@ -57,7 +56,7 @@ class Connection:
         return len(self._outgoing) == 1 and self.flush()
 
     def flush(self) -> bool:
-        """Write what the other end takes; whether that was all."""
+        """Write as much as the other end takes. Returns True if that was all."""
         outgoing = self._outgoing
         while outgoing:
             data, file = outgoing[0]
@@ -75,16 +74,17 @@ class Connection:
         return True
 
     def receive(self, wait: bool = True) -> list[tuple[Any, ...]] | None:
-        """All messages that are there, at the least a part of one; None when the other end is gone.
+        """The complete messages that have come; None if the other end is closed.
 
-        Without `wait` BlockingIOError where there is nothing.
+        Waits for data, of which there may be only a part of a message. Without `wait` raises BlockingIOError if there
+        is none.
         """
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0) | (0 if wait else socket.MSG_DONTWAIT)
         data, extra, told, _ = self.socket.recvmsg(_READ_AT_ONCE, socket.CMSG_SPACE(16 * _A_FILE), flags)
         for level, kind, files in extra:
             if (level, kind) == _RIGHTS:
                 self._files.extend(array.array("i", files[: len(files) // _A_FILE * _A_FILE]))
-        if told & socket.MSG_CTRUNC:  # this process may have no more open files: that one is lost
+        if told & socket.MSG_CTRUNC:  # the file is lost: this process can't open more files
             self._files.append(None)
         if not data:
             return None
@@ -103,7 +103,7 @@ class Connection:
         return messages
 
     def take_file(self) -> int | None:
-        """The open file that came with a message, from now on the caller's to close; None if it got lost."""
+        """The next file that came with a message, which the caller must close; None if it was lost."""
         return self._files.popleft()
 
     def close(self) -> None:
@@ -112,6 +112,6 @@ class Connection:
             file = self._files.popleft()
             if file is not None:
                 os.close(file)
-        with suppress(OSError):  # the other end hears of it though a fork of this process has a copy
+        with suppress(OSError):  # ends the connection even if a fork of this process has a copy of the socket
             self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: for work in Python, which threads can't do in parallel."""
+"""Worker processes on this machine: for Python code, which threads can't run in parallel."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["WorkerProcessPool"]
 class WorkerProcessPool(WorkerPool):
     """`processes` worker processes. None is the number of CPUs that this process may use.
 
-    Started by fork and exec, in the background; lambdas, closures and classes of a notebook or a script
-    reach them by cloudpickle. The work of a stream is sent to each worker once; of a NumPy array in it a copy, in
-    memory that all workers share, or the path of a memory-mapped one. Workers see everything as it is when an
-    iteration begins: then arrays are compared with their copies, 0.1 s a GB, and copied where they differ, and the
-    rest of the work is sent again if it has changed. `work_pool.share(X)` spares the copy and the comparison.
-    What the work writes into its arrays stays in that worker.
+    They are started by fork and exec, in the background. Lambdas, closures and classes of a notebook or a script are
+    pickled by cloudpickle. The work of a stream is sent to each worker once. NumPy arrays in it are copied, once, to
+    memory that all workers share; of a memory-mapped array the path is sent. Workers see everything as it is when an
+    iteration begins: then arrays are compared with their copies, which takes 0.1 s a GB, and copied again where they
+    differ, and the rest of the work is sent again if it has changed. With `work_pool.share(X)` there is no copy and no
+    comparison. What the work writes into its arrays is seen by that worker alone.
 
-    Batches come back in shared memory, and a batch's memory is used again when the last of its arrays
-    is gone. All that memory stays under `max_bytes`, None for a quarter of what is free; what
-    does not fit goes through a pipe, with one RuntimeWarning.
+    Batches come back in shared memory. The memory of a batch is used again when the last of its arrays is garbage. All
+    of it has at most `max_bytes`, None for a quarter of the free memory. Batches that don't fit go through a pipe, with
+    one RuntimeWarning.
 
-    `threads_per_worker` is how many threads BLAS and OpenMP have in each; None for its part of the cores,
-    unless OMP_NUM_THREADS and its like say otherwise. The import path, the warnings filters and the level
-    of the root logger are those of the caller when an iteration begins. Linux; macOS is untested.
+    `threads_per_worker` is the number of threads of BLAS and OpenMP in each worker. None divides the cores among the
+    workers, unless OMP_NUM_THREADS or a similar variable is set. The import path, the warnings filters and the level of
+    the root logger are those of the caller when an iteration begins. Linux; macOS is untested.
 
     >>> from batchup import ops
     >>> with WorkerProcessPool(processes=2) as pool:
@@ -76,7 +76,7 @@ class WorkerProcessPool(WorkerPool):
         return _Workers(self, where, self._job(work, where))
 
     def _job(self, work: Any, where: str, before: Job | None = None) -> Job:
-        """The work as it is now, packed for the workers; the job `before` if nothing has changed since."""
+        """The work as it is now, pickled for the workers; the job `before` if nothing has changed."""
         from batchup.memory.shared import Segment, next_key
         from batchup.work_pool.pickling import pack_work
         from batchup.work_pool.processes.arrays import ArrayPickler, Copies, Place
@@ -84,7 +84,7 @@ class WorkerProcessPool(WorkerPool):
 
         used: dict[int, Segment] = {}
         places: list[Place | None] = []
-        # When a stream is built, arrays without a copy are copied; when an iteration begins, all are compared.
+        # Building a stream copies the arrays that have no copy. Beginning an iteration compares all of them.
         copies = Copies(compare=before is not None, places=() if before is None else before.places)
         pickler = partial(ArrayPickler, copies=copies, used=used, places=places)
         packed = pack_work(work, where, pickler)
@@ -100,12 +100,12 @@ class WorkerProcessPool(WorkerPool):
         return _Keeping(self, self._job(value, where))
 
     def close(self) -> None:
-        """End the workers. Those that make an item have a second to finish it."""
+        """End the workers. A worker that makes an item has a second to finish it."""
         self.closed = True
         self._close()
 
     def warn_of_no_room(self) -> None:
-        """Once."""
+        """Warn, once, that a batch didn't fit into shared memory."""
         if not self._warned:
             self._warned = True
             warnings.warn(
@@ -121,7 +121,7 @@ class WorkerProcessPool(WorkerPool):
 
 
 class _Keeping:
-    """A pool that has copied the arrays of a data source to shared memory, where they stay as long as this object."""
+    """A pool with copies of the arrays of a data source in shared memory, which live as long as this object."""
 
     def __init__(self, pool: WorkerProcessPool, job: Job):
         self.pool = pool
@@ -136,7 +136,7 @@ class _Keeping:
 
 
 class _Workers:
-    """Workers that know the work of one stream."""
+    """The workers of the pool, for the work of one stream."""
 
     def __init__(self, pool: WorkerProcessPool, where: str, job: Job, keeping: _Keeping | None = None):
         self.pool = pool
@@ -145,7 +145,7 @@ class _Workers:
         self._keeping = keeping
 
     def start(self, buffer: int) -> _Run:
-        from batchup.work_pool.processes.settings import settings_here
+        from batchup.work_pool.processes.settings import present_settings
 
         self.pool.check()
         job = self.pool._job(self.job.work, self.where, self.job)
@@ -153,7 +153,7 @@ class _Workers:
             self.job = job
             if self._keeping is not None:
                 self._keeping.job = job
-        return _Run(self.pool, job, self.pool._supervisor.open(settings_here()))
+        return _Run(self.pool, job, self.pool._supervisor.open(present_settings()))
 
 
 @record
@@ -173,14 +173,14 @@ class _Run:
         return _Item(self, self.pool._supervisor.submit(self.run, self.job, packed))
 
     def close(self, stuck: Any, timeout: float | None) -> None:
-        """End the iteration. A worker that is stuck is killed, and another takes its place."""
+        """End the iteration. A worker that is stuck is killed and replaced."""
         pending = stuck.pending if isinstance(stuck, _Item) else None
         self.pool._supervisor.end(self.run, pending, timeout)
 
 
 @record
 class _Item:
-    """An item that is being made."""
+    """An item in work."""
 
     run: _Run
     pending: Pending

@@ -1,4 +1,4 @@
-"""What holds in the caller and should in workers too: the import path, warnings filters, the log level."""
+"""Settings of the caller that workers take over: the import path, the warnings filters, the log level."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from batchup.work_pool.pickling import dumps
 
-__all__ = ["settings_here", "take_over"]
+__all__ = ["present_settings", "take_over"]
 
 
-def settings_here() -> bytes:
-    """Those of this process, as of now."""
+def present_settings() -> bytes:
+    """The present settings of this process, pickled."""
     path = [entry for entry in sys.path if isinstance(entry, str)]
     filters = [
         (action, _pattern(message), category, _pattern(module), line)
@@ -28,10 +28,10 @@ def _pattern(value: Any) -> str:
 
 
 def take_over(packed: bytes) -> None:
-    """Have them hold here."""
+    """Set the settings of another process in this one."""
     try:
         path, filters, level = pickle.loads(packed)
-    except Exception:  # of warnings whose class can't be had here: the job itself may not need it
+    except Exception:  # the class of a warning can't be imported here; the job may not need it
         return
     sys.path[:] = path
     logging.getLogger().setLevel(level)

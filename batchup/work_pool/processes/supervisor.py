@@ -1,8 +1,8 @@
-"""The thread that talks with the worker processes of a pool. Nothing else touches their sockets.
+"""The thread that exchanges messages with the worker processes of a pool. No other thread uses their sockets.
 
-Callers put tasks into a queue and wake the thread; it hands them to workers, collects what comes
-back, sees workers end and starts others. It never waits for a worker: what one does not take stays in its
-connection until there is room. Its state is its own, but for the inbox, and a set of runs.
+Callers put tasks into a queue and wake the thread. It sends tasks to workers, receives results, notices when a worker
+ends and starts another. It never blocks on a worker: data that a worker doesn't read yet stays in its connection. No
+other thread uses the state of this one, except for the inbox and the set of runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Supervisor:
-    """Keeps a worker for each of the `shares` at work, until `close`."""
+    """Runs one worker for each of the `shares`, until `close`."""
 
     def __init__(self, shares: list[Share], launch: Callable[[Share], Handle]):
         self._launch = launch
@@ -46,16 +46,16 @@ class Supervisor:
         self._watched: set[int] = set()
         self.runs: set[Run] = set()
         self.workers: list[Handle] = []
-        self._failed_starts = 0  # one after another
-        self._unable: str | None = None  # why no worker is started, until the next run begins
+        self._failed_starts = 0  # in a row
+        self._start_error: str | None = None  # why no worker can be started; tried again with the next run
         self._closing = False
         self._failure: Exception | None = None
         self._numbers = itertools.count()
         self._selector = selectors.DefaultSelector()
-        self._no_room = False  # for what is in the queue
-        self._suspects = False  # whether there may be a worker that is one
+        self._no_room = False  # True if no worker has room for the next task
+        self._suspects = False  # True if a worker may have a task of a run with a deadline
         self._selector.register(self._inbox, READ, None)
-        # Workers end with the thread that has started them, so it must be this one that does.
+        # A worker gets SIGKILL when the thread that started it ends, so this thread starts all workers.
         self._thread = threading.Thread(target=self._run, name="batchup-pool", daemon=True)
         self._thread.start()
 
@@ -64,7 +64,7 @@ class Supervisor:
     def open(self, settings: bytes) -> Run:
         run = Run(settings)
         self.runs.add(run)
-        self._unable = None
+        self._start_error = None
         self._inbox.wake()
         return run
 
@@ -75,12 +75,12 @@ class Supervisor:
             return task.pending
         self._inbox.tasks.append(task)
         self._inbox.wake()
-        if self._closing:  # since that was checked; the thread may not have seen this one
+        if self._closing:  # closed meanwhile: the thread may not have seen this task
             task.pending.fail(RuntimeError(self._why_closed()))
         return task.pending
 
     def end(self, run: Run, stuck: Pending | None, timeout: float | None) -> None:
-        """No more is wanted of a run; a worker that is stuck at its task is killed, or is after so many seconds."""
+        """End a run. The worker of the task `stuck` is killed; others are after `timeout` seconds, if they still run a task of it."""
         run.end(timeout if stuck is None else 0)
         self.runs.discard(run)
         if not self._closing:
@@ -88,23 +88,23 @@ class Supervisor:
             self._inbox.wake()
 
     def watch(self, *things: Job | Segment) -> None:
-        """Let the workers forget each of these, once nobody here has it any more."""
+        """Have the workers drop each of these when it is garbage here."""
         for thing in things:
             if thing.key not in self._watched:
                 self._watched.add(thing.key)
                 weakref.finalize(thing, self._drop, thing.key).atexit = False
 
     def _drop(self, key: int) -> None:
-        # Called while memory is freed, wherever that is.
+        # Called by the garbage collector, in any thread.
         self._watched.discard(key)
         self._inbox.dropped.append(key)
         if not self._closing:
             self._inbox.wake()
 
     def close(self) -> None:
-        """End all workers, and this thread."""
+        """End all workers and the thread."""
         if os.getpid() != self._owner:
-            return  # in a fork of the process, which has neither the thread nor the workers
+            return  # a fork of the process has neither the thread nor the workers
         if not self._closing:
             self._closing = True
             self._inbox.wake()
@@ -120,68 +120,67 @@ class Supervisor:
     # --- the thread
 
     def _run(self) -> None:
-        # Workers inherit what is blocked, so a Ctrl-C can't end one that is still starting.
+        # Workers add_held the blocked signals, so Ctrl-C can't end a worker that is still starting.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             while not self._closing:
-                self._hire()
+                self._start_workers()
                 self._end_runs()
                 self._forget()
-                self._hand_over()
-                # What nobody tells is looked after now and then: the end of a worker without a pidfd,
-                # and what a suspect begins.
+                self._assign_tasks()
+                # No file tells when a worker without a pidfd ends, nor which task a suspect begins: these are polled.
                 blind = any(worker.pidfd is None for worker in self.workers)
                 for key, events in self._sleep(0.2 if blind or self._suspects else None):
                     if key.data is None:
-                        self._inbox.hush()
+                        self._inbox.clear()
                         continue
                     worker = key.data
                     if events & WRITE and worker in self.workers:
                         worker.flush()
-                        self._heed(worker)
+                        self._watch_socket(worker)
                     if events & READ and worker in self.workers:
-                        self._listen(worker, is_end=key.fd == worker.pidfd)
+                        self._receive(worker, is_end=key.fd == worker.pidfd)
                 if blind:
                     for worker in [w for w in self.workers if w.pidfd is None and w.process.poll() is not None]:
-                        self._listen(worker, is_end=True)
-        except Exception as error:  # ours, not a user's; nobody must wait for ever because of it
+                        self._receive(worker, is_end=True)
+        except Exception as error:  # a defect of this module: no caller may wait for ever because of it
             self._failure = error
             self._closing = True
             raise
         finally:
-            self._dismiss_all()
+            self._end_workers()
 
     def _sleep(self, seconds: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait until there is something to do. What came before others saw it asleep is looked for here."""
+        """Wait for events. Looks at the inbox once more after saying that it sleeps, so nothing is missed in between."""
         self._inbox.asleep = True
-        news = self._inbox.dropped or self._inbox.ended or self._closing or self._can_hire()
+        news = self._inbox.dropped or self._inbox.ended or self._closing or self._can_start()
         if news or (self._inbox.tasks and not self._no_room):
             seconds = 0
         events = self._selector.select(seconds)
         self._inbox.asleep = False
         return events
 
-    def _can_hire(self) -> bool:
-        return self._unable is None and bool(self._vacant)
+    def _can_start(self) -> bool:
+        return self._start_error is None and bool(self._vacant)
 
-    def _hire(self) -> None:
-        while self._can_hire():
+    def _start_workers(self) -> None:
+        while self._can_start():
             try:
                 worker = self._launch(self._vacant[0])
             except (OSError, MemoryError, subprocess.SubprocessError) as error:
-                self._unable = f"could not start a worker process: {error}"
+                self._start_error = f"could not start a worker process: {error}"
                 break
             self._vacant.popleft()
             self.workers.append(worker)
             self._selector.register(worker.connection.socket, READ, worker)
             if worker.pidfd is not None:
                 self._selector.register(worker.pidfd, READ, worker)
-        if self._unable is not None and not self.workers:
+        if self._start_error is not None and not self.workers:
             while self._inbox.tasks:
-                self._inbox.tasks.popleft().pending.fail(WorkerDied(self._unable))
+                self._inbox.tasks.popleft().pending.fail(WorkerDied(self._start_error))
 
-    def _hand_over(self) -> None:
-        """Give tasks to workers, each to the one with the least in hand, while there is room."""
+    def _assign_tasks(self) -> None:
+        """Send tasks to workers, each to the worker with the shortest queue, as long as one has room."""
         queue = self._inbox.tasks
         outgoing: dict[Handle, list[tuple[Any, ...]]] = {}
         self._no_room = False
@@ -189,7 +188,7 @@ class Supervisor:
             ready = [w for w in self.workers if w.ready and not (self._suspects and w.is_suspect())]
             worker = min(ready, key=lambda worker: len(worker.tasks), default=None)
             if worker is None or not worker.has_room_for(queue[0]):
-                self._no_room = bool(self.workers)  # until one of them has something to say
+                self._no_room = bool(self.workers)  # until a worker sends a message
                 break
             task = queue.popleft()
             if task.begin():
@@ -199,34 +198,34 @@ class Supervisor:
 
     def _send(self, worker: Handle, *messages: tuple[Any, ...]) -> None:
         worker.send(*messages)
-        self._heed(worker)
+        self._watch_socket(worker)
 
-    def _heed(self, worker: Handle) -> None:
-        """Be told when a worker takes more, as long as there is something that it did not take."""
+    def _watch_socket(self, worker: Handle) -> None:
+        """Wait for room in the socket of a worker as long as there is data that it hasn't read."""
         self._selector.modify(worker.connection.socket, READ | WRITE if worker.sending else READ, worker)
 
-    def _listen(self, worker: Handle, is_end: bool) -> None:
-        """Take what a worker has said; all of it, and bury the worker, where it has ended."""
+    def _receive(self, worker: Handle, is_end: bool) -> None:
+        """Receive the messages of a worker. If the worker has ended, receive all that are left, and replace it."""
         while True:
             try:
                 messages = worker.connection.receive()
             except BlockingIOError:
                 break
-            except (ConnectionError, MemoryError):  # without room for what it says there is no going on
+            except (ConnectionError, MemoryError):  # there is no memory for its message
                 messages = None
             if messages is None:
                 is_end = True
                 break
             for message in messages:
-                worker.hear(*message)
-            self._heed(worker)
+                worker.handle(*message)
+            self._watch_socket(worker)
             if not is_end:
                 return
         if is_end:
-            self._bury(worker)
+            self._replace(worker)
 
-    def _bury(self, worker: Handle) -> None:
-        """A worker has ended: whom it worked for hears of it; what it had not begun goes to others."""
+    def _replace(self, worker: Handle) -> None:
+        """Replace a worker that has ended: its task fails, and the tasks it hasn't begun go to others."""
         self.workers.remove(worker)
         self._vacant.append(worker.share)
         self._selector.unregister(worker.connection.socket)
@@ -239,29 +238,29 @@ class Supervisor:
             worker.tasks.popleft()
             at_work.pending.fail(WorkerDied(f"{said} while it made this batch"))
         elif self._failed_starts == STARTS:
-            self._unable = f"{said} while it started"
+            self._start_error = f"{said} while it started"
             for run in list(self.runs):
-                run.broken = self._unable
-        elif not worker.dismissed:
+                run.broken = self._start_error
+        elif not worker.killed:
             when = "between two batches" if worker.ready else "while it started"
             getLogger("batchup.work_pool").warning("%s %s; another takes its place", said, when)
         for task in reversed(worker.tasks):
-            task.deaths += not worker.dismissed
+            task.deaths += not worker.killed
             if task.deaths < TRIES:
                 self._inbox.tasks.appendleft(task)
             else:
                 task.pending.fail(WorkerDied(f"{said} before it began this batch, as {TRIES - 1} others did"))
 
     def _end_runs(self) -> None:
-        """What was not begun of a run is not done; a worker that is stuck is killed, if it is at nothing else."""
+        """Drop the tasks of ended runs that no worker has begun, and kill workers that are stuck at one."""
         while self._inbox.ended:
             run, stuck = self._inbox.ended.popleft()
             self._suspects |= run.deadline is not None
             for worker in self.workers:
                 worker.end_run(run, stuck)
-                self._heed(worker)
+                self._watch_socket(worker)
         if self._suspects:
-            # One may go on with a batch, or begin one before it hears that the run has ended.
+            # A worker may still be at a task of the run, or begin one before it reads that the run has ended.
             self._suspects = bool([worker for worker in self.workers if worker.is_suspect()])
 
     def _forget(self) -> None:
@@ -274,8 +273,8 @@ class Supervisor:
                     worker.known -= known
                     self._send(worker, ("forget", list(known)))
 
-    def _dismiss_all(self) -> None:
-        """Close the sockets, which ends workers that are idle; and kill those that are not, soon."""
+    def _end_workers(self) -> None:
+        """Close the sockets, which ends idle workers. The others are killed after GRACE seconds."""
         why = self._why_closed()
         workers, self.workers = self.workers, []
         tasks = [task for worker in workers for task in worker.tasks] + list(self._inbox.tasks)

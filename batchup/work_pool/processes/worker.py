@@ -1,23 +1,23 @@
-"""The worker process: does what it is told, one batch at a time, until the pool is gone.
+"""The worker process: runs tasks, one at a time, until the pool closes its socket.
 
-The pool tells it, in messages:
+Messages from the pool:
 
-* `("segment", key, size)`, with a file: memory that a job will need
+* `("segment", key, size)`, with a file: shared memory with arrays of a job
 * `("job", key, pickle)`: the work of a stream
-* `("forget", keys)`: of either of these
-* `("limit", bytes)`: how much memory it may take for results
-* `("do", task, job, item, settings, released)`: the work for one item; what is to hold from then on,
-  or None; slabs that may be used again
-* `("skip", tasks)`: these are no longer wanted, if it has not begun them
-* `("drop", slab)`: the pool could not map it
+* `("forget", keys)`: drop these segments and jobs
+* `("limit", bytes)`: how much shared memory the worker may use for results
+* `("do", task, job, item, settings, released)`: run the job for one item. `settings` are those of the caller, None if
+  they haven't changed; `released` are the slabs that may be used again
+* `("skip", tasks)`: drop these tasks, unless they are begun
+* `("drop", slab)`: the pool could not map the slab
 
-and hears from it:
+Messages to the pool:
 
 * `("ready",)`
-* `("slab", number, size)`, with a file, and `("gone", number)`: memory for results
-* `("done", task, seconds, (well, pickle), slab, places, squeezed)`: the batch; its buffers are in a
-  slab, or, where `slab` is None, in `places` themselves: `squeezed` if there was no room for a slab
-* `("skipped", tasks)`
+* `("slab", number, size)`, with a file: new shared memory for results; `("gone", number)`: the slab was freed
+* `("done", task, seconds, (well, pickle), slab, places, squeezed)`: the batch. Its buffers are at `places` in a slab; if
+  `slab` is None they are `places` themselves, and `squeezed` is True if there was no room for a slab
+* `("skipped", tasks)`: the tasks that were dropped
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ import numpy as np
 from batchup.memory.shared import map_file
 from batchup.memory.slabs import Slabs
 from batchup.work_pool.pickling import Unpacked, outcome_of, packed_error
-from batchup.work_pool.processes.arrays import segments_here
+from batchup.work_pool.processes.arrays import received_segments
 from batchup.work_pool.processes.messages import Connection, Descriptor
 from batchup.work_pool.processes.settings import take_over
 
 __all__ = ["main"]
 
-# Below that, writing to the socket is as fast as a slab.
+# Bytes: for smaller batches, writing to the socket is as fast as a slab.
 SMALL = 32 * 1024
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main(file: int, page: int, parent: int, limit: int) -> None:
-    """Serve the pool at the other end of the socket `file`, a process `parent`."""
-    _end_with(parent)
-    # Ctrl-C goes to all processes of a terminal; the one that was started by hand answers to it.
+    """Run the tasks of the pool at the other end of the socket `file`, in the process `parent`."""
+    _end_with_parent(parent)
+    # Ctrl-C goes to all processes of a terminal; only the main process handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -68,7 +68,7 @@ def main(file: int, page: int, parent: int, limit: int) -> None:
 class _Worker:
     def __init__(self, connection: Connection, limit: int, at: Any):
         self._connection = connection
-        self._at = at  # the number of the task that it is at
+        self._at = at  # shared with the pool: the number of the task that runs
         self._jobs: dict[int, Unpacked] = {}
         self._tasks: deque[tuple[Any, ...]] = deque()
         self._slabs = Slabs(
@@ -87,43 +87,43 @@ class _Worker:
             if messages is None:
                 return
             for kind, *rest in messages:
-                getattr(self, f"_hear_{kind}")(*rest)
+                getattr(self, f"_on_{kind}")(*rest)
             if self._tasks:
                 self._do(*self._tasks.popleft())
 
-    def _hear_segment(self, key: int, size: int) -> None:
+    def _on_segment(self, key: int, size: int) -> None:
         file = self._connection.take_file()
         if file is not None:
             try:
-                # Private: what the work writes into it is this worker's own.
-                segments_here[key] = map_file(file, size, private=True)
-            except OSError:  # no room; the job that needs it says so
+                # Private: what the work writes into it is seen by this worker alone.
+                received_segments[key] = map_file(file, size, private=True)
+            except OSError:  # no room; the job that needs it will raise
                 pass
             finally:
                 os.close(file)
 
-    def _hear_job(self, key: int, packed: bytes) -> None:
+    def _on_job(self, key: int, packed: bytes) -> None:
         self._jobs[key] = Unpacked(packed)
 
-    def _hear_forget(self, keys: list[int]) -> None:
+    def _on_forget(self, keys: list[int]) -> None:
         for key in keys:
             self._jobs.pop(key, None)
-            segments_here.pop(key, None)
+            received_segments.pop(key, None)
 
-    def _hear_limit(self, limit: int) -> None:
+    def _on_limit(self, limit: int) -> None:
         self._slabs.limit = limit
 
-    def _hear_do(self, *task: Any) -> None:
+    def _on_do(self, *task: Any) -> None:
         self._tasks.append(task)
 
-    def _hear_skip(self, numbers: list[int]) -> None:
+    def _on_skip(self, numbers: list[int]) -> None:
         skipped = [task for task in self._tasks if task[0] in numbers]
         for task in skipped:
             self._tasks.remove(task)
             self._prepare(*task[-2:])
         self._connection.send(("skipped", [task[0] for task in skipped]))
 
-    def _hear_drop(self, slab: int) -> None:
+    def _on_drop(self, slab: int) -> None:
         self._slabs.drop(slab)
 
     def _prepare(self, settings: bytes | None, released: list[int]) -> None:
@@ -152,12 +152,12 @@ class _Worker:
         self._at[0] = -1
 
 
-def _end_with(parent: int) -> None:
-    """See to it that this process ends when its parent does, though it be by SIGKILL."""
+def _end_with_parent(parent: int) -> None:
+    """Have this process end when its parent ends, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def watch() -> None:  # where there is no such call, and for a parent that ended before it
+    def watch() -> None:  # for systems without prctl, and for a parent that ended before the call
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)

@@ -1,8 +1,8 @@
 """Mini-batches for training neural networks, as a toolkit of iterator combinators.
 
-`batchup.ops` is the algebra: sources and stages, composed with `|`. `batchup.data_source` and
-`batchup.sampling` have names for the usual compositions, `batchup.work_pool` has pools that do the work,
-`batchup.datasets` has data, and `batchup.hosts` is for the training loops of other libraries.
+`batchup.ops` has the sources and stages, which are composed with `|`. `batchup.data_source` and `batchup.sampling` have
+names for the usual compositions. `batchup.work_pool` has pools of workers, `batchup.datasets` standard data sets, and
+`batchup.hosts` adapters for the training loops of other libraries.
 """
 
 from batchup import data_source, hosts, ops, sampling, work_pool

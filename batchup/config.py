@@ -1,4 +1,4 @@
-"""Where data lives; and, from `batchup.datasets.transfers`, getting a file there.
+"""The directories of BatchUp, and, from `batchup.datasets.transfers`, functions that fetch files to them.
 
 Nothing is read or made at import. In order of precedence, the data directory is:
 
@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# Names of this module that are found where files are brought from, which needs the directories here.
+# Names of this module that `datasets.transfers` defines. It imports this module, so they are looked up when used.
 _TRANSFERS = {
     "compute_sha256": "files",
     "copy_and_verify": "transfers",
@@ -28,29 +28,28 @@ __all__ = ["ConfigError", "find_data_dir", "get_batchup_path", "get_data_dir", "
 
 
 def __getattr__(name: str) -> Any:
-    """The transfers, which need the directories, when they are asked for."""
+    """Import the functions of `datasets.transfers` when they are used."""
     if name not in _TRANSFERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"batchup.datasets.{_TRANSFERS[name]}"), name)
 
 
 class ConfigError(ValueError):
-    """The environment, the configuration file or a directory they name can't be used."""
+    """Raised if the environment, the configuration file or a directory in them can't be used."""
 
 
 def get_batchup_path() -> Path:
-    """BatchUp's own directory: `BATCHUP_HOME`, else `~/.batchup`. Made if it is not there.
+    """The directory of BatchUp: `BATCHUP_HOME`, or else `~/.batchup`. It is made if it doesn't exist.
 
-    Raises `ConfigError` if it is not a directory and can't be made one.
+    Raises `ConfigError` if it can't be made, or is not a directory.
     """
     return _made(_batchup_path())
 
 
 def get_data_dir() -> Path:
-    """The directory in which the data sets are kept. Made if it is not there.
+    """The directory of the data sets. It is made if it doesn't exist.
 
-    Raises `ConfigError` if it is not a directory and can't be made one, or if
-    `~/.batchup.cfg` is needed and broken.
+    Raises `ConfigError` if it can't be made, is not a directory, or if `~/.batchup.cfg` is needed and can't be read.
 
     >>> import tempfile
     >>> from unittest.mock import patch
@@ -62,12 +61,12 @@ def get_data_dir() -> Path:
 
 
 def get_data_path(filename: str) -> Path:
-    """Where the file `filename` belongs in the data directory, which is made if missing."""
+    """The path of `filename` in the data directory, which is made if it doesn't exist."""
     return get_data_dir() / filename
 
 
 def find_data_dir() -> Path:
-    """As `get_data_dir`, but nothing is made: it may not be there yet."""
+    """As `get_data_dir`, but nothing is made."""
     if _from_environment():
         folder = _batchup_path() / "data"
     else:
@@ -78,7 +77,7 @@ def find_data_dir() -> Path:
 
 
 def mirrors() -> tuple[str, ...]:
-    """The base URLs in `BATCHUP_MIRROR`, which are asked before a data set's own hosts.
+    """The base URLs in `BATCHUP_MIRROR`, which are tried before the hosts of a data set.
 
     Raises `ConfigError` if one of them is not an http, https or file URL.
 
@@ -121,7 +120,7 @@ def _data_dir_in(file: Path) -> Path | None:
         return None
     import configparser
 
-    # A % is part of a path here, and no interpolation.
+    # without interpolation: a % is a part of a path
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(file.read_text(encoding="utf-8"), source=str(file))

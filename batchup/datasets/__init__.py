@@ -1,4 +1,4 @@
-"""Standard data sets, and the means to make your own.
+"""Standard data sets, and functions to make your own.
 
 `mnist.MNIST`, `fashion_mnist.FashionMNIST`, `svhn.SVHN`, `svhn.SVHNExtra`, `cifar10.CIFAR10`,
 `cifar100.CIFAR100`, `stl.STL`, `usps.USPS`, `digits.Digits`; for your own, `dataset`.

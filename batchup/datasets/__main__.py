@@ -1,7 +1,7 @@
 """The command line: `python -m batchup.datasets`.
 
-Exit codes: 0 if all is well; 1 if a set could not be had, or is not here, or is damaged; 2 for
-a command that makes no sense; 130 if interrupted.
+Exit codes: 0 for success; 1 if a set could not be fetched, is not here, or is damaged; 2 for an invalid command; 130
+if interrupted.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from batchup.datasets.standard import DataSet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. What went wrong is told on stderr, without a traceback."""
+    """Run one command, and return its exit code. Errors are printed to stderr, without a traceback."""
     given = vars(_parser().parse_args(arguments))
     command: Callable[..., bool] = given.pop("command")
     try:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def list_sets() -> bool:
-    """Print a line a set: samples, download, whether here, where."""
+    """Print a line for each set: samples, size of the download, whether it is here, and where."""
     rows = [("name", "samples", "download", "here", "where")]
     for each in map(load, SETS):
         samples = " + ".join(str(n) for n in each.samples.values())
@@ -41,7 +41,7 @@ def list_sets() -> bool:
 
 
 def fetch(names: Sequence[str]) -> bool:
-    """Get each set, and say where it is; the others too if one can't be had."""
+    """Fetch each set and print where it is. If one fails, the others are still fetched."""
     failures = 0
     for name in names:
         try:
@@ -72,7 +72,7 @@ def verify(name: str) -> bool:
 
 
 def delete(name: str) -> bool:
-    """Delete a set, and what was downloaded of it."""
+    """Delete a set and its downloads."""
     load(name).delete()
     return True
 

@@ -1,10 +1,10 @@
-"""Converted data sets on disk: made aside, sealed, appearing by one rename.
+"""Converted data sets on disk. A set is written to another folder, completed by its record, and then renamed.
 
 ```
-<data>/mnist/            a set: .npy files and, written last, meta.json
-<data>/downloads/mnist/  files that somebody put there by hand; only ever read
-<data>/.work/mnist/      of a run under way: fetched/ and converting/
-<data>/.work/mnist.lock  held by that run
+<data>/mnist/            a set: .npy files and its record, meta.json, which is written last
+<data>/downloads/mnist/  files that the user put there; never written
+<data>/.work/mnist/      of a process at work: fetched/ and converting/
+<data>/.work/mnist.lock  held by that process
 ```
 """
 
@@ -26,9 +26,9 @@ LAYOUT = 1
 
 
 def is_complete(target: Path) -> bool:
-    """Whether the set at `target` is there; makes and locks nothing.
+    """True if the set at `target` exists. Makes and locks nothing.
 
-    Raises `DatasetError` if what is there was not made here.
+    Raises `DatasetError` for a directory that is no converted set.
     """
     if target.is_symlink() and not target.exists():
         raise DatasetError(
@@ -44,9 +44,9 @@ def is_complete(target: Path) -> bool:
 
 @contextmanager
 def workshop(data_dir: Path, name: str) -> Iterator[Path]:
-    """The folder in which the set `name` is made, by one process at a time; removed if it was.
+    """The folder in which one process at a time makes the set `name`. It is removed on success.
 
-    After an error what was downloaded stays, for the next run.
+    After an error the downloads stay, for the next run.
     """
     work = data_dir / WORK
     with locked(work / f"{name}.lock"):
@@ -57,10 +57,10 @@ def workshop(data_dir: Path, name: str) -> Iterator[Path]:
 
 @contextmanager
 def converting(target: Path) -> Iterator[None]:
-    """Write a set at `target`: the folder around it begins empty and does not outlive an error."""
+    """A folder for writing a set at `target`. It is empty at the beginning, and removed after an error."""
     folder = target.parent
     try:
-        remove(folder)  # Of a run that was killed.
+        remove(folder)  # from a run that was killed
         with full_disk_told(f"{target.name} could not be converted in {folder}"):
             folder.mkdir(parents=True)
             yield
@@ -69,9 +69,9 @@ def converting(target: Path) -> Iterator[None]:
 
 
 def seal(target: Path, sources: Sequence[tuple[str, str]]) -> None:
-    """Bring what was written at `target` to disk; to a directory, add its record.
+    """Sync what was written at `target` to the disk; add the record to a directory.
 
-    `sources` are the names and hashes of the files of which it was made.
+    `sources` are the names and hashes of its source files.
     """
     if target.is_file():
         _sync(target)
@@ -97,18 +97,18 @@ def seal(target: Path, sources: Sequence[tuple[str, str]]) -> None:
 
 
 def files_in(target: Path) -> dict[str, dict[str, Any]]:
-    """The name, `size` and `sha256` of every file that was sealed in the directory `target`.
+    """The name, `size` and `sha256` of every file in the record of the directory `target`.
 
-    Raises `DatasetError` if the record can't be read, or was written by other code.
+    Raises `DatasetError` if the record can't be read, or was written by another version.
     """
     files: dict[str, dict[str, Any]] = _record(target)["files"]
     return files
 
 
 def made_of_others(target: Path, pinned: Mapping[str, str]) -> list[str]:
-    """Of which files it was made that are not those whose hashes are pinned now: a line each.
+    """The source files of a set whose hashes are not those in `pinned`: a line of text for each.
 
-    `pinned` are their hashes by name. Nothing for a set that is a file, which has no record.
+    `pinned` are the present hashes by name. Empty for a set that is a file, which has no record.
     """
     if not target.is_dir():
         return []
@@ -121,7 +121,7 @@ def made_of_others(target: Path, pinned: Mapping[str, str]) -> list[str]:
 
 
 def _record(target: Path) -> dict[str, Any]:
-    """What `seal` has written."""
+    """The record that `seal` has written."""
     try:
         record = json.loads((target / META).read_text())
         layout = record["layout"]
@@ -136,7 +136,7 @@ def _record(target: Path) -> dict[str, Any]:
 
 
 def _check(record: dict[str, Any]) -> None:
-    """Raises one of several errors where it is not what `seal` writes."""
+    """Raise KeyError, TypeError or ValueError for a record that `seal` wouldn't write."""
     for source in record["sources"]:
         checked_filename(source["name"], "the name of a source")
         checked_sha256(source["sha256"])
@@ -149,7 +149,7 @@ def _check(record: dict[str, Any]) -> None:
 
 
 def damages(target: Path, *, hashes: bool) -> list[str]:
-    """What is wrong with the files in `target`: a line each. Sizes alone are soon looked at."""
+    """What is wrong with the files in `target`: a line of text for each. Checking sizes alone is fast."""
     found = []
     for name, sealed in files_in(target).items():
         path = target / name
@@ -163,13 +163,13 @@ def damages(target: Path, *, hashes: bool) -> list[str]:
 
 
 def delete(data_dir: Path, name: str) -> bool:
-    """Delete the set `name` and what is kept of its downloads; whether there was anything."""
+    """Delete the set `name` and its downloads. Returns False if there was nothing."""
     target, folder = data_dir / name, data_dir / WORK / name
     if not os.path.lexists(target) and not folder.exists():
         return False
     with workshop(data_dir, name):
         if os.path.lexists(target):
-            # First out of sight: half of a set must never look like one.
+            # Renamed first: a part of a set must never look like a whole one.
             folder.mkdir(parents=True, exist_ok=True)
             remove(folder / "deleted")
             target.rename(folder / "deleted")
@@ -177,11 +177,11 @@ def delete(data_dir: Path, name: str) -> bool:
 
 
 def remedy(target: Path) -> str:
-    """What to do about a damaged set."""
+    """The remedy for a damaged set, for an error."""
     return f"delete it with `python -m batchup.datasets delete {target.name}` and fetch it again"
 
 
 def _sync(path: Path) -> None:
-    # A rename may reach the disk before the data does, were the power to fail in between.
+    # Without this, after a power failure the rename may be on the disk, and the data not.
     with open(path, "r+b") as file:
         os.fsync(file.fileno())

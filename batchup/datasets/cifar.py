@@ -2,7 +2,7 @@
 
 The format (https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version"): records of one
 label byte a labelling, then 3072 bytes of red, green and blue, each row by row. The binary
-archive, and not the Python one, so that nothing is unpickled.
+archive is used, and not the Python one, so that nothing is unpickled.
 """
 
 from pathlib import Path

@@ -40,8 +40,8 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
     for part, n in samples.items():
         images, labels = cifar.split_records(data[f"{FOLDER}/{part}.bin"], n, 2, path)
         coarse, fine = (checked_labels(labels[:, 0], 20, path), checked_labels(labels[:, 1], 100, path))
-        # Were the pixels read from one byte too early, every image would be shifted by one and
-        # nobody would notice: the labels must be what they are known to be.
+        # If pixels were read from one byte too early, every image would be shifted by one pixel, which is hard to see.
+        # So the labels are checked: all classes have as many images.
         even = bool((np.bincount(fine, minlength=100) == n // 100).all())
         check(even, path, f"{part}.bin must have {n // 100} images of every fine class")
         agree = np.array_equal(COARSE_OF_FINE[fine], coarse)

@@ -16,7 +16,7 @@ CAPTION = 14
 
 
 def contact_sheet(source: DataSet, count: int) -> "Image":
-    """Up to `count` samples of `source`, evenly spread over it, each over its label.
+    """An image of up to `count` samples of `source`, evenly spread over it, each with its label below.
 
     Raises `ImportError` if Pillow is not installed.
     """

@@ -1,4 +1,4 @@
-"""A data set of your own: name its files, write one function that converts them.
+"""Data sets of your own: name the files, and write a function that converts them.
 
 ```python
 @fetch_and_convert_dataset([DownloadSourceFile("x.csv", base_url=URL, sha256=HASH)], "x.npy")
@@ -9,8 +9,8 @@ def fetch_x(source_paths, target_path):
 x = np.load(fetch_x(), mmap_mode="r")
 ```
 
-The first call gets the files and converts them, the others only return the path. The data
-sets of this package are made the same way.
+The first call fetches the files and converts them; later calls only return the path. The data sets of this package are
+made the same way.
 """
 
 import functools
@@ -47,11 +47,10 @@ def _path(given: PathOrFunction) -> Path:
 class DownloadSourceFile:
     """A file to be downloaded.
 
-    Give `url`, the whole address, or `base_url`, to which `filename` is added; each may be
-    one or several, tried in this order. Before them come the mirrors of `BATCHUP_MIRROR`, if
-    `sha256` is given; and before all, the file `<data>/downloads/<set>/<filename>`, if
-    somebody put it there. `sha256` is 64 hexadecimal digits and `size` a number of bytes; None
-    where not known. Raises `ValueError` if it is made of something else.
+    Give `url`, the whole address, or `base_url`, to which `filename` is added; each may be one or several, tried in this
+    order. The mirrors of `BATCHUP_MIRROR` are tried before them if `sha256` is given. If there is a file
+    `<data>/downloads/<set>/<filename>`, it is used instead. `sha256` is 64 hexadecimal digits and `size` a number of
+    bytes, each None if unknown. Raises `ValueError` for invalid arguments.
 
     >>> DownloadSourceFile("a.gz", base_url="https://a.example/sets").urls
     ('https://a.example/sets/a.gz',)
@@ -75,7 +74,7 @@ class DownloadSourceFile:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Every address of the file, in the order to try."""
+        """Every URL of the file, in the order in which they are tried."""
         if self.url is not None:
             return (self.url,) if isinstance(self.url, str) else tuple(self.url)
         bases = (self.base_url,) if isinstance(self.base_url, str) else self.base_url or ()
@@ -87,18 +86,18 @@ class DownloadSourceFile:
         return Expected(self.sha256, self.size)
 
     def urls_for(self, set_name: str, mirrors: Sequence[str]) -> tuple[str, ...]:
-        """Every address to try for the set `set_name`, the mirrors' first.
+        """Every URL to try for the set `set_name`; those of mirrors come first.
 
         >>> source = DownloadSourceFile("a.gz", "https://a.example/a.gz", sha256="0" * 64)
         >>> source.urls_for("mine", ["https://mirror.example"])
         ('https://mirror.example/mine/a.gz', 'https://a.example/a.gz')
         """
-        # Without a hash nothing would tell a mirror's file from the true one.
+        # Without a hash, a wrong file of a mirror would go unnoticed.
         trusted = mirrors if self.sha256 else ()
         return (*(_joined(base, set_name, self.filename) for base in trusted), *self.urls)
 
     def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
-        """The path of the file: put in place by hand, else downloaded to `folder`."""
+        """The path of the file, which is downloaded to `folder` unless the user has put it in place."""
         from batchup.datasets.download import download_from
 
         by_hand = config.find_data_dir() / "downloads" / set_name / self.filename
@@ -106,7 +105,7 @@ class DownloadSourceFile:
         if by_hand.exists() and problem is None:
             return by_hand
         path = folder / self.filename
-        if path.exists():  # From a run that was killed later on.
+        if path.exists():  # from a run that was killed later
             if self.expected.problem(path) is None:
                 return path
             path.unlink()
@@ -121,9 +120,8 @@ class DownloadSourceFile:
 class CopySourceFile:
     """A file to be copied before it is converted, so that it can't change meanwhile.
 
-    It is at `source_path`, or at the path that is passed to the decorated function as the
-    keyword argument `arg_name`; the latter, if given, goes before. One of the two at least
-    must be named. Raises `ValueError` if it is made of something else.
+    It is at `source_path`, or at the path that is passed to the decorated function as the keyword argument `arg_name`,
+    which takes precedence. At least one of the two must be given. Raises `ValueError` for invalid arguments.
     """
 
     filename: str
@@ -143,7 +141,7 @@ class CopySourceFile:
         return Expected(self.sha256)
 
     def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
-        """Copy the file to `folder`; its path there."""
+        """Copy the file to `folder`, and return its path there."""
         source_path = given.get(self.arg_name or "", self.source_path)
         if source_path is None:
             raise TypeError(f"{set_name} is not here yet: pass {self.arg_name}=, the path of {self.filename}")
@@ -153,7 +151,7 @@ class CopySourceFile:
 
 @dataclass(frozen=True)
 class ExistingSourceFile:
-    """A file that is on this machine, read where it is: at `path`, or where the function `path` says.
+    """A file on this machine, which is not copied: at `path`, or at the path that the function `path` returns.
 
     Raises `ValueError` if `sha256` is not 64 hexadecimal digits, `TypeError` if `path` is no path.
     """
@@ -177,7 +175,7 @@ class ExistingSourceFile:
         return Expected(self.sha256)
 
     def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
-        """Its path, after a look at it."""
+        """The path of the file, which is checked."""
         path = _path(self.path)
         if not path.is_file():
             raise FetchError(f"{path}: no such file; {set_name} is made of it")
@@ -192,19 +190,18 @@ SourceFile = DownloadSourceFile | CopySourceFile | ExistingSourceFile
 def fetch_and_convert_dataset(
     source_files: Sequence[SourceFile], target_filename: PathOrFunction
 ) -> Callable[[Convert], Callable[..., Path]]:
-    """Make of `fn(source_paths, target_path) -> target_path` a function that fetches once.
+    """Decorate `fn(source_paths, target_path) -> target_path`: the new function fetches and converts a set once.
 
-    `fn` gets the paths of the source files, in their order, and writes a file or a directory
-    at `target_path`. The function made takes the `arg_name`s of the source files as keyword
-    arguments and returns the path of `target_filename` in the data directory; or `target_filename` itself, if it is an
-    absolute path, or a function that returns one, which is called each time. If it is there already that is all. Otherwise one process at a time gets the files, converts aside, and
-    renames what came of it: it appears whole or not at all. Downloads are deleted then.
+    `fn` gets the paths of the source files, in their order, and writes a file or a directory at `target_path`. The new
+    function takes the `arg_name`s of the source files as keyword arguments. It returns the path of `target_filename` in
+    the data directory; or `target_filename` itself, if that is an absolute path, or a function that returns one, which
+    is called each time. If the set is there, that is all. Otherwise one process at a time fetches the files, converts
+    them in another folder and renames the result, which therefore appears whole or not at all. Then the downloads are
+    deleted. A directory also gets `meta.json`, with the hashes of the source files and of the files in it.
 
-    A directory also gets `meta.json`, the hashes of what it was made of and of what is in it.
-
-    Raises `ValueError` here if the names are neither plain file names nor absolute paths or one stands twice; the
-    function made raises `FetchError` if a file can't be had, `StorageError` if the disk is
-    full, `TypeError` for an argument that no source file has, and what `fn` raises.
+    Raises `ValueError` for names that are neither plain file names nor absolute paths, and for a name that is there
+    twice. The new function raises `FetchError` if a file can't be fetched, `StorageError` if the disk is full,
+    `TypeError` for an argument that no source file has, and any exception of `fn`.
 
     >>> import os, tempfile
     >>> from unittest.mock import patch
@@ -243,7 +240,7 @@ def fetch_and_convert_dataset(
 def delete_dataset_cache(*filenames: str) -> None:
     """Delete converted data sets, and downloads under way, from the data directory.
 
-    What was put into `<data>/downloads` by hand stays. A name that is not there is no error.
+    Files in `<data>/downloads` stay. A name that is not there is no error.
     """
     for filename in filenames:
         cache.delete(config.find_data_dir(), checked_filename(filename, "filename"))
@@ -254,7 +251,7 @@ def _joined(base: str, *parts: str) -> str:
 
 
 def _target(path: PathLike) -> tuple[Path | None, str]:
-    """The folder of a target, None for the data directory, and its name there. ValueError for anything else."""
+    """The folder of a target, None for the data directory, and its name in it. Raises ValueError for others."""
     target = Path(path)
     name = checked_filename(target.name if target.is_absolute() else str(path), "target_filename")
     if name == "downloads":
@@ -269,7 +266,7 @@ def _fetched(
     if cache.is_complete(target):
         return _of_these(sources, target)
     with cache.workshop(data_dir, name) as folder:
-        # Look again: another process may have made it while this one waited.
+        # Checked again: another process may have made it while this one waited.
         if cache.is_complete(target):
             return _of_these(sources, target)
         paths = [source.acquire(name, folder / "fetched", given) for source in sources]
@@ -290,7 +287,7 @@ def _fetched(
 
 
 def _of_these(sources: Sequence[SourceFile], target: Path) -> Path:
-    """`target`; a `DatasetError` if it was made of other files than those whose hashes are given."""
+    """Return `target`. Raises `DatasetError` if it was made of files with other hashes."""
     pinned = {source.filename: source.sha256.lower() for source in sources if source.sha256}
     if found := cache.made_of_others(target, pinned):
         raise DatasetError("\n".join([*found, cache.remedy(target)]))

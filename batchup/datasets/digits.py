@@ -38,8 +38,8 @@ class Digits:
     """The 1797 handwritten digits, split by position into training, validation and test samples.
 
     The last 360 are the test set; of the others the last `n_val` are for validation (0 or None:
-    none), and the rest for training. They are not shuffled: what lies near each other in the file is
-    alike, and the test set is harder than the validation set.
+    none), and the rest for training. They are not shuffled. Neighbours in the file are
+    similar, and the test set is harder than the validation set.
 
     * `train_X`, `val_X`, `test_X`: float32 (n, 1, 8, 8), from `val_lower` (paper) to `val_upper` (ink)
     * `train_y`, `val_y`, `test_y`: int32 (n,), the digits 0 to 9

@@ -1,8 +1,7 @@
-"""A file from the first of several URLs that has it whole, going on where a cut one ended.
+"""Download a file from the first of several URLs that has it, and go on where a download was cut.
 
-What comes is kept in `<file>.part` until it is as expected, and then renamed. Beside it,
-`<file>.part.json` holds the URL it came from and the validator (RFC 9110, 8.8) with which
-that server can say whether it still has the same file.
+The data is kept in `<file>.part` until it is complete and checked, and is then renamed. `<file>.part.json` has the URL
+that it came from and the validator (RFC 9110, 8.8) by which the server can say whether its file is still the same.
 """
 
 import json
@@ -39,11 +38,11 @@ then on; and the most seconds for which a server may ask by its Retry-After."""
 
 
 class _RefusedError(Exception):
-    """This URL won't do: why."""
+    """Raised if a URL can't be used; the text says why."""
 
 
 class _BusyError(_RefusedError):
-    """The server is busy, for so many seconds if it says so: another may not be."""
+    """Raised if the server is busy, with the seconds to wait if it gives them. Another server may not be busy."""
 
     def __init__(self, why: str, seconds: float = 0.0):
         super().__init__(why)
@@ -51,16 +50,16 @@ class _BusyError(_RefusedError):
 
 
 class _WrongRangeError(_RefusedError):
-    """The server gives another part of the file than was asked for; it may give the whole."""
+    """Raised if the server sends another part of the file than the one requested. It may send the whole file."""
 
 
 class _CutError(Exception):
-    """The connection ended before the file did: how. What came of it is kept."""
+    """Raised if the connection ended before the file did. The data that came is kept."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The beginning of a file, and where it came from."""
+    """The beginning of a file, and the URL that it came from."""
 
     size: int = 0
     url: str | None = None
@@ -70,11 +69,11 @@ class Part:
 def download_from(urls: Sequence[str], path: Path, expected: Expected) -> Path:
     """Download `path` from the first of `urls` that has it as expected.
 
-    Each is asked again as long as that brings the file further; the next goes on where the
-    last was cut, if the hash is known. Once all have been asked, those that are busy (HTTP 429, 502, 503, 504) are
-    asked again after a while, and those that give a wrong part of the file for the whole. A file that is whole but wrong is deleted. Raises
-    `FetchError`, which lists every URL and what was wrong there, and `StorageError` if the
-    disk is full; in both cases what is not known to be wrong is kept for the next call.
+    A URL is requested again as long as more of the file comes. The next URL goes on where the last one was cut, if the
+    hash is known. After all URLs were tried, busy ones (HTTP 429, 502, 503, 504) are requested again after a while, and
+    for those that sent a wrong part of the file the whole is requested. A complete file with a wrong hash is deleted.
+    Raises `FetchError`, which lists every URL with its error, and `StorageError` if the disk is full. In both cases data
+    that may be right is kept for the next call.
     """
     with _storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,10 +105,10 @@ def download_from(urls: Sequence[str], path: Path, expected: Expected) -> Path:
 
 
 def resume_headers(part: Part, url: str, expected: Expected) -> Mapping[str, str]:
-    """The headers that ask `url` for what is missing of `part`; none to begin again.
+    """The headers that request the missing rest of `part` from `url`; empty to begin again.
 
-    To go on is safe where the server can say that the file is still the same (If-Range), or
-    where the hash will tell in the end, though the beginning came from another server.
+    Going on is safe if the server can say that its file is still the same (If-Range). It is also safe, even with the
+    beginning from another server, if the hash of the whole file is known.
 
     >>> part = Part(10, "https://a.example/x", '"v1"')
     >>> resume_headers(part, "https://a.example/x", Expected())
@@ -127,12 +126,12 @@ def resume_headers(part: Part, url: str, expected: Expected) -> Mapping[str, str
 
 
 def _fetch(url: str, path: Path, expected: Expected, ranges: bool = True) -> None:
-    """Bring the part at `path` to its end from `url`, and check the whole of it; without `ranges` from the start."""
+    """Complete the part at `path` from `url`, and check the whole file. Without `ranges`, begin again."""
     furthest, begun_again = _read_part(path).size if ranges else 0, False
     for _ in range(MAX_REQUESTS):
         part = _read_part(path)
         headers = resume_headers(part, url, expected) if ranges else {}
-        # A run that was killed just before the end may have left it whole.
+        # It may be complete, if a run was killed just before the end.
         whole = bool(expected.sha256 and part.size and part.size == expected.size)
         try:
             problem = None if whole else _request(url, path, part, headers, expected)
@@ -146,7 +145,7 @@ def _fetch(url: str, path: Path, expected: Expected, ranges: bool = True) -> Non
         if problem is None:
             return
         _discard(path)
-        # Its beginning may be what was wrong: then the whole is asked for, once.
+        # Its beginning may be wrong, so the whole file is requested once.
         if begun_again or not headers:
             raise _RefusedError(problem)
         furthest, begun_again = 0, True
@@ -154,9 +153,9 @@ def _fetch(url: str, path: Path, expected: Expected, ranges: bool = True) -> Non
 
 
 def _request(url: str, path: Path, part: Part, headers: Mapping[str, str], expected: Expected) -> str | None:
-    """Ask once, and add what comes to the part, or begin it anew if the server won't go on.
+    """Make one request, and append the data to the part, or begin it anew if the server sends the whole file.
 
-    Returns what is known to be wrong with the part, if anything, though the server has no more.
+    Returns what is wrong with the part, if anything, if the server has no more data.
     """
     from urllib.error import HTTPError
 
@@ -165,7 +164,7 @@ def _request(url: str, path: Path, part: Part, headers: Mapping[str, str], expec
     except HTTPError as error:
         error.close()
         if error.code == 416 and headers:
-            # Nothing lies beyond what is here: it may be whole.
+            # The file ends where the part ends: it may be complete.
             is_whole = error.headers.get("Content-Range", "").endswith(f"*/{part.size}")
             return None if is_whole or expected.sha256 else "its beginning is of another file"
         told = f"HTTP {error.code} {error.reason}"
@@ -201,7 +200,7 @@ def _open(url: str, headers: Mapping[str, str]) -> HTTPResponse:
 
 
 def _offered(response: HTTPResponse, asked: int) -> tuple[int, int | None]:
-    """Where in the file the response begins, and how long the file is, if it says so."""
+    """The offset in the file at which the response begins, and the length of the file; None if unknown."""
     length = response.headers.get("Content-Length")
     if response.status != 206:
         return 0, int(length) if length and length.isdigit() else None
@@ -213,12 +212,12 @@ def _offered(response: HTTPResponse, asked: int) -> tuple[int, int | None]:
 
 
 def _pour(response: HTTPResponse, file: BinaryIO, offset: int, total: int | None, bar: "tqdm[None]") -> int:
-    """Write what comes, up to the first chunk that is too much; the offset at which it ended."""
+    """Write the data, until it is more than expected. Returns the offset of the end."""
     seconds = _timeout()
     begun, before = monotonic(), offset
     while total is None or offset <= total:
         try:
-            # Not read(): it waits for a whole chunk, and loses what came before a cut.
+            # Not read(), which waits for a whole chunk, and loses its beginning if the connection is cut.
             chunk = response.read1(CHUNK)
         except (OSError, HTTPException) as error:
             raise _CutError(f"{_told(error)} after {offset} bytes") from error
@@ -242,7 +241,7 @@ def _timeout() -> float:
 
 @contextmanager
 def _storing(path: Path) -> Iterator[None]:
-    """Turn the disk's refusal into an error of its own: no other mirror would help."""
+    """Turn an error of the disk into a StorageError: another URL would not help."""
     try:
         yield
     except OSError as error:
@@ -257,7 +256,7 @@ def _progress(path: Path, offset: int, total: int | None) -> "tqdm[None]":
     from tqdm import tqdm
 
     class Bar(tqdm):  # type: ignore[type-arg]
-        # No monitor thread, and no lock shared with other processes, is left behind.
+        # Leaves no monitor thread, and no lock that is shared with other processes.
         monitor_interval = 0
 
     Bar.set_lock(threading.RLock())
@@ -267,7 +266,7 @@ def _progress(path: Path, offset: int, total: int | None) -> "tqdm[None]":
 
 
 def _told(error: BaseException) -> str:
-    """What went wrong, as part of a sentence."""
+    """The text of an error, as a part of a sentence."""
     reason = getattr(error, "reason", error)
     if isinstance(reason, TimeoutError):
         return "stalled"
@@ -279,7 +278,7 @@ def _record(path: Path) -> Path:
 
 
 def _remember(path: Path, url: str, response: HTTPResponse) -> None:
-    """Keep the strong validator of what is about to come. The old part ends here."""
+    """Save the strong validator of the data that comes next. The old part is deleted."""
     etag = response.headers.get("ETag", "")
     strong = etag if etag and not etag.startswith("W/") else None
     validator = strong or response.headers.get("Last-Modified")

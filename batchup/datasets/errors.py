@@ -1,4 +1,4 @@
-"""What can go wrong with a data set, so that a script can catch it by kind."""
+"""The errors of data sets."""
 
 import errno
 from collections.abc import Iterator
@@ -6,24 +6,24 @@ from contextlib import contextmanager
 
 
 class DatasetError(RuntimeError):
-    """A data set could not be fetched, converted, opened or deleted."""
+    """Raised if a data set can't be fetched, converted, opened or deleted."""
 
 
 class FetchError(DatasetError):
-    """No source had the file: the message lists each one and what was wrong with it."""
+    """Raised if no source has the file. The message lists each source with its error."""
 
 
 class FormatError(DatasetError):
-    """A file is not what its format or its data set says it must be."""
+    """Raised for a file that is not as its format, or its data set, requires."""
 
 
 class StorageError(DatasetError):
-    """The disk would not take what was written to it."""
+    """Raised if the disk is full, or can't be written to."""
 
 
 @contextmanager
 def full_disk_told(what: str) -> Iterator[None]:
-    """Turn the system's refusal of a write, for want of room, into a `StorageError` about `what`.
+    """Turn an OSError for a full disk into a `StorageError` about `what`.
 
     >>> with full_disk_told("x.npy could not be written"):  # doctest: +ELLIPSIS
     ...     raise OSError(errno.ENOSPC, "No space left on device")
@@ -34,7 +34,7 @@ def full_disk_told(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # EFBIG is a limit on the size of a file: the user's own, or the file system's.
+        # EFBIG: a limit on the size of a file, set by the user or the file system.
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise
         raise StorageError(

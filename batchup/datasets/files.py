@@ -1,4 +1,4 @@
-"""Files with a known hash: computing it, checking it, copying with it."""
+"""Compute and check hashes of files, and copy checked files."""
 
 import os
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Expected:
-    """What a whole file must be; `None` where it is not known.
+    """The hash and size that a file must have; `None` if unknown.
 
-    `sha256` is 64 hexadecimal digits, `size` a number of bytes; a `ValueError` otherwise.
+    `sha256` is 64 hexadecimal digits, `size` a number of bytes. Raises `ValueError` for others.
     """
 
     sha256: str | None = None
@@ -41,7 +41,7 @@ class Expected:
 
 
 def checked_sha256(sha256: str) -> str:
-    """The hash in lower case, or a `ValueError` if it is not 64 hexadecimal digits.
+    """The hash in lower case. Raises `ValueError` if it is not 64 hexadecimal digits.
 
     >>> checked_sha256("ABC")
     Traceback (most recent call last):
@@ -56,7 +56,7 @@ def checked_sha256(sha256: str) -> str:
 
 
 def checked_filename(name: str, what: str) -> str:
-    """`name` if it is one plain, visible part of a path, or a `ValueError`.
+    """`name`, checked to be one visible part of a path. Raises `ValueError` if it isn't.
 
     >>> checked_filename("../secrets", "filename")
     Traceback (most recent call last):
@@ -86,7 +86,7 @@ def compute_sha256(path: PathLike) -> str:
 
 
 def verify_file(path: PathLike, sha256: str) -> bool:
-    """Whether the file's SHA-256 is `sha256` (64 hexadecimal digits, in either case).
+    """True if the SHA-256 of a file is `sha256` (64 hexadecimal digits, in either case).
 
     Raises `OSError` if the file can't be read, `ValueError` if `sha256` is malformed.
     """
@@ -95,7 +95,7 @@ def verify_file(path: PathLike, sha256: str) -> bool:
 
 
 def copy(path: Path, source_path: Path, expected: Expected) -> Path:
-    """Copy `source_path` to `path`, which appears whole and as expected or not at all.
+    """Copy `source_path` to `path`, which appears complete and checked, or not at all.
 
     Raises `FetchError` if the source is missing or is not as expected, `StorageError` if the
     disk is full.
@@ -113,8 +113,8 @@ def copy(path: Path, source_path: Path, expected: Expected) -> Path:
 
 @contextmanager
 def written_aside(path: Path) -> "Iterator[Path]":
-    """A path beside `path` to write a file to: renamed to `path` on success, else removed."""
-    # Not mkstemp: its files are 0600, and a cache may be shared by a group.
+    """A path beside `path` to write a file to. It is renamed to `path` on success, and removed after an error."""
+    # Not mkstemp, whose files have the mode 0600: a group may share a cache.
     aside = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
         yield aside
@@ -124,7 +124,7 @@ def written_aside(path: Path) -> "Iterator[Path]":
 
 
 def remove(path: Path) -> bool:
-    """Remove a file or a directory with all that is in it; whether there was one."""
+    """Remove a file, or a directory with its contents. Returns False if there was none."""
     import shutil
 
     try:

@@ -1,4 +1,4 @@
-"""Reading the files of data sets, with every doubt turned into a `FormatError`; writing .npy."""
+"""Read the files of data sets, with a `FormatError` for whatever is wrong with them; write .npy files."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from batchup.datasets.errors import FormatError
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Around the reading of `path`: what a decoder says of a cut or broken file names it."""
+    """A context for reading `path`: errors of decoders become a `FormatError` that names the file."""
     import tarfile
 
     try:
@@ -21,14 +21,14 @@ def reading(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error, tarfile.TarError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: {str(error) or type(error).__name__}") from error
     except OSError as error:
-        # gzip and bz2 use OSError for bad data; the system's own errors have a number.
+        # gzip and bz2 raise OSError for bad data; errors of the system have an `errno`.
         if error.errno is not None:
             raise
         raise FormatError(f"{path}: {error}") from error
 
 
 def check(holds: bool, path: Path, message: str) -> None:
-    """Raise a `FormatError` about `path` unless the condition holds."""
+    """Raise `FormatError` about `path` unless the condition is true."""
     if not holds:
         raise FormatError(f"{path}: {message}")
 
@@ -46,12 +46,11 @@ Read = Callable[..., bytes]
 
 
 def tar_members(path: Path, sizes: Mapping[str, int | None]) -> Iterator[tuple[str, Read]]:
-    """The wanted members of a .tar.gz, in one pass: each one's name and how to read it then.
+    """The wanted members of a .tar.gz, in one pass: the name of each, and a function that opens it.
 
-    They come in the archive's order. `sizes` says which are wanted and how many bytes each has,
-    None for any number. Nothing is written. Raises `FormatError` if a member is neither a file
-    nor a directory or lies outside the archive, and if a wanted one is missing, there twice or
-    of another size.
+    They come in the order of the archive. `sizes` has the names of the wanted members and their numbers of bytes, None
+    for any number. Nothing is written. Raises `FormatError` if a member is neither a file nor a directory, or has a path
+    outside of the archive, and if a wanted one is missing, is there twice, or has another size.
     """
     import tarfile
 
@@ -69,17 +68,17 @@ def tar_members(path: Path, sizes: Mapping[str, int | None]) -> Iterator[tuple[s
             size = missing.pop(member.name)
             check(size in (None, member.size), path, f"member {member.name!r} has {member.size} bytes, expected {size}")
             file = archive.extractfile(member)
-            assert file is not None  # It is a regular file.
-            # Read by others, outside the `with` above: so each reading has its own.
+            assert file is not None  # it is a regular file
+            # The caller reads it outside of the `with` above, so each read has a `with` of its own.
             yield member.name, reading(path)(file.read)
     check(not missing, path, f"has no member {', '.join(missing)}")
 
 
 def write_npy(path: Path, shape: tuple[int, ...], dtype: type[np.generic], blocks: Iterable[Any]) -> None:
-    """Write a .npy file of `shape` from arrays that are its rows, so that one is in memory.
+    """Write a .npy file of `shape` from arrays of its rows, one at a time.
 
-    Raises `OSError` if the disk is full: a memory map would end the process with SIGBUS, and
-    `ndarray.tofile` tells no error number.
+    Raises `OSError` if the disk is full. (A memory map would end the process by SIGBUS, and the error of
+    `ndarray.tofile` has no `errno`.)
     """
     rows = 0
     with open(path, "wb") as file:
@@ -96,5 +95,5 @@ def write_npy(path: Path, shape: tuple[int, ...], dtype: type[np.generic], block
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a text file, a line each."""
+    """Write a text file with these lines."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -23,7 +23,7 @@ FILES = (
 
 
 def sources(base_urls: Sequence[str], sizes_and_hashes: Sequence[tuple[int, str]]) -> tuple[DownloadSourceFile, ...]:
-    """The four files, from their sizes and hashes in the order of `FILES`."""
+    """The four files, with these sizes and hashes, in the order of `FILES`."""
     return tuple(
         DownloadSourceFile(name, base_url=base_urls, size=size, sha256=sha256)
         for name, (size, sha256) in zip(FILES, sizes_and_hashes, strict=True)
@@ -31,7 +31,7 @@ def sources(base_urls: Sequence[str], sizes_and_hashes: Sequence[tuple[int, str]
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The uint8 array in a gzipped IDX file, which must be of this shape: `FormatError` else."""
+    """The uint8 array in a gzipped IDX file. Raises `FormatError` if it has another shape."""
     with reading(path), gzip.open(path, "rb") as file:
         data = file.read()
     header = 4 * (1 + len(shape))

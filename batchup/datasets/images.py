@@ -1,4 +1,4 @@
-"""What the image sets look like to whoever opens them."""
+"""The arrays of image sets: training, validation and test."""
 
 import operator
 from typing import ClassVar
@@ -8,9 +8,9 @@ from batchup.image.utils import ImageArrayUInt8ToFloat32
 
 
 def validation_start(n: int, n_val: int | None) -> int:
-    """Where validation begins when it is the last `n_val` of `n` rows; None means 0.
+    """The first row for validation, which has the last `n_val` of `n` rows; None means 0.
 
-    Raises `ValueError` if `n_val` is negative or there are not so many.
+    Raises `ValueError` if `n_val` is negative or above `n`.
 
     >>> validation_start(60000, 10000), validation_start(60000, None)
     (50000, 60000)
@@ -28,20 +28,19 @@ def validation_start(n: int, n_val: int | None) -> int:
 class SplitImages:
     """Images in training, validation and test parts, `(n, c, h, w)`.
 
-    `train_X`, `val_X` and `test_X` are float32 from `val_lower` to `val_upper`, converted when
-    they are read; `train_X_u8`, `val_X_u8` and `test_X_u8` the uint8 as stored; `train_y`,
-    `val_y` and `test_y` int32 labels from 0. All but the float32 are read-only memory maps.
-    `class_names` are the names of the labels, empty where these are digits.
+    `train_X`, `val_X` and `test_X` are float32 from `val_lower` to `val_upper`, converted when they are read.
+    `train_X_u8`, `val_X_u8` and `test_X_u8` are the stored uint8. `train_y`, `val_y` and `test_y` are int32 labels from
+    0. All but the float32 are read-only memory maps. `class_names` are the names of the labels, empty for digits.
 
-    Validation is the last `n_val` training rows; 0 or None gives none of them, as empty arrays.
+    The last `n_val` training rows are for validation; with 0 or None the arrays for validation are empty.
 
-    Raises `ValueError` if there are not `n_val`, `DatasetError` if the set can't be had.
+    Raises `ValueError` for an `n_val` above the number of rows, `DatasetError` if the set can't be fetched.
     """
 
     dataset: ClassVar[DataSet]
 
     def __init__(self, n_val: int | None = 10000, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
-        at = validation_start(self.dataset.samples["train"], n_val)  # Before any download.
+        at = validation_start(self.dataset.samples["train"], n_val)  # before any download
         arrays = self.dataset.arrays()
         self.train_X_u8, self.val_X_u8 = arrays["train_X"][:at], arrays["train_X"][at:]
         self.train_y, self.val_y = arrays["train_y"][:at], arrays["train_y"][at:]

@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""A lock file, for one process at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,9 @@ from batchup.datasets.errors import StorageError
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for whoever holds it, and saying so; its folder is made.
+    """Hold the lock file `path`, whose folder is made. Waits for the process that holds it, with a warning.
 
-    The operating system lets go of it when its holder dies. Raises `StorageError` if the
-    file can't be made.
+    The operating system releases the lock if the process dies. Raises `StorageError` if the file can't be made.
     """
     from filelock import FileLock, Timeout
 
@@ -31,8 +30,8 @@ def locked(path: Path) -> Iterator[None]:
         ) from error
     try:
         yield
-        # Only when the work is done: whoever waits for this very file then looks again, finds
-        # it done and needs no lock. After a failure the file stays, so that one goes at a time.
+        # Removed on success only: processes that wait for this file then find the work done, and need no lock. After an
+        # error it stays, so that they go on one at a time.
         path.unlink(missing_ok=True)
     finally:
         lock.release()

@@ -1,4 +1,4 @@
-"""A standard data set: what it is made of, and how its arrays are had."""
+"""A standard data set: its source files, and its arrays."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,11 @@ Convert = Callable[[Sequence[Path], Path, Mapping[str, int]], None]
 
 @dataclass(frozen=True)
 class DataSet:
-    """All that tells one standard data set from another.
+    """The declaration of a standard data set.
 
-    `samples` is how many there are of each part, `convert` is held to it. `requires` is what
-    must be installed to convert it, as (module, how to install it); `white` the brightest
-    value of a pixel. `packaged` is for a set without sources, that comes with the package: an
-    .npz file with the arrays that `convert` would write.
+    `samples` are the numbers of samples in each part, which are checked after `convert`. `requires` is the package that
+    converting needs, as (module, how to install it). `white` is the brightest value of a pixel. `packaged` is for a set
+    that comes with this package: an .npz file with the arrays that `convert` would write.
     """
 
     name: str
@@ -40,23 +39,23 @@ class DataSet:
 
     @property
     def path(self) -> Path:
-        """Where it is, or will be."""
+        """The path of the set, which may not exist yet."""
         return self.packaged or config.find_data_dir() / self.name
 
     @property
     def is_here(self) -> bool:
-        """Whether it can be opened without a download."""
+        """True if the set can be opened without a download."""
         return self.packaged is not None or cache.is_complete(self.path)
 
     @property
     def download_size(self) -> int:
-        """Bytes to download; of files whose size is not known, none."""
+        """The number of bytes to download; files of unknown size count 0."""
         return sum(source.size or 0 for source in self.sources)
 
     def fetch(self) -> Path:
-        """Get it, unless it is here; its path. Errors as `fetch_and_convert_dataset`.
+        """Fetch the set, unless it is here, and return its path. Raises the errors of `fetch_and_convert_dataset`.
 
-        Raises `ImportError` before anything is downloaded if what it requires is missing.
+        Raises `ImportError`, before any download, if a required package is missing.
         """
         if self.convert is None:
             return self.path
@@ -74,9 +73,9 @@ class DataSet:
         return fetch()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Its arrays by name, fetched if need be: read-only memory maps, but for a packaged set.
+        """The arrays by name, as read-only memory maps; those of a packaged set are in memory. Fetches the set if needed.
 
-        Raises `DatasetError` if a file has not the size that was written.
+        Raises `DatasetError` if a file hasn't the size with which it was written.
         """
         if self.packaged is not None:
             with np.load(self.packaged) as packaged:
@@ -88,9 +87,9 @@ class DataSet:
         return {file.stem: np.load(file, mmap_mode="r") for file in files}
 
     def names(self, file: str = "class_names") -> tuple[str, ...]:
-        """The names of its classes, in order: declared, or else the lines of its text file.
+        """The names of the classes, in order: as declared, or the lines of the text file of the set.
 
-        Empty if the classes have no names but their numbers.
+        Empty if the classes have no names.
         """
         path = self.path / f"{file}.txt"
         if self.class_names or not path.is_file():
@@ -98,7 +97,7 @@ class DataSet:
         return tuple(path.read_text(encoding="utf-8").splitlines())
 
     def delete(self) -> None:
-        """Delete what was fetched of it; files put in place by hand stay."""
+        """Delete the set and its downloads; files in `<data>/downloads` stay."""
         if self.packaged is not None:
             raise DatasetError(f"{self.name} is part of batchup and can't be deleted")
         delete_dataset_cache(self.name)

@@ -33,7 +33,7 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
     sizes: dict[str, int | None] = {f"{FOLDER}/fold_indices.txt": None}
     sizes |= {name: samples[part] * IMAGE for name, part in images.items()}
     sizes |= {name: samples[part] for name, part in labels.items()}
-    # In one pass, for to go back would be to unpack 3 GB once more.
+    # In one pass: going back would unpack 3 GB again.
     for name, read in tar_members(path, sizes):
         if name in images:
             n = samples[images[name]]
@@ -46,14 +46,14 @@ def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, in
         else:
             folds = _read_folds(read(), samples["train"], path)
             write_npy(folder / "folds.npy", folds.shape, np.int32, [folds])
-    # The split that is the default is stored too, for no slice of train_X is it.
+    # The default split is stored too, since it is no slice of train_X.
     X, is_val = np.load(folder / "train_X.npy", mmap_mode="r"), in_last_folds(folds, DEFAULT_FOLDS)
     for part, rows in (("train", X[~is_val]), ("val", X[is_val])):
         write_npy(folder / f"split_{part}_X.npy", rows.shape, np.uint8, [rows])
 
 
 def in_last_folds(folds: np.ndarray, count: int) -> np.ndarray:
-    """Which training rows are in any of the last `count` folds, each of which has a fifth.
+    """A mask of the training rows that are in any of the last `count` folds. Each fold has a fifth of the rows.
 
     >>> in_last_folds(np.array([[0, 1], [1, 2], [4, 2]]), 2).tolist()
     [False, True, True, False, True, False, False, False, False, False]
@@ -110,17 +110,17 @@ class STL:
     without labels, `unl_X_u8` uint8; `tr_folds` int32 (10, 1000), the ten folds, which overlap,
     as row numbers of the 5000; and `class_names`.
 
-    Validation is the rows that are in any of the last `n_val_folds` folds, and training those
-    in none of them, both in the order of the file (0 or None: no validation). With 2 folds or
-    more these are no memory maps, being no slices of a file, but read into memory: 138 MB.
+    The rows in any of the last `n_val_folds` folds are for validation, the others for training, both in the order of
+    the file (0 or None: no validation). With 2 folds or more these are read into memory, 138 MB, since they are no
+    slices of a file.
 
-    Raises `ValueError` if there are not `n_val_folds`, `DatasetError` if it can't be had.
+    Raises `ValueError` for an invalid `n_val_folds`, `DatasetError` if the set can't be fetched.
     """
 
     dataset = SET
 
     def __init__(self, n_val_folds: int | None = DEFAULT_FOLDS, val_lower: float = 0.0, val_upper: float = 1.0) -> None:
-        last = fold_count(n_val_folds)  # Before any download.
+        last = fold_count(n_val_folds)  # before any download
         arrays = self.dataset.arrays()
         self.tr_folds = arrays["folds"]
         self.class_names = self.dataset.names()
@@ -138,7 +138,7 @@ class STL:
 
 
 def fold_count(n_val_folds: int | None) -> int:
-    """`n_val_folds` as a number, None being 0; `ValueError` if there are not so many.
+    """`n_val_folds` as a number; None means 0. Raises `ValueError` if there are fewer folds.
 
     >>> fold_count(None)
     0
@@ -150,7 +150,7 @@ def fold_count(n_val_folds: int | None) -> int:
 
 
 def _rows(array: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The rows where `mask` holds, read-only; all or none of them without reading any."""
+    """The rows that `mask` selects, read-only. If these are all or none, nothing is read."""
     if mask.all() or not mask.any():
         return array if mask.any() else array[:0]
     chosen: np.ndarray = array[mask]

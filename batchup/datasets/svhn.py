@@ -48,7 +48,7 @@ def read_mat(path: Path, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _files(**sizes_and_hashes: tuple[int, str]) -> tuple[DownloadSourceFile, ...]:
-    # http only: allowed because the hash is pinned.
+    # http, which is safe because the hash is pinned
     return tuple(
         DownloadSourceFile(
             f"{part}_32x32.mat", base_url="http://ufldl.stanford.edu/housenumbers/", size=size, sha256=sha256
@@ -88,7 +88,7 @@ EXTRA = DataSet(
 class SVHN(SplitImages):
     """73257 digits to train with and 26032 to test, images (n, 3, 32, 32); see `SplitImages`.
 
-    Raises `ImportError` as well, if it is to be converted and SciPy is not installed.
+    Also raises `ImportError`, if the set must be converted and SciPy is not installed.
     """
 
     dataset = SET
@@ -109,6 +109,6 @@ class SVHNExtra:
 
 
 def delete_cache() -> None:
-    """Delete what was fetched of both; the next `SVHN()` or `SVHNExtra()` fetches it again."""
+    """Delete both sets and their downloads; the next `SVHN()` or `SVHNExtra()` fetches them again."""
     SET.delete()
     EXTRA.delete()

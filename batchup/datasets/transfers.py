@@ -1,4 +1,4 @@
-"""Getting one file to its place: by a download or a copy, whole and checked, or not at all."""
+"""Download or copy one file, which appears complete and checked, or not at all."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["copy_and_verify", "copy_data", "download", "download_and_verify", "d
 def download(path: PathLike, source_url: str | Sequence[str]) -> Path:
     """Download a file to `path`, unless it is there already. See `download_and_verify`.
 
-    Without a hash only its length is known to be right, if the server gives one.
+    Without a hash only its length is checked, if the server gives one.
     """
     return _download(Path(path), source_url, Expected())
 
@@ -23,11 +23,11 @@ def download(path: PathLike, source_url: str | Sequence[str]) -> Path:
 def download_and_verify(path: PathLike, source_url: str | Sequence[str], sha256: str | None) -> Path:
     """Download a file to `path`, unless it is there already; its SHA-256 must be `sha256`.
 
-    `source_url` is one URL or several, to be tried in this order. A download that was cut
-    goes on from where it was when it is called again. `path` appears whole or not at all.
+    `source_url` is one URL or several, tried in this order. If a download was cut, the next call goes on with it. `path`
+    appears complete or not at all.
 
-    Raises `FetchError`, with each URL and what was wrong there, if no URL had the file;
-    and if a file is at `path` with another hash: it is left alone.
+    Raises `FetchError`, with each URL and its error, if no URL has the file, and if there is a file with another hash at
+    `path`, which stays.
     """
     return _download(Path(path), source_url, Expected(sha256))
 
@@ -35,8 +35,8 @@ def download_and_verify(path: PathLike, source_url: str | Sequence[str], sha256:
 def copy_and_verify(path: PathLike, source_path: PathLike, sha256: str | None) -> Path:
     """Copy a file to `path`, unless it is there already; its SHA-256 must be `sha256`.
 
-    `path` appears whole or not at all. Raises `FetchError` if the source is missing or has
-    another hash, and if a file is at `path` with another hash: it is left alone.
+    `path` appears complete or not at all. Raises `FetchError` if the source is missing or has another hash, and if there
+    is a file with another hash at `path`, which stays.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +63,7 @@ def _download(path: Path, source_url: str | Sequence[str], expected: Expected) -
         return path
     urls = (source_url,) if isinstance(source_url, str) else tuple(source_url)
     with locked(path.with_name(f".{path.name}.lock")):
-        # Look again: another process may have brought it while this one waited.
+        # Checked again: another process may have fetched it while this one waited.
         if not _is_there(path, expected):
             download_from(urls, path, expected)
     return path

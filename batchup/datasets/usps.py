@@ -17,7 +17,7 @@ from batchup.datasets.images import validation_start
 from batchup.datasets.standard import DataSet
 
 PIXELS = 256
-# The hosts give no sizes: these tell that none of the samples is missing.
+# The hosts give no sizes of files; these numbers show that no sample is missing.
 PER_CLASS = {
     "train": (1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644),
     "test": (359, 264, 198, 166, 200, 160, 170, 147, 166, 177),
@@ -91,13 +91,13 @@ class USPS:
     2007 for testing: `train_X`, `val_X`, `test_X`, and int32 labels from 0, `train_y`, `val_y`,
     `test_y`. All are read-only memory maps.
 
-    Raises `ValueError` if there are not `n_val`, `DatasetError` if it can't be had.
+    Raises `ValueError` for an `n_val` above the number of rows, `DatasetError` if the set can't be fetched.
     """
 
     dataset = SET
 
     def __init__(self, n_val: int | None = 729) -> None:
-        at = validation_start(self.dataset.samples["train"], n_val)  # Before any download.
+        at = validation_start(self.dataset.samples["train"], n_val)  # before any download
         arrays = self.dataset.arrays()
         self.train_X, self.val_X = arrays["train_X"][:at], arrays["train_X"][at:]
         self.train_y, self.val_y = arrays["train_y"][:at], arrays["train_y"][at:]

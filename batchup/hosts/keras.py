@@ -1,4 +1,4 @@
-"""Keras 3's `model.fit`, on whichever backend."""
+"""Keras 3's `model.fit`, with any backend."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Batches(keras.utils.PyDataset):
         stream = source.stream if isinstance(source, Loader) else source
         self._length = stream.plan.length
         if self._length is None:
-            raise TypeError(f"Batches: {stream!r} has no length that is known beforehand, which Keras has to know")
+            raise TypeError(f"Batches: {stream!r} has no known length, which Keras needs")
         self._resumable = replay_of(stream.plan) <= Replay.DRAWN
         self._anew = True
         self._iterator: Iterator[Any] = iter(())
@@ -55,8 +55,8 @@ class Batches(keras.utils.PyDataset):
     @property
     def num_batches(self) -> int | None:
         """The number of batches of an epoch; None for an endless stream."""
-        # Keras asks for it whenever it begins to go through the batches; that it does so is all that tells a
-        # beginning from going on, as it gives the numbers of batches in an order of its own.
+        # Keras asks for it at the beginning of each pass. Nothing else tells that a pass begins, since Keras asks for the
+        # batches in an order of its own.
         self._anew = True
         return int(self._length) if isinstance(self._length, int) else None
 
@@ -74,9 +74,9 @@ class Batches(keras.utils.PyDataset):
         return next(self._iterator)
 
     def _begin(self) -> None:
-        """Begin the next epoch; or the same one again, if Keras took fewer batches than an epoch has.
+        """Begin the next epoch, or the same one again if Keras took fewer batches than an epoch has.
 
-        Keras looks at a batch to build the model, and begins again after that.
+        Keras reads a batch to build the model, and then begins again.
         """
         loader = self._source
         if not isinstance(loader, Loader):

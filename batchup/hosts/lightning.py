@@ -13,8 +13,8 @@ __all__ = ["Batches"]
 class Batches:
     """A loader for `Trainer.fit`. Its checkpoints are the place after the last batch that was trained on.
 
-    Without a length, Lightning reads one batch ahead, to know which one is the last, and a checkpoint of the loader
-    itself would leave that batch out. Raises TypeError for anything but a loader.
+    Without a length, Lightning reads one batch ahead, to know which one is the last. A checkpoint of the loader itself
+    would leave that batch out. Raises TypeError for anything but a loader.
 
     >>> from batchup import ops
     >>> batches = Batches(ops.choose([1, 2], [3, 4, 5], rng=7).loader())

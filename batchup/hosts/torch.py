@@ -91,7 +91,7 @@ class Batches(IterableDataset[Any]):
         worker = get_worker_info()
         number, count = (0, 1) if worker is None else (worker.id, worker.num_workers)
         stream = self._stream
-        # A user's source may count its epochs itself: it is told an epoch only if one was asked for.
+        # A user's source may count its epochs itself: its `set_epoch` is called only if the user asked for an epoch.
         if self._has_epochs and (self._is_set or self._epoch or replay_of(stream.plan) is Replay.KEYED):
             stream = stream.epoch(self._epoch)
         if start or count > 1:
@@ -128,6 +128,6 @@ class Every(PlanOver):
         return -(-length // self.step) if isinstance(length, int) else length
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        # Item k - 1 was received, and what it needed was drawn; the items between it and item k were not.
+        # Item k - 1 was received, and its draws were made; those of the items between it and item k were not.
         start = (k - 1) * self.step + 1 if k else 0
         return islice(self.up.start(pass_, start, draws), k * self.step - start, None, self.step)

@@ -1,9 +1,9 @@
-"""Which epoch an iteration of a DataLoader is, known in all of its workers.
+"""The epoch of each iteration of a DataLoader, the same in all of its workers.
 
-The workers don't speak with each other, so the parent says it. When a DataLoader starts its workers, the parent gives
-the iteration its epoch, before the first of them is forked or has its dataset pickled; so all of them have the same.
-Persistent workers count how often they start. What they have begun they write into shared memory, where the parent
-looks for it before it gives the next epoch.
+The workers can't talk to each other, so the parent decides. When a DataLoader starts its workers, the parent assigns an
+epoch to the iteration before the first worker is forked or its dataset is pickled. Persistent workers count how often
+they start. Workers write the epochs that they begin into shared memory, which the parent reads before it assigns the
+next epoch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Epochs"]
 
 _REPORTS = 64  # iterations whose workers may report at the same time
 _WORKERS = 1024
-_PARTS = 100  # of a dataset that are looked at for another inside
+_PARTS = 100  # parts of a dataset, at most, that are searched for another dataset
 
 
 class Epochs:
@@ -31,8 +31,8 @@ class Epochs:
     def __init__(self, owner: Any, first: int, step: int):
         self._step = step
         self._next = first  # in the parent
-        self._iteration = 0  # how many began in the parent
-        self._assigned: int | None = None  # to the iteration that workers are started for
+        self._iteration = 0  # the number of iterations that began in the parent
+        self._assigned: int | None = None  # the epoch of the iteration that workers are started for
         self._last: int | None = None  # in a worker: the epoch that it began last
         self._version = 0  # the number of calls of `set`
         # Shared memory: the last call of `set`, as its number, the epoch and the iteration from which it holds;
@@ -48,7 +48,7 @@ class Epochs:
 
     def set(self, epoch: int) -> None:
         """Have the next iteration be this epoch."""
-        self._iteration += 1  # what was reported before does not count
+        self._iteration += 1  # earlier reports don't count
         self._reports[self._iteration % _REPORTS] = 0
         self._next = epoch
         self._version += 1
@@ -56,7 +56,7 @@ class Epochs:
         self._said[0] = self._version
 
     def begin(self, resumed: int | None) -> int:
-        """The epoch of the iteration that begins in this process; that which was `resumed`, if one was."""
+        """The epoch of the iteration that begins in this process: the epoch `resumed`, if one was resumed."""
         worker = get_worker_info()
         if worker is None:
             return self._take_next(resumed)
@@ -79,7 +79,7 @@ class Epochs:
         # The parent has not found this dataset inside that of the DataLoader, so no epoch was assigned.
         if int(self._used[number % _WORKERS]) > self._version:
             raise RuntimeError(
-                "Batches: expected to be told the epoch, as this DataLoader starts new workers for each, and its dataset is "
+                "Batches: expected a call of set_epoch, as this DataLoader starts new workers for each, and its dataset is "
                 "not the Batches itself: write DataLoader(Batches(loader), batch_size=None), or call "
                 "batches.set_epoch(epoch) before each epoch"
             )
@@ -87,7 +87,7 @@ class Epochs:
         return self._next
 
     def _take_next(self, resumed: int | None = None) -> int:
-        """The epoch of an iteration that begins, by what the workers of the last one have reported."""
+        """The epoch of an iteration that begins, by the reports of the workers of the last one."""
         reported = int(self._reports[self._iteration % _REPORTS])
         if resumed is not None:
             self._next = resumed
@@ -100,7 +100,7 @@ class Epochs:
         return epoch
 
     def look_for_iteration(self) -> None:
-        """Give its epoch to the iteration of a DataLoader that starts its workers right now, if there is one."""
+        """Assign an epoch to the iteration of a DataLoader that is starting its workers, if there is one."""
         owner = self._owner()
         for iteration in _iterations():
             if owner is None or not _has(iteration._dataset, owner):
@@ -127,7 +127,7 @@ _alive: weakref.WeakSet[Epochs] = weakref.WeakSet()
 
 
 def _iterations() -> Iterator[Any]:
-    """The iterations of DataLoaders that are being made by the functions that have called this one."""
+    """The iterations of DataLoaders whose constructors are on the call stack."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
         frame = frame.f_back
@@ -138,7 +138,7 @@ def _iterations() -> Iterator[Any]:
 
 
 def _has(dataset: Any, owner: Any, depth: int = 3) -> bool:
-    """Whether a dataset is the owner, or has it among its attributes, as wrappers of datasets do."""
+    """True if a dataset is the owner, or a wrapper with the owner among its attributes."""
     if dataset is owner:
         return True
     inside = dataset if isinstance(dataset, list | tuple) else getattr(dataset, "__dict__", {}).values()

@@ -1,4 +1,4 @@
-"""Images kept as bytes and read as floats."""
+"""Images that are stored as bytes and read as floats."""
 
 import math
 import mmap
@@ -12,18 +12,17 @@ class ImageArrayUInt8ToFloat32:
     """An array of uint8 that reads as float32: 0 as `val_lower`, 255 as `val_upper`.
 
     What is read is `u8.astype(float32) * float32((val_upper - val_lower) / 255) +
-    float32(val_lower)`, computed when it is indexed, so that the whole costs its bytes and no
-    more. `shape`, `ndim`, `len`, iteration and every kind of index are those of `arr`;
-    `np.asarray` converts all of it. What is read is new: writable, and never a view of `arr`.
+    float32(val_lower)`, computed when it is indexed, so the whole takes the memory of its bytes alone. `shape`, `ndim`, `len`, iteration and every kind of index are those of `arr`;
+    `np.asarray` converts all of it. The result is a new array: writable, and never a view of `arr`.
 
     Parameters:
         arr: uint8 array of any shape, in memory or memory-mapped; or anything array-like, with `__len__`
-            and a `__getitem__` that gives arrays of uint8. What it does not have (`shape`, `ndim`,
-            `size`, `nbytes`), this has not either. `arr_u8` is its name of 0.2.3.
+            and a `__getitem__` that gives arrays of uint8. An attribute that it doesn't have (`shape`, `ndim`,
+            `size`, `nbytes`) is missing here too. `arr_u8` is its name of 0.2.3.
         val_lower, val_upper: finite floats.
 
-    It pickles by the path of the file, and where in it, if `arr` is or is a view of an
-    `np.memmap`: the file must then be there for whoever unpickles it.
+    If `arr` is an `np.memmap`, or a view of one, it pickles as the path of the file and the place in it. The file must then
+    exist where it is unpickled.
 
     Raises `TypeError` if `arr` is not of uint8, at once or, of an array-like without a `dtype`, when it
     is indexed; `ValueError` for values not finite.
@@ -85,7 +84,7 @@ class ImageArrayUInt8ToFloat32:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it would take as float32; it takes a quarter."""
+        """The number of bytes as float32; it takes a quarter of them."""
         return self.size * 4
 
     def __len__(self) -> int:
@@ -94,7 +93,7 @@ class ImageArrayUInt8ToFloat32:
     def __getitem__(self, index: Any) -> Any:
         is_rows = isinstance(index, np.ndarray) and index.dtype.kind == "i"
         if is_rows and self._is_array and self._u8.flags.c_contiguous:
-            # Faster than indexing; on another layout it would first copy the whole array.
+            # Faster than indexing. An array that is not C-contiguous would be copied whole first.
             return self._converted(self._u8.take(index, axis=0))
         return self._converted(self._u8[index])
 
@@ -136,11 +135,11 @@ _Place = tuple[str, int, tuple[int, ...], tuple[int, ...]]
 
 
 def _place_in_file(view: np.ndarray) -> _Place | None:
-    """The path, offset, shape and strides of a view of a memory map; None if it is not one."""
+    """The path, offset, shape and strides of a view of a memory map; None for others."""
     root: Any = view
     while isinstance(root, np.ndarray) and not isinstance(root.base, mmap.mmap):
         root = root.base
-    # A copy-on-write map may hold what its file does not, and a map may have no file.
+    # A copy-on-write map may differ from its file, and a map may have no file.
     if not isinstance(root, np.memmap) or root.mode == "c" or root.filename is None:
         return None
     start = root.offset + _address(view) - _address(root)

@@ -1,1 +1,1 @@
-"""Who owns a batch's memory: memory that processes share, leases on it, and how much there is."""
+"""The memory of batches: shared memory, which of it the caller holds, and how much there is."""

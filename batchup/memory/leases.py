@@ -1,4 +1,4 @@
-"""What the caller has of results in shared memory: the memory is used again when he lets go of it."""
+"""Track which results in shared memory the caller still holds; other memory is used again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Leases"]
 
 
 class _Lease:
-    """Held by all arrays of one batch; when it goes, so does the claim on the slab."""
+    """An object that all arrays of a batch hold. When it is garbage, the slab is free."""
 
     def __init__(self, release: Callable[[], Any]):
         self._release = release
@@ -24,13 +24,13 @@ class _Lease:
 
 
 class _Held(np.ndarray[Any, Any]):
-    """The array that all views of a batch end at, as the one that it is a view of is no array."""
+    """The array that is the base of all views of a batch, as its own memory is no array."""
 
     lease: _Lease
 
 
 def views_of(slab: Any, places: list[tuple[int, int]], release: Callable[[], Any]) -> list[NDArray[Any]]:
-    """Parts of a slab as writable buffers; calls `release` when the last view of them is gone."""
+    """Parts of a slab as writable buffers. Calls `release` when the last view of them is garbage."""
     lease = _Lease(release)
     views: list[NDArray[Any]] = []
     for start, length in places:
@@ -41,12 +41,12 @@ def views_of(slab: Any, places: list[tuple[int, int]], release: Callable[[], Any
 
 
 class Leases:
-    """The slabs that one worker sends its results in, as the caller sees them."""
+    """The slabs of one worker in the process of the pool."""
 
     def __init__(self) -> None:
         self._slabs: dict[int, Any] = {}
         self._held: set[int] = set()
-        self._released: deque[int] = deque()  # appended to wherever memory is freed
+        self._released: deque[int] = deque()  # appended to by the garbage collector, in any thread
 
     def add(self, number: int, slab: Any) -> None:
         self._slabs[number] = slab
@@ -55,12 +55,12 @@ class Leases:
         self._slabs.pop(number, None)
 
     def views(self, number: int, places: list[tuple[int, int]]) -> list[NDArray[Any]]:
-        """A result, where the worker has put it; the caller holds it until the last view is gone."""
+        """The buffers of a result at these places in a slab. The slab is in use until the last view of them is garbage."""
         self._held.add(number)
         return views_of(self._slabs[number], places, partial(self._released.append, number))
 
     def released(self) -> list[int]:
-        """The slabs that the caller has let go of since this was last asked."""
+        """The slabs that became free since the last call."""
         numbers = []
         while self._released:
             numbers.append(self._released.popleft())
@@ -68,7 +68,7 @@ class Leases:
         return numbers
 
     def keep_held(self) -> int:
-        """Let go of all that the caller does not hold, as the worker is no more; the bytes he holds."""
+        """Drop the slabs that are free, since the worker has ended. Returns the number of bytes that are still in use."""
         self.released()
         self._slabs = {number: slab for number, slab in self._slabs.items() if number in self._held}
         return self.size()

@@ -1,4 +1,4 @@
-"""What this process may take: of memory and of cores, as the system and its control groups say.
+"""How much memory and how many cores this process may use, by the system and its control groups.
 
 The files are those of the kernel's documentation, Admin Guide, "Control Group v2" and "Control Groups
 version 1". Groups are nested, and the limits of all of them hold.
@@ -17,9 +17,9 @@ ROOT = Path("/")
 
 
 def available_memory(root: Path = ROOT) -> int:
-    """How many bytes may still be taken: what the system has, or less where a container has a limit.
+    """The number of bytes of free memory: that of the system, or less if a container has a limit.
 
-    What files have been read into memory counts as free: the kernel lets go of it when it is wanted.
+    The cache of files counts as free, since the kernel drops it when memory is needed.
     """
     room = [_of_the_system(root)]
     for group in _groups(root, "memory"):
@@ -35,7 +35,7 @@ def available_memory(root: Path = ROOT) -> int:
 
 
 def available_cpus(root: Path = ROOT) -> int:
-    """How many cores this process may use: those it is bound to, or fewer where it has a quota."""
+    """The number of cores that this process may use: those it is bound to, or fewer if it has a quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for group in _groups(root, "cpu"):
         with suppress(OSError, ValueError):  # no such limit, or "max"
@@ -43,7 +43,7 @@ def available_cpus(root: Path = ROOT) -> int:
             cores = min(cores, quota // period)
         with suppress(OSError, ValueError):
             quota = int((group / "cpu.cfs_quota_us").read_text())
-            if quota > 0:  # -1 is none
+            if quota > 0:  # -1 means no limit
                 cores = min(cores, quota // int((group / "cpu.cfs_period_us").read_text()))
     return max(1, cores)
 
@@ -56,13 +56,13 @@ def _of_the_system(root: Path) -> int:
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """A file of lines with a name and a number."""
+    """The numbers in a file with a name and a number on each line, by their names."""
     fields = (line.split() for line in path.read_text().splitlines())
     return {name: int(number) for name, number, *_ in fields}
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of the control groups that this process is in, from its own to the outermost."""
+    """The folders of the control groups of this process, from its own to the outermost."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # not on Linux
@@ -73,7 +73,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
             continue
         mounted = root / "sys/fs/cgroup" / (controller if controllers else "")
         group = mounted / path.lstrip("/")
-        # In a container the path may be the host's: of it there is only the outermost folder.
+        # In a container the path may be that of the host, of which only the outermost folder exists.
         for folder in (group, *group.parents):
             if folder.is_dir() and ".." not in folder.parts:
                 yield folder

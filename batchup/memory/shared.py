@@ -1,8 +1,8 @@
-"""Shared memory without names: when the last process that has it ends, however it ends, it is gone.
+"""Shared memory without names, which is freed when the last process that has it ends, even by SIGKILL.
 
-It comes from `memfd_create`, and the open file is sent to who else is to see it. So there is nothing
-to unlink, nothing to leak after a SIGKILL, and the size of /dev/shm, 64 MB in many containers, does not
-matter. Where there is no `memfd_create`, an unlinked temporary file does.
+It is made by `memfd_create`, and the open file is sent to the other processes. So nothing has to be unlinked, nothing
+leaks, and the size of /dev/shm, 64 MB in many containers, doesn't matter. Systems without `memfd_create` use an unlinked
+temporary file.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def _libc() -> ctypes.CDLL:
 
 
 def new_file(size: int) -> int:
-    """An open file of `size` bytes of memory, all of them there; OSError where there is no room.
+    """An open file of `size` bytes of memory, all allocated. Raises OSError if there is no room.
 
-    Memory that is only promised is a bus error when it is written to.
+    Writing to memory that isn't allocated could end the process by SIGBUS.
     """
     if size > available_memory():
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
@@ -63,11 +63,11 @@ def new_file(size: int) -> int:
 
 
 def map_file(file: int, size: int, private: bool = False) -> Any:
-    """The file as memory, a buffer; unmapped when nothing has a view of it any more.
+    """The file as a buffer, which is unmapped when the last view of it is garbage.
 
-    All see what is written into it, unless it is `private`. OSError where there is no room.
-    `mmap.mmap` would keep the file open, and of open files a process may have few. It is mapped at
-    once, as page faults would cost more than the copy; not so if private, for reading here and there.
+    All processes see what is written into it, unless it is `private`. Raises OSError if there is no room. (`mmap.mmap`
+    would keep the file open, and a process may have few open files.) All pages are mapped at once, since page faults
+    cost more than the copy of a batch; pages of private memory are mapped when they are used.
     """
     libc = _libc()
     size = max(size, 1)
@@ -88,7 +88,7 @@ def view_of(
 
 
 def same_bytes(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Whether two arrays of one size, in the order of C, hold the same bytes."""
+    """True if two arrays of one size, both in C order, have the same bytes."""
     return not _libc().memcmp(one.ctypes.data, other.ctypes.data, one.nbytes)
 
 
@@ -96,7 +96,7 @@ next_key = itertools.count().__next__
 
 
 class Segment:
-    """Shared memory with a key, under which workers know it. Its file is closed when it is dropped."""
+    """Shared memory with a key, by which workers find it. Its file is closed when the segment is garbage."""
 
     def __init__(self, size: int, key: int | None = None):
         self.key = next_key() if key is None else key
@@ -108,7 +108,7 @@ class Segment:
 
     @cached_property
     def memory(self) -> Any:
-        """It, mapped in this process: a buffer. OSError where there is no room."""
+        """The segment as a buffer in this process. Raises OSError if there is no room."""
         return map_file(self.file, self.size)
 
     def __del__(self) -> None:
@@ -117,7 +117,7 @@ class Segment:
 
 
 class SharedMap(mmap.mmap):
-    """The memory of an array that is shared already."""
+    """The memory of an array of `share`."""
 
     segment: Segment
 
@@ -125,10 +125,10 @@ class SharedMap(mmap.mmap):
 def share(array: NDArray[Any]) -> NDArray[Any]:
     """A copy of a NumPy array in shared memory, which process pools do not have to copy.
 
-    `X = share(X)` keeps one copy of X for this process and all workers. Any shape, dtypes without objects. What is
-    written into it is seen by workers at once, also during an iteration. A plain array is copied once for the streams
-    that are given to a pool, and compared with the copy whenever an iteration begins, 0.1 s a GB. Raises TypeError for
-    what is no such array, MemoryError where there is no room.
+    After `X = share(X)` there is one copy of X for this process and all workers. The array may have any shape, and any
+    dtype without objects. Workers see at once what is written into it, also during an iteration. A plain array is
+    copied once for the streams that are given to a pool, and compared with the copy whenever an iteration begins, which
+    takes 0.1 s a GB. Raises TypeError for other values, MemoryError if there is no room.
 
     >>> X = share(np.arange(6).reshape(3, 2))
     >>> X[1]
@@ -147,7 +147,7 @@ def share(array: NDArray[Any]) -> NDArray[Any]:
 
 @contextmanager
 def room_for(what: str, size: int) -> Iterator[None]:
-    """MemoryError that names what there is no room for."""
+    """Turn an OSError for want of memory into a MemoryError that says what needs the room."""
     try:
         yield
     except OSError as error:

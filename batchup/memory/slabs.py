@@ -1,4 +1,4 @@
-"""The memory in which one worker sends its results."""
+"""The shared memory in which one worker sends its results, in the worker."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from batchup.memory.shared import map_file, new_file
 
 __all__ = ["Slabs"]
 
-# Of one worker, held by the caller at once: a process may have 65530 mappings in all.
+# The most slabs of one worker: a process may have 65530 mappings.
 MOST_SLABS = 2000
 
 
 class Slabs:
-    """The memory in which one worker sends its results; used again when the caller lets go of it."""
+    """The shared memory in which one worker sends its results. A slab is used again when the caller has released it."""
 
     def __init__(self, limit: int, announce: Callable[[int, int, int], Any], forget: Callable[[int], Any]):
         self.limit = limit
-        self._announce = announce  # number, size, file: a new one
-        self._forget = forget  # number: it is no more
+        self._announce = announce  # called with the number, size and file of a new slab
+        self._forget = forget  # called with the number of a slab that is freed
         self._slabs: dict[int, NDArray[np.uint8]] = {}
         self._free: list[int] = []
         self._made = 0
@@ -32,11 +32,11 @@ class Slabs:
         self._free += [number for number in numbers if number in self._slabs]
 
     def drop(self, number: int) -> None:
-        """Give one up that the other end could not map."""
+        """Drop a slab that the pool could not map."""
         self._slabs.pop(number, None)
 
     def put(self, buffers: list[NDArray[np.uint8]]) -> tuple[int, list[tuple[int, int]]] | None:
-        """Copy the buffers into one slab: its number and where each is; None where there is no room."""
+        """Copy the buffers into one slab. Returns its number and the place of each; None if there is no room."""
         places, total = [], 0
         for buffer in buffers:
             places.append((total, len(buffer)))
@@ -52,12 +52,12 @@ class Slabs:
     def _find(self, size: int) -> int | None:
         fitting = [number for number in self._free if len(self._slabs[number]) >= size]
         if fitting:
-            # The smallest; of those the last that came back, which may still be in a cache.
+            # The smallest that is large enough; of several the last released, which may still be in a cache of the CPU.
             number = min(reversed(fitting), key=lambda number: len(self._slabs[number]))
             self._free.remove(number)
             return number
         size = -(-size // 65536) * 65536
-        while self._free and self._used() + size > self.limit:  # those are too small
+        while self._free and self._used() + size > self.limit:  # the free slabs are too small
             number = self._free.pop(0)
             del self._slabs[number]
             self._forget(number)
@@ -69,7 +69,7 @@ class Slabs:
             return None
         try:
             slab = np.frombuffer(map_file(file, size), np.uint8)
-        except OSError:  # there is the memory, but no room for it in this process
+        except OSError:  # this process can't map more memory
             return None
         else:
             self._made = number = self._made + 1

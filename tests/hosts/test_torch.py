@@ -307,7 +307,7 @@ def test_an_epoch_that_can_not_be_known_is_refused_and_the_remedies_work():
     dataset = Batches(source().loader(9, shuffle=12345))
     loader = DataLoader(Hidden(dataset), batch_size=None, num_workers=2)
     same(loader, batches().epoch(0))
-    with pytest.raises(RuntimeError, match=r"(?s)expected to be told the epoch.*batches.set_epoch\(epoch\)"):
+    with pytest.raises(RuntimeError, match=r"(?s)expected a call of set_epoch.*batches.set_epoch\(epoch\)"):
         next(iter(loader))
     for e in (1, 2, 7):
         dataset.set_epoch(e)

@@ -169,7 +169,7 @@ class ChoiceDataSource(_JointDataSource):
         if indices:
             streams = [stream.with_step(_Tag(n)) for n, stream in enumerate(streams)]
         if self.stratified:
-            streams = [counted(s, request.batch_size) if _vouches(s.plan) else s for s in streams]
+            streams = [counted(s, request.batch_size) if _length_follows(s.plan) else s for s in streams]
         return chosen(tuple(streams), request.shuffle, self.stratified, "ChoiceDataSource")
 
     def _check_batches(self, streams: list[ops.Stream], batch_size: int) -> None:
@@ -221,6 +221,6 @@ class _Tag(Step):
         return f"ChoiceBatch(..., {self.member})"
 
 
-def _vouches(plan: Plan) -> bool:
+def _length_follows(plan: Plan) -> bool:
     """True if the number of batches follows from that of samples: not for joins, nor for iterators."""
     return isinstance(plan, Iterated) and replay_of(plan) < Replay.SINGLE_PASS

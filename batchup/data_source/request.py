@@ -9,6 +9,8 @@ from dataclasses import field
 from functools import partial
 from typing import Any, TypedDict
 
+from toolz import dissoc, keyfilter
+
 from batchup import ops
 from batchup.core.checks import describe_callable, true_or_false, whole_number
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
@@ -81,8 +83,8 @@ class Request:
     @staticmethod
     def of(batch_size: int, shuffle: ShuffleLike, options: Mapping[str, Any]) -> Request:
         """The options as a request, checked."""
-        own = {name: value for name, value in options.items() if name in _BATCH}
-        others = {name: value for name, value in options.items() if name not in _BATCH}
+        own = keyfilter(_BATCH.__contains__, options)
+        others = dissoc(options, *_BATCH)
         return Request(batch_size, shuffle, **own, others=others)
 
     def __post_init__(self) -> None:

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from more_itertools import duplicates_everseen
+
 from batchup import config
 from batchup.datasets import cache
 from batchup.datasets.errors import DatasetError, FetchError
@@ -218,7 +220,7 @@ def fetch_and_convert_dataset(
     name = "the data set" if callable(target_filename) else _target(target_filename)[1]
     sources = tuple(source_files)
     names = [source.filename for source in sources if not isinstance(source, ExistingSourceFile)]
-    if twice := {each for each in names if names.count(each) > 1}:
+    if twice := set(duplicates_everseen(names)):
         raise ValueError(f"{name}: two source files are called {', '.join(sorted(twice))}")
     arguments = {s.arg_name for s in sources if isinstance(s, CopySourceFile) and s.arg_name}
 

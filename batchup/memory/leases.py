@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from toolz import keyfilter
 
 __all__ = ["Leases"]
 
@@ -70,7 +71,7 @@ class Leases:
     def keep_held(self) -> int:
         """Drop the slabs that are free, since the worker has ended. Returns the number of bytes that are still in use."""
         self.released()
-        self._slabs = {number: slab for number, slab in self._slabs.items() if number in self._held}
+        self._slabs = keyfilter(self._held.__contains__, self._slabs)
         return self.size()
 
     def size(self) -> int:

@@ -8,6 +8,7 @@ from itertools import chain, count, islice
 from typing import Any
 
 import numpy as np
+from more_itertools import all_equal
 
 from batchup.core.checks import call_text, listed
 from batchup.core.draws import Draw, Draws
@@ -50,7 +51,7 @@ def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
 def _warn_of_sizes(plans: tuple[Plan, ...], works: tuple[Work, ...]) -> None:
     grids = [work.grid(plan) for plan, work in builtins.zip(plans, works, strict=True)]
     sizes = [grid.size for grid in grids if grid is not None and grid.size is not None]
-    if len(set(sizes)) > 1:
+    if not all_equal(sizes):
         warnings.warn(
             f"zip: the members have batches of {listed(map(str, sizes))} samples, and each is cut to {min(sizes)}: the "
             "other samples are lost. With trim=False they are not cut",
@@ -133,7 +134,7 @@ def _check_lengths(batches: tuple[Any, ...]) -> None:
     """Raise ValueError for a member whose arrays differ in length: which of them are per sample is unknown."""
     for member, batch in enumerate(batches):
         own = [len(part) for part in parts_of(batch) if has_samples(part)]
-        if len(set(own)) > 1:
+        if not all_equal(own):
             wanted = f"trim: expected arrays of one length in a batch of member {member}, to cut them alike"
             got = f"they have {listed(map(str, own))}"
             raise ValueError(f"{wanted}; {got}. With trim=False nothing is cut")

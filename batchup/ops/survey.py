@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from toolz import valmap
 
 from batchup.core.blocks import block_array
 from batchup.core.checks import as_labels, describe
@@ -113,8 +114,8 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
         if isinstance(column, Stored) and column.chunks is not None:
             name = describe(column)
             stored[name if name not in stored else f"{name}, array {n}"] = column
-    counts = {name: sum(len(np.unique(column.chunk_of(block))) for block in windows) for name, column in stored.items()}
-    in_all = {name: column.number_of_chunks for name, column in stored.items()}
+    decoded = valmap(lambda column: sum(len(np.unique(column.chunk_of(block))) for block in windows), stored)
+    in_all = valmap(lambda column: column.number_of_chunks, stored)
     a_sample = sum(map(_bytes, columns))
     ahead = [inner.ahead for inner in trunk(plan) if isinstance(inner, Computed)]
     cut = any(isinstance(inner, OverMade) for inner in trunk(plan))
@@ -123,7 +124,7 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     if y is not None and blocks:
         found = _entropies(y, blocks, batch_size, mixing_in(unit))
     mixed = _mixed(unit, sum(map(len, windows)), batch_size)
-    return Survey(batch_size, stream.plan.length, mixed, largest * a_sample * held, counts, in_all, **found)
+    return Survey(batch_size, stream.plan.length, mixed, largest * a_sample * held, decoded, in_all, **found)
 
 
 def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, mixing: Any) -> dict[str, Any]:

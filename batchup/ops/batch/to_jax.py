@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.checks import call_text, whole_number
@@ -98,7 +99,7 @@ class ToJax(Step):
             return self._array(self._padded(part))
 
         batch = mapped(item, padded)
-        if len(set(sizes)) != 1:
+        if not sizes or not all_equal(sizes):
             raise ValueError(f"to_jax: pad_to: expected arrays of one number of samples; got {sizes}")
         mask = self._array(np.arange(self.pad_to) < sizes[0])
         if isinstance(batch, dict):

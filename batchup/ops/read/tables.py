@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from more_itertools import duplicates_everseen
 from numpy.typing import NDArray
 from toolz import valmap
 
@@ -42,7 +43,7 @@ def table_arrays(table: Any, where: str) -> dict[str, NDArray[Any]]:
     names = list(table.column_names if arrow else table.columns)
     if wrong := [name for name in names if not isinstance(name, str)]:
         raise TypeError(f"{where}: expected names of columns that are strings; got {wrong[0]!r}")
-    if twice := {name for name in names if names.count(name) > 1}:
+    if twice := set(duplicates_everseen(names)):
         raise ValueError(f"{where}: expected each name of a column once; {min(twice)!r} is there twice")
     columns = {name: table.column(name) if arrow else table[name] for name in names}
     return {name: of_series(column, f"{where}: column {name!r}") for name, column in columns.items()}

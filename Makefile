@@ -16,6 +16,7 @@ demo: .venv-demo/ready
 test: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/pytest README.md
 	.venv/bin/pytest $(IN_PARALLEL) $(SLOW:%=--ignore=%)
 
 # Everything that CI runs.
@@ -25,7 +26,8 @@ check: test test-slow soak test-hosts test-oldest
 test-slow: .venv/ready
 	.venv/bin/pytest $(SLOW)
 
-IN_PARALLEL = -n 2 --dist worksteal
+# Without the README, whose blocks follow one another: a worker may take the second half of a file.
+IN_PARALLEL = tests batchup -n 2 --dist worksteal
 SLOW = tests/test_benchmarks.py tests/work_pool/test_clusters.py
 
 # Training loops of other libraries: PyTorch, Lightning, Accelerate, Keras, JAX, in an environment of their own.
@@ -39,6 +41,7 @@ IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/bat
 # The suite with the lowest versions that pyproject.toml admits, and with the newest. With the lowest, tests that don't
 # depend on them are left out, of types and benchmarks, and there are fewer generated examples.
 test-oldest: .venv-oldest/ready
+	.venv-oldest/bin/pytest README.md
 	HYPOTHESIS_PROFILE=few .venv-oldest/bin/pytest $(IN_PARALLEL) --ignore=tests/test_types.py $(SLOW:%=--ignore=%)
 	.venv-oldest/bin/pytest tests/work_pool/test_clusters.py
 

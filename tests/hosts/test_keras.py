@@ -160,7 +160,7 @@ model.fit(Batches(stream.loader(8, shuffle=1)), epochs=2, verbose=0)
 """,
     "what is refused": """
 import re
-for wrong, said in ((X, "expected a loader or a stream"), (ops.choose([1, 2], [3], rng=1), "no length that is known")):
+for wrong, said in ((X, "expected a loader or a stream"), (ops.choose([1, 2], [3], rng=1), "no known length")):
     try:
         Batches(wrong)
     except TypeError as error:

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchup.core.randomness import Seed
@@ -82,6 +82,7 @@ def test_pairs_of_passes_and_of_seeds_have_nothing_to_do_with_each_other(n):
     st.lists(st.tuples(st.integers(-10, 5000), st.integers(-10, 400)), max_size=30),
     st.integers(1, 64),
 )
+@example(n=259, start=1, asked=[(-2, 0), (-2, -1)], size=64)  # an empty slice was not
 def test_slices_are_those_of_the_whole_in_whatever_order_they_are_asked_for(n, start, asked, size):
     keys = round_keys(Seed((n,)), 0)
     order = permuted(np.arange(n, dtype=np.uint64), n, keys).astype(int) + start

@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 def entries_of(plan: Plan, work: Work, path: tuple[int, ...] = ()) -> list[Entry]:
-    """The stages of a plan and the work: the same for streams that are built alike, whoever does the work.
+    """The stages of a plan and the work: the same for streams that are built alike, with or without pools.
 
     The stages of members come before the join. Arrays in plans are indices, and count by their contents; arrays in
     steps are data, and count by shape and dtype. Functions count by their qualified names. Generators and pools don't

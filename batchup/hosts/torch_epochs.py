@@ -111,10 +111,10 @@ class Epochs:
             return
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_begun_for": None, "_owner": _nobody}
+        return {**self.__dict__, "_begun_for": None, "_owner": _no_owner}
 
 
-def _nobody() -> None:
+def _no_owner() -> None:
     return None
 
 

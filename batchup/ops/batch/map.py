@@ -27,7 +27,7 @@ def map(
 
     With `rng`, a seed (an int >= 0 or a sequence of them), the call is `fn(*batch, rng=generator)`. The generator, a
     `np.random.Generator`, is keyed by the seed, the place of the batch in the stream, and the samples of the batch in
-    their order. So the batch is the same whoever makes it and whenever: this process, a worker, after a resume, or
+    their order. So the batch is the same wherever and whenever it is made: in this process, a worker, after a resume, or
     alone as `stream[k]`. The numbers differ for each pass, each order of the samples and each shard, for several maps
     of one stream and for the members of a `zip` or `choose`, also with the same seed. For items that are not made of
     index blocks, as those of lists and iterators, the place alone counts. `rng.spawn` raises TypeError.

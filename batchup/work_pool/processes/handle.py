@@ -187,7 +187,7 @@ class Handle:
         elif numbers := [task.number for task in self.tasks if task.run is run]:
             self.send(("skip", numbers))
 
-    def is_suspect(self) -> bool:
+    def check_deadline(self) -> bool:
         """True if its queue has a task of a run with a deadline. Kills the worker if it still runs one after that."""
         at_work = self.at_work()
         if at_work is not None and at_work.run.is_overdue():

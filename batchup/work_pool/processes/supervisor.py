@@ -53,7 +53,7 @@ class Supervisor:
         self._numbers = itertools.count()
         self._selector = selectors.DefaultSelector()
         self._no_room = False  # True if no worker has room for the next task
-        self._suspects = False  # True if a worker may have a task of a run with a deadline
+        self._deadlines = False  # True if a worker may have a task of a run with a deadline
         self._selector.register(self._inbox, READ, None)
         # A worker gets SIGKILL when the thread that started it ends, so this thread starts all workers.
         self._thread = threading.Thread(target=self._run, name="batchup-pool", daemon=True)
@@ -128,9 +128,9 @@ class Supervisor:
                 self._end_runs()
                 self._forget()
                 self._assign_tasks()
-                # No file tells when a worker without a pidfd ends, nor which task a suspect begins: these are polled.
+                # No file tells when a worker without a pidfd ends, nor when a task is beyond its deadline: both are polled.
                 blind = any(worker.pidfd is None for worker in self.workers)
-                for key, events in self._sleep(0.2 if blind or self._suspects else None):
+                for key, events in self._sleep(0.2 if blind or self._deadlines else None):
                     if key.data is None:
                         self._inbox.clear()
                         continue
@@ -185,7 +185,7 @@ class Supervisor:
         outgoing: dict[Handle, list[tuple[Any, ...]]] = {}
         self._no_room = False
         while queue:
-            ready = [w for w in self.workers if w.ready and not (self._suspects and w.is_suspect())]
+            ready = [w for w in self.workers if w.ready and not (self._deadlines and w.check_deadline())]
             worker = min(ready, key=lambda worker: len(worker.tasks), default=None)
             if worker is None or not worker.has_room_for(queue[0]):
                 self._no_room = bool(self.workers)  # until a worker sends a message
@@ -255,13 +255,13 @@ class Supervisor:
         """Drop the tasks of ended runs that no worker has begun, and kill workers that are stuck at one."""
         while self._inbox.ended:
             run, stuck = self._inbox.ended.popleft()
-            self._suspects |= run.deadline is not None
+            self._deadlines |= run.deadline is not None
             for worker in self.workers:
                 worker.end_run(run, stuck)
                 self._watch_socket(worker)
-        if self._suspects:
+        if self._deadlines:
             # A worker may still be at a task of the run, or begin one before it reads that the run has ended.
-            self._suspects = bool([worker for worker in self.workers if worker.is_suspect()])
+            self._deadlines = bool([worker for worker in self.workers if worker.check_deadline()])
 
     def _forget(self) -> None:
         keys = set()

@@ -86,7 +86,7 @@ def shortened(text: str, most: int = 240) -> str:
     return text if len(text) <= most else f"{text[: half + 1]} ... {text[-half:]}"
 
 
-def call_text(name: str, *args: Any, **options: Any) -> str:
+def call_text(name: str, /, *args: Any, **options: Any) -> str:
     """The text of a call, for a repr. Options that are None or False are left out.
 
     >>> call_text("pad", multiple=8, mask=True, to=None), call_text("chunk", 64)

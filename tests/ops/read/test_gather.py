@@ -108,8 +108,15 @@ def test_only_index_blocks_are_gathered():
         stream | ops.gather(np.zeros(3))
 
 
+@pytest.mark.parametrize("name", ["name", "self", "args", "where", "reader", "cls"])
+def test_an_array_may_have_any_name(name):
+    stream = ops.indices(3) | ops.gather(**{name: np.arange(3)})
+    assert repr(stream) == f"indices(3) | gather({name}=<3 int64>)"
+    assert stream[0][name].tolist() == [0, 1, 2]
+
+
 def test_a_gather_is_pickled_once_and_reads_as_before():
-    step = ops.gather(np.arange(5), y=None) if False else ops.gather(x=np.arange(5), include_indices=True)
+    step = ops.gather(x=np.arange(5), include_indices=True)
     assert repr(pickle.loads(pickle.dumps(step))) == repr(step)
     big = np.zeros(100_000)
     assert len(pickle.dumps(ops.indices(5) | ops.gather(big))) < big.nbytes * 1.1

@@ -26,7 +26,7 @@ check: test test-slow soak test-hosts test-oldest
 test-slow: .venv/ready
 	.venv/bin/pytest $(SLOW)
 
-# Without the README, whose blocks follow one another: a worker may take the second half of a file.
+# The README runs by itself: its blocks share names, and a parallel run may divide a file among the workers.
 IN_PARALLEL = tests batchup -n 2 --dist worksteal
 SLOW = tests/test_benchmarks.py tests/work_pool/test_clusters.py
 

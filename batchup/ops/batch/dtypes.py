@@ -31,7 +31,7 @@ def dtype_names(dtypes: Mapping[Any, Any] | None, where: str, known: Any) -> Dty
     return tuple(names)
 
 
-def shown(names: Dtypes) -> list[str]:
+def shown_dtypes(names: Dtypes) -> list[str]:
     """The argument `dtypes` in the text of a stage, if there is one."""
     return [f"{dict(names)}"] if names else []
 

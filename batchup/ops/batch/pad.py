@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from toolz import valfilter
 
 from batchup.core.checks import call_text, describe, listed, whole_number
 from batchup.core.record import record
@@ -45,15 +44,11 @@ def pad(to: int | None = None, multiple: int | None = None, value: Any = 0, *, m
 
 def _padded(stream: Stream, step: Pad) -> Stream:
     columns = columns_known(stream)
-    ragged = valfilter(_is_ragged, columns)
+    ragged = {name: column for name, column in columns.items() if isinstance(column, Ragged)}
     step.check_names(tuple(columns), ragged)
     for name, column in ragged.items():
         filling(step.value, name, column, str(step))
     return stream.with_step(step)
-
-
-def _is_ragged(part: Any) -> bool:
-    return isinstance(part, Ragged)
 
 
 @record
@@ -81,7 +76,7 @@ class Pad(Step):
     def _padded(self, item: Any) -> tuple[Any, bool]:
         """The batch with an array in place of each `Ragged`, also inside of nested tuples and dicts; and whether there was one."""
         if isinstance(item, dict):
-            ragged = valfilter(_is_ragged, item)
+            ragged = {name: part for name, part in item.items() if isinstance(part, Ragged)}
             self.check_names(tuple(item), ragged)
             found = bool(ragged)
             parts: dict[str, Any] = {}

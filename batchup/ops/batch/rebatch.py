@@ -20,7 +20,7 @@ from batchup.core.plan import Part, is_uneven, located, parts_in, samples_of
 from batchup.core.record import Count, in_whole_parts, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
 from batchup.ops.batch.parts import Piece, planned_piece, planned_together, put_together, samples_in
-from batchup.ops.index.shard import ShardLike, as_shard, part_of, shard_text
+from batchup.ops.index.shard import ShardLike, as_shard, part_of, shown_shard
 
 
 def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> Stage:
@@ -51,7 +51,7 @@ def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> S
     size = whole_number(size, "rebatch(size)", least=1)
     drop_last = true_or_false(drop_last, "rebatch: drop_last")
     index, count = as_shard(shard, "rebatch: ")
-    text = call_text("rebatch", size, drop_last=drop_last, shard=shard_text(index, count))
+    text = call_text("rebatch", size, drop_last=drop_last, shard=shown_shard(index, count))
     return Stage(_rebatch, size, drop_last, index, count, text=text)
 
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.checks import call_text, whole_number
@@ -16,7 +15,7 @@ from batchup.core.item import mapped
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import SAME, Sizes, Step
-from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown
+from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown_dtypes
 from batchup.ops.read.gather import Gather, columns_known
 
 
@@ -99,7 +98,7 @@ class ToJax(Step):
             return self._array(self._padded(part))
 
         batch = mapped(item, padded)
-        if not sizes or not all_equal(sizes):
+        if len(set(sizes)) != 1:
             raise ValueError(f"to_jax: pad_to: expected arrays of one number of samples; got {sizes}")
         mask = self._array(np.arange(self.pad_to) < sizes[0])
         if isinstance(batch, dict):
@@ -129,4 +128,4 @@ class ToJax(Step):
         return jax.device_put(part, may_alias=True)
 
     def __str__(self) -> str:
-        return call_text("to_jax", *shown(self.dtypes), pad_to=self.pad_to)
+        return call_text("to_jax", *shown_dtypes(self.dtypes), pad_to=self.pad_to)

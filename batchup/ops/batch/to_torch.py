@@ -11,7 +11,7 @@ from batchup.core.item import mapped
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import SAME, Step
-from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown
+from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown_dtypes
 
 
 def to_torch(dtypes: Mapping[Any, Any] | None = None) -> Stage:
@@ -69,4 +69,4 @@ class ToTorch(Step):
         return tensor.to(self._wanted[part.dtype.name]) if part.dtype.name in self._wanted else tensor
 
     def __str__(self) -> str:
-        return call_text("to_torch", *shown(self.dtypes))
+        return call_text("to_torch", *shown_dtypes(self.dtypes))

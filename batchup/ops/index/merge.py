@@ -15,7 +15,7 @@ from batchup.core.grid import Grid, GridOver
 from batchup.core.plan import Kind, Part, PlanOver, is_drawn, located, parts_in, samples_of
 from batchup.core.record import Count, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
-from batchup.ops.index.shard import ShardLike, as_shard, shard_text
+from batchup.ops.index.shard import ShardLike, as_shard, shown_shard
 
 
 def merge(count: int, *, shard: ShardLike = None) -> Stage:
@@ -42,7 +42,7 @@ def merge(count: int, *, shard: ShardLike = None) -> Stage:
     """
     count = whole_number(count, "merge(count)", least=1)
     index, world = as_shard(shard, "merge: ")
-    text = call_text("merge", count, shard=shard_text(index, world))
+    text = call_text("merge", count, shard=shown_shard(index, world))
     return Stage(_merge, count, index, world, text, text=text)
 
 

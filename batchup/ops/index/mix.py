@@ -16,7 +16,7 @@ from batchup.core.stream import Stage, Stream
 from batchup.ops.index.chunk import chunk
 from batchup.ops.index.merge import OTHER_DRAWS, merge
 from batchup.ops.index.reorder import Reorder
-from batchup.ops.index.shard import ShardLike, as_shard, shard_text
+from batchup.ops.index.shard import ShardLike, as_shard, shown_shard
 from batchup.ops.index.shuffle import Shuffle
 
 
@@ -46,7 +46,7 @@ def mix(
     window = whole_number(window, "mix: window", least=1)
     sizes = _sizes(chunks)
     index, world = as_shard(shard, "mix: ")
-    text = call_text("mix", draws, describe(sizes), window, shard=shard_text(index, world))
+    text = call_text("mix", draws, describe(sizes), window, shard=shown_shard(index, world))
     if world > 1 and isinstance(draws, Stateful):
         raise TypeError(f"{text} {OTHER_DRAWS}")
     return Stage(_mix, draws, sizes, merge(window, shard=(index, world)), text, text=text)

@@ -17,7 +17,7 @@ from batchup.core.record import record, unnamed
 from batchup.core.stream import Stream
 from batchup.ops.index.groups import Grouped, Lengths, as_lengths, check_longest, grouped, shown_indices
 from batchup.ops.index.reorder import Reorder
-from batchup.ops.index.shard import ShardLike, as_shard, shard_text
+from batchup.ops.index.shard import ShardLike, as_shard, shown_shard
 from batchup.ragged import Ragged
 
 
@@ -56,7 +56,7 @@ def pack(
     index, world = as_shard(shard, "pack: ")
     check_longest(checked, chosen, size, "pack: capacity")
     groups = grouped(checked, chosen, seed, window, partial(_best_fit, capacity=size))
-    options = {"window": window, "indices": shown_indices(indices), "shard": shard_text(index, world)}
+    options = {"window": window, "indices": shown_indices(indices), "shard": shown_shard(index, world)}
     text = call_text("pack", describe(checked), size, seed, **options)
     return Stream(Packs(Reorder(groups, seed), index, world), text=text)
 

@@ -50,7 +50,7 @@ class PermutedBlock(LazyBlock):
         start, stop, step = part.indices(len(self.block))
         if step != 1:
             return self._at(np.arange(start, stop, step, dtype=np.uint64))
-        stop = max(start, stop)
+        stop = max(start, stop)  # a slice that ends before it begins is empty
         if start < begin or stop > begin + len(run):
             follows = len(run) and begin <= start <= begin + len(run)
             most = min(2 * len(run), self._ahead) if follows else 0

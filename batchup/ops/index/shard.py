@@ -68,7 +68,7 @@ def _checked(index: Any, count: Any) -> tuple[int, int]:
     return index, count
 
 
-def shard_text(index: int, count: int) -> str | None:
+def shown_shard(index: int, count: int) -> str | None:
     """The value of `shard=` in the text of a stage; None for all samples."""
     return f"({index}, {count})" if count > 1 else None
 

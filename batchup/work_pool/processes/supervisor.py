@@ -80,7 +80,7 @@ class Supervisor:
         return task.pending
 
     def end(self, run: Run, stuck: Pending | None, timeout: float | None) -> None:
-        """End a run. The worker of the task `stuck` is killed; others are after `timeout` seconds, if they still run a task of it."""
+        """End a run: kill the worker of the task `stuck`, and after `timeout` seconds workers that still run a task of it."""
         run.end(timeout if stuck is None else 0)
         self.runs.discard(run)
         if not self._closing:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from batchup.ops.batch.dtypes import dtype_names, not_numbers, shown
+from batchup.ops.batch.dtypes import dtype_names, not_numbers, shown_dtypes
 
 KNOWN = {"int64", "float32"}.__contains__
 
@@ -14,7 +14,7 @@ def test_names_of_dtypes():
         ("int32", "int64"),
         ("float64", "float32"),
     )
-    assert shown((("int32", "int64"),)) == ["{'int32': 'int64'}"]
+    assert shown_dtypes((("int32", "int64"),)) == ["{'int32': 'int64'}"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 # Each target builds its own virtual environment: a fresh clone and python3 are all it takes.
 PYTHON ?= python3
+# An environment for each version: `make test PYTHON=python3.13` builds .venv-python3.13.
+V := $(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 # Further packages for the tests, such as `WITH="-r requirements/torch.txt"`, whose checks are skipped without them.
 WITH ?=
 # The minutes that `make fuzz` and `make soak` take.
@@ -7,82 +9,102 @@ MINUTES ?= 1
 
 PIP = bin/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check test-slow test-hosts test-oldest test-latest fuzz soak lock clean
+.PHONY: demo docs test check test-slow test-hosts test-oldest test-latest test-wheel fuzz soak lock clean
 
-demo: .venv-demo/ready
-	.venv-demo/bin/python examples/train_digits.py
+demo: .venv-demo$V/ready
+	.venv-demo$V/bin/python examples/train_digits.py
+
+# The documentation, in docs/_build/html. A warning is an error: of a link that leads nowhere, say.
+docs: .venv$V/ready
+	.venv$V/bin/sphinx-build -W --keep-going --quiet docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 # The complete suite but for clusters and benchmarks, on two cores, with the packages of requirements/test.txt.
-test: .venv/ready
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/pytest README.md
-	.venv/bin/pytest $(IN_PARALLEL) $(SLOW:%=--ignore=%)
+test: .venv$V/ready
+	.venv$V/bin/ruff check .
+	.venv$V/bin/ruff format --check .
+	.venv$V/bin/pytest $(PAGES)
+	.venv$V/bin/pytest $(IN_PARALLEL) $(SLOW:%=--ignore=%)
 
 # Everything that CI runs.
-check: test test-slow soak test-hosts test-oldest
+check: test test-slow soak test-hosts test-oldest test-wheel docs
 
 # Clusters, and whether the benchmarks run.
-test-slow: .venv/ready
-	.venv/bin/pytest $(SLOW)
+test-slow: .venv$V/ready
+	.venv$V/bin/pytest $(SLOW) $(PAGES_OF_CLUSTERS)
 
-# The README runs by itself: its blocks share names, and a parallel run may divide a file among the workers.
+# Pages run by themselves: the blocks of a page share names, and a parallel run may divide a page among the workers.
+PAGES = README.md docs $(addprefix --ignore=,$(PAGES_OF_CLUSTERS) $(PAGES_OF_HOSTS))
+PAGES_OF_CLUSTERS = docs/guides/clusters.md
+PAGES_OF_HOSTS = docs/hosts.md $(addprefix docs/coming_from/,pytorch.md torchdata.md hugging_face.md)
 IN_PARALLEL = tests batchup -n 2 --dist worksteal
 SLOW = tests/test_benchmarks.py tests/work_pool/test_clusters.py
 
 # Training loops of other libraries: PyTorch, Lightning, Accelerate, Keras, JAX, in an environment of their own.
-test-hosts: .venv-hosts/ready
+test-hosts: .venv-hosts$V/ready
 	$(PYTEST_HOSTS) $(IN_JAX)  # alone: workers of a DataLoader are forks, and a fork of JAX's threads may hang
-	KERAS_BACKEND=torch $(PYTEST_HOSTS) tests/hosts batchup/hosts docs/hosts.md $(IN_JAX:%=--ignore=%)
+	KERAS_BACKEND=torch $(PYTEST_HOSTS) tests/hosts batchup/hosts $(PAGES_OF_HOSTS) $(IN_JAX:%=--ignore=%)
 
-PYTEST_HOSTS = .venv-hosts/bin/pytest -o addopts="--strict-markers --strict-config --doctest-modules"
+PYTEST_HOSTS = .venv-hosts$V/bin/pytest -o addopts="--strict-markers --strict-config --doctest-modules"
 IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/batch/to_jax.py batchup/ops/batch/to_torch.py
 
 # The suite with the lowest versions that pyproject.toml admits, and with the newest. With the lowest, tests that don't
 # depend on them are left out, of types and benchmarks, and there are fewer generated examples.
-test-oldest: .venv-oldest/ready
-	.venv-oldest/bin/pytest README.md
-	HYPOTHESIS_PROFILE=few .venv-oldest/bin/pytest $(IN_PARALLEL) --ignore=tests/test_types.py $(SLOW:%=--ignore=%)
-	.venv-oldest/bin/pytest tests/work_pool/test_clusters.py
+test-oldest: .venv-oldest$V/ready
+	.venv-oldest$V/bin/pytest $(PAGES)
+	HYPOTHESIS_PROFILE=few .venv-oldest$V/bin/pytest $(IN_PARALLEL) --ignore=tests/test_types.py $(SLOW:%=--ignore=%)
+	.venv-oldest$V/bin/pytest tests/work_pool/test_clusters.py
 
-test-latest: .venv-latest/ready
-	.venv-latest/bin/pytest
+test-latest: .venv-latest$V/ready
+	.venv-latest$V/bin/pytest $(PAGES)
+	.venv-latest$V/bin/pytest tests batchup
+
+# The README's first loop, with a built wheel and nothing else installed.
+test-wheel: .venv-wheel$V/ready
+	cd .venv-wheel$V && bin/python -W error ../tests/first_loop.py ../README.md
 
 # Look for new examples that break a law, for this many MINUTES.
-fuzz: .venv/ready
-	.venv/bin/python tests/fuzz.py $(MINUTES)
+fuzz: .venv$V/ready
+	.venv$V/bin/python tests/fuzz.py $(MINUTES)
 
 # Faults of pools at random, for this many MINUTES.
-soak: .venv/ready
-	.venv/bin/python -W error benchmarks/soak.py --minutes $(MINUTES)
+soak: .venv$V/ready
+	.venv$V/bin/python -W error benchmarks/soak.py --minutes $(MINUTES)
 
 # Renew the versions that `make test` and `make test-oldest` install; CONTRIBUTING says when.
 lock: .venv-lock/ready
-	rm -f requirements/test.txt requirements/oldest.txt
-	.venv-lock/bin/$(LOCK) -o requirements/test.txt
-	.venv-lock/bin/$(LOCK) -o requirements/oldest.txt --resolution lowest-direct
+	rm -f $(addprefix requirements/,test.txt oldest.txt)
+	.venv-lock/bin/$(LOCK) --extra test -o requirements/test.txt
+	.venv-lock/bin/$(LOCK) --extra test -o requirements/oldest.txt --resolution lowest-direct
 
-LOCK = uv pip compile pyproject.toml --extra test --quiet --universal --python-version 3.11 \
+LOCK = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--no-emit-index-url --custom-compile-command "make lock"
 
-.venv-demo/ready: pyproject.toml
-	$(PYTHON) -m venv .venv-demo
-	.venv-demo/$(PIP) install --editable .
+.venv-demo$V/ready: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/$(PIP) install --editable .
 	touch $@
 
-.venv/ready: requirements/test.txt
-.venv-oldest/ready: requirements/oldest.txt
-.venv-hosts/ready: requirements/hosts.txt
-.venv/ready .venv-oldest/ready .venv-hosts/ready: pyproject.toml
+.venv$V/ready: requirements/test.txt
+.venv-oldest$V/ready: requirements/oldest.txt
+.venv-hosts$V/ready: requirements/hosts.txt
+.venv$V/ready .venv-oldest$V/ready .venv-hosts$V/ready: pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/$(PIP) install -r $(filter %.txt,$^) $(WITH)
 	$(@D)/$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv-latest/ready: pyproject.toml
-	rm -rf .venv-latest
-	$(PYTHON) -m venv .venv-latest
-	.venv-latest/$(PIP) install --editable '.[test]' $(WITH)
+.venv-latest$V/ready: pyproject.toml
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/$(PIP) install --editable '.[test]' $(WITH)
+	touch $@
+
+.venv-wheel$V/ready: pyproject.toml $(shell find batchup -type f ! -name '*.pyc')
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/$(PIP) wheel --no-deps --wheel-dir $(@D)/dist .
+	$(@D)/$(PIP) install $(@D)/dist/*.whl
 	touch $@
 
 .venv-lock/ready:
@@ -91,4 +113,4 @@ LOCK = uv pip compile pyproject.toml --extra test --quiet --universal --python-v
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo .venv-hosts .venv-oldest .venv-latest .venv-lock
+	rm -rf .venv .venv-* docs/_build

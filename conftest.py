@@ -1,12 +1,18 @@
-"""For the tests, the doctests and the README's blocks alike."""
+"""For the tests, the doctests and the blocks of code in the documentation alike."""
 
 import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 # No deadlines: how long an example takes says more of the machine than of the code. The same examples
 # each time, so that a run says something of the change. `make fuzz` looks for new ones.
@@ -15,8 +21,32 @@ settings.register_profile("few", settings.get_profile("batchup"), max_examples=4
 settings.register_profile("fuzz", deadline=None, max_examples=300, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "batchup"))
 
+ROOT = Path(__file__).resolve().parent
+
+
+def run_shell_block(example):
+    """Run the `python` commands of a block, elsewhere; of `make` and `pip install` check that there is such a target.
+
+    What these two do is tested as a whole: `make check` calls the targets, and `make test-wheel` installs a wheel.
+    """
+    for line in example.parsed.splitlines():
+        command, *arguments = shlex.split(line, comments=True) or [""]
+        if command == "python":
+            env = {**os.environ, "PYTHONPATH": str(ROOT)}
+            with tempfile.TemporaryDirectory() as scratch:
+                subprocess.run([sys.executable, *arguments], check=True, cwd=scratch, env=env, capture_output=True)
+        elif command == "make":
+            assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
+        elif arguments[:1] == ["install"]:
+            extra = re.search(r"\[(.*)\]", arguments[1])
+            assert extra is None or f"\n{extra[1]} = [" in (ROOT / "pyproject.toml").read_text(), line
+        else:
+            assert not command, f"no test of this command: {line}"
+
+
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "hosts.md"]
+    parsers=[PythonCodeBlockParser(), CodeBlockParser("sh", run_shell_block)],
+    patterns=["README.md", "docs/*.md", "docs/*/*.md"],
 ).pytest()
 
 
@@ -31,7 +61,7 @@ def pytest_unconfigure(config):
     passed = [] if reporter is None else reporter.getreports("passed")
     if not passed:
         return
-    kinds = {"doctests": "batchup/", "README blocks": "README.md", "examples": "tests/test_examples.py"}
+    kinds = {"doctests": "batchup/", "blocks of pages": ("README.md", "docs/"), "examples": "tests/test_examples.py"}
     counts = {kind: sum(report.nodeid.startswith(start) for report in passed) for kind, start in kinds.items()}
     counts = {"tests": len(passed) - sum(counts.values()), **counts}
     print(f"ran {', '.join(f'{count} {kind}' for kind, count in counts.items())}")

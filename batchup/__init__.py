@@ -10,3 +10,7 @@ from batchup import data_source, hosts, ops, sampling, work_pool
 __version__ = "1.0.0.dev0"
 
 __all__ = ["__version__", "data_source", "hosts", "ops", "sampling", "work_pool"]
+
+
+def __dir__() -> list[str]:
+    return __all__

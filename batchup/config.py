@@ -41,7 +41,15 @@ class ConfigError(ValueError):
 def get_batchup_path() -> Path:
     """The directory of BatchUp: `BATCHUP_HOME`, or else `~/.batchup`. It is made if it doesn't exist.
 
-    Raises `ConfigError` if it can't be made, or is not a directory.
+    Returns
+    -------
+    Path
+        The directory.
+
+    Raises
+    ------
+    ConfigError
+        If it can't be made, or is not a directory.
     """
     return _made(_batchup_path())
 
@@ -49,8 +57,18 @@ def get_batchup_path() -> Path:
 def get_data_dir() -> Path:
     """The directory of the data sets. It is made if it doesn't exist.
 
-    Raises `ConfigError` if it can't be made, is not a directory, or if `~/.batchup.cfg` is needed and can't be read.
+    Returns
+    -------
+    Path
+        The directory.
 
+    Raises
+    ------
+    ConfigError
+        If it can't be made, is not a directory, or if `~/.batchup.cfg` is needed and can't be read.
+
+    Examples
+    --------
     >>> import tempfile
     >>> from unittest.mock import patch
     >>> with tempfile.TemporaryDirectory() as home, patch.dict(os.environ, BATCHUP_HOME=home):
@@ -61,12 +79,29 @@ def get_data_dir() -> Path:
 
 
 def get_data_path(filename: str) -> Path:
-    """The path of `filename` in the data directory, which is made if it doesn't exist."""
+    """The path of a file in the data directory, which is made if it doesn't exist.
+
+    Parameters
+    ----------
+    filename : str
+        The name of the file.
+
+    Returns
+    -------
+    Path
+        The path.
+    """
     return get_data_dir() / filename
 
 
 def find_data_dir() -> Path:
-    """As `get_data_dir`, but nothing is made."""
+    """The directory of the data sets, which need not exist.
+
+    Returns
+    -------
+    Path
+        As for `get_data_dir`, but nothing is made.
+    """
     if _from_environment():
         folder = _batchup_path() / "data"
     else:
@@ -79,8 +114,18 @@ def find_data_dir() -> Path:
 def mirrors() -> tuple[str, ...]:
     """The base URLs in `BATCHUP_MIRROR`, which are tried before the hosts of a data set.
 
-    Raises `ConfigError` if one of them is not an http, https or file URL.
+    Returns
+    -------
+    tuple of str
+        The URLs.
 
+    Raises
+    ------
+    ConfigError
+        If one of them is not an http, https or file URL.
+
+    Examples
+    --------
     >>> from unittest.mock import patch
     >>> with patch.dict(os.environ, BATCHUP_MIRROR="https://a.example/data file:///mnt/sets/"):
     ...     mirrors()

@@ -18,11 +18,25 @@ Offsets = NDArray[np.signedinteger[Any]]
 class Ragged(Copyable):
     """An array of samples of different lengths: sample i is `values[offsets[i]:offsets[i + 1]]`.
 
-    `values` is a flat array of all tokens, (tokens, ...) of any dtype, memory-mapped or not. `offsets` are (n + 1,)
-    integers that don't decrease, as in the lists of Arrow. `ragged[i]` and slices are views, and so are the results of
-    `split`, `truncate` and `drop`. `ragged[integer array]` is a copy of these samples. Raises TypeError or ValueError for
-    anything but such arrays.
+    `ragged[i]` and slices are views, and so are the results of `split`, `truncate` and `drop`. `ragged[integer array]`
+    is a copy of these samples.
 
+    Parameters
+    ----------
+    values : (tokens, ...) array
+        All tokens of all samples, of any dtype, memory-mapped or not.
+    offsets : (n + 1,) array of int
+        Where the samples begin and end in `values`, as in the lists of Arrow. They don't decrease.
+
+    Raises
+    ------
+    TypeError
+        If `offsets` are not integers.
+    ValueError
+        If `offsets` decrease, are not 1-D, or reach beyond `values`.
+
+    Examples
+    --------
     >>> words = Ragged(np.arange(6) * 10, [0, 2, 2, 6])
     >>> words, len(words), words[2]
     (<Ragged 3x* int64>, 3, array([20, 30, 40, 50]))
@@ -62,8 +76,20 @@ class Ragged(Copyable):
 
     @staticmethod
     def of(samples: Sequence[ArrayLike]) -> Ragged:
-        """The samples of a list of arrays, (tokens, ...) each, concatenated once.
+        """The samples of a list of arrays, copied into one.
 
+        Parameters
+        ----------
+        samples : sequence of (tokens, ...) arrays
+            The samples. They agree in all axes but the first.
+
+        Returns
+        -------
+        Ragged
+            The samples, in one flat array.
+
+        Examples
+        --------
         >>> Ragged.of([[1, 2, 3], [4]]).values
         array([1, 2, 3, 4])
         """
@@ -81,10 +107,26 @@ class Ragged(Copyable):
 
     @staticmethod
     def from_arrow(lists: Any) -> Ragged:
-        """The samples of a column of lists of Arrow, `table["input_ids"]`, or of Hugging Face, `dataset["input_ids"]`.
+        """The samples of a column of lists: of Arrow, `table["input_ids"]`, or of Hugging Face, `dataset["input_ids"]`.
 
-        There is no copy if the column is in one chunk, and no rows were selected or reordered. Raises TypeError for a
-        column of anything but lists, ValueError for missing values.
+        There is no copy if the column is in one chunk, and no rows were selected or reordered.
+
+        Parameters
+        ----------
+        lists : pyarrow array, chunked array, or column of a Hugging Face dataset
+            Lists of numbers.
+
+        Returns
+        -------
+        Ragged
+            The samples, one for each list.
+
+        Raises
+        ------
+        TypeError
+            If the column is not of lists.
+        ValueError
+            If there are missing values.
         """
         array = lists
         if hasattr(lists, "source") and hasattr(lists, "column_name"):  # a column of Hugging Face
@@ -101,7 +143,13 @@ class Ragged(Copyable):
         return Ragged(array.values.to_numpy(), array.offsets.to_numpy())
 
     def to_arrow(self) -> Any:
-        """The samples as lists of Arrow, a `LargeListArray`; without a copy unless this is a view."""
+        """The samples as lists of Arrow, without a copy unless this is a view.
+
+        Returns
+        -------
+        pyarrow.LargeListArray
+            The samples, a list each.
+        """
         import pyarrow
 
         own = self if self._is_plain else self.copy()
@@ -110,7 +158,18 @@ class Ragged(Copyable):
 
     @staticmethod
     def joined(several: Sequence[Ragged]) -> Ragged:
-        """The samples of several `Ragged`, one after another, in memory of their own."""
+        """The samples of several `Ragged`, one after another, in memory of their own.
+
+        Parameters
+        ----------
+        several : sequence of Ragged
+            Of one dtype.
+
+        Returns
+        -------
+        Ragged
+            All samples.
+        """
         values = np.concatenate([part.flat for part in several])
         lengths = np.concatenate([part.lengths for part in several])
         return Ragged(values, _ends(lengths))
@@ -143,6 +202,7 @@ class Ragged(Copyable):
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The dtype of the tokens."""
         return self.values.dtype
 
     @property
@@ -161,10 +221,23 @@ class Ragged(Copyable):
         return int(self.values.itemsize * np.prod(self.values.shape[1:]))
 
     def copy(self) -> Ragged:
-        """The same samples in memory of their own, with nothing in between."""
+        """The same samples in memory of their own, with nothing in between.
+
+        Returns
+        -------
+        Ragged
+            The copy.
+        """
         return self[np.arange(len(self))]
 
     def tolist(self) -> list[list[Any]]:
+        """The samples as lists of Python numbers.
+
+        Returns
+        -------
+        list of list
+            One list for each sample.
+        """
         return [sample.tolist() for sample in self]
 
     def __len__(self) -> int:
@@ -215,10 +288,20 @@ class Ragged(Copyable):
     # --- views without samples that are too long, which say what they cut
 
     def split(self, capacity: int) -> Ragged:
-        """A view in which each sample of more than `capacity` tokens is cut into several.
+        """Cut each sample of more than `capacity` tokens into several.
 
-        Its `samples_cut` is the number of these samples.
+        Parameters
+        ----------
+        capacity : int
+            The largest number of tokens of a sample.
 
+        Returns
+        -------
+        Ragged
+            A view. Its `samples_cut` is the number of samples that were cut.
+
+        Examples
+        --------
         >>> Ragged(np.arange(6), [0, 5, 6]).split(2).tolist()
         [[0, 1], [2, 3], [4], [5]]
         """
@@ -232,9 +315,18 @@ class Ragged(Copyable):
         return self._view(starts, stops, samples=int((lengths > size).sum()))
 
     def truncate(self, capacity: int) -> Ragged:
-        """A view with the first `capacity` tokens of each sample.
+        """Keep only the first `capacity` tokens of each sample.
 
-        Its `samples_cut` is the number of samples with more tokens, `tokens_cut` the number of tokens left out.
+        Parameters
+        ----------
+        capacity : int
+            The largest number of tokens of a sample.
+
+        Returns
+        -------
+        Ragged
+            A view. Its `samples_cut` is the number of samples with more tokens, `tokens_cut` the number of tokens left
+            out.
         """
         size = whole_number(capacity, "Ragged.truncate: capacity", least=1)
         over = np.maximum(self.lengths - size, 0)
@@ -242,9 +334,17 @@ class Ragged(Copyable):
         return self._view(self._starts, self._stops - over, **cut)
 
     def drop(self, capacity: int) -> Ragged:
-        """A view without the samples of more than `capacity` tokens.
+        """Leave out the samples of more than `capacity` tokens.
 
-        Its `samples_cut` and `tokens_cut` are the numbers of samples and tokens left out.
+        Parameters
+        ----------
+        capacity : int
+            The largest number of tokens of a sample.
+
+        Returns
+        -------
+        Ragged
+            A view. Its `samples_cut` and `tokens_cut` are the numbers of samples and tokens left out.
         """
         size = whole_number(capacity, "Ragged.drop: capacity", least=1)
         keep = self.lengths <= size

@@ -92,3 +92,7 @@ __all__ = [
     "walk",
     "whole_number",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -29,9 +29,26 @@ Block = PlainBlock | LazyBlock
 
 
 def as_block(value: Any, where: str) -> PlainBlock:
-    """`value` as an index block of numbers >= 0: a `range` of step 1, or a 1-D intp array.
+    """A value that a user passed, as an index block.
 
-    Raises TypeError for anything but a 1-D sequence of integers, ValueError for negative ones.
+    Parameters
+    ----------
+    value : any
+        A `range`, or a 1-D sequence of integers >= 0.
+    where : str
+        The beginning of the error.
+
+    Returns
+    -------
+    range or 1-D array of intp
+        The block; a `range` has step 1.
+
+    Raises
+    ------
+    TypeError
+        For anything but a 1-D sequence of integers.
+    ValueError
+        For negative numbers.
     """
     wanted = f"{where}: expected an index block, that is a 1-D array of integers >= 0 or a range"
     if isinstance(value, range):
@@ -58,14 +75,36 @@ def as_block(value: Any, where: str) -> PlainBlock:
 
 
 def block_array(block: Block) -> NDArray[np.intp]:
-    """The block as an integer array."""
+    """The block as an integer array.
+
+    Parameters
+    ----------
+    block : index block
+        A `range`, an array, or a `LazyBlock`.
+
+    Returns
+    -------
+    1-D array of intp
+        The indices.
+    """
     if isinstance(block, range):
         return np.arange(block.start, block.stop, dtype=np.intp)
     return block[:] if isinstance(block, LazyBlock) else block
 
 
 def joined(pieces: list[Block]) -> Block:
-    """Several blocks, concatenated."""
+    """Several blocks as one.
+
+    Parameters
+    ----------
+    pieces : list of index blocks
+        The blocks, in order.
+
+    Returns
+    -------
+    index block
+        A `range` if consecutive ranges are joined, else an array; a single block as it is.
+    """
     if len(pieces) == 1:
         return pieces[0]
     ranges = [piece for piece in pieces if isinstance(piece, range)]

@@ -10,7 +10,31 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = None) -> int:
-    """`value` as an int that is at least `least`, or equals `also`. Errors begin with `name`."""
+    """Check an argument that must be a whole number.
+
+    Parameters
+    ----------
+    value : any
+        The argument.
+    name : str
+        The beginning of the error.
+    least : int
+        The smallest number.
+    also : int or None
+        Another number that is accepted, such as -1.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    TypeError
+        If it is not a whole number.
+    ValueError
+        If it is too small.
+    """
     wanted = f"{name}: expected a whole number >= {least}" + ("" if also is None else f", or {also}")
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{wanted}; got {value!r}")
@@ -51,10 +75,22 @@ def as_labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
 
 
 def describe(value: Any, most: int = 120) -> str:
-    """A short name of any value, for errors and reprs: for a value with a shape `<60000x28x28 uint8>`.
+    """A short name of any value, for errors and reprs.
 
-    It has at most some `most` characters.
+    Parameters
+    ----------
+    value : any
+        The value.
+    most : int
+        About the largest number of characters.
 
+    Returns
+    -------
+    str
+        The name; of a value with a shape, `<60000x28x28 uint8>`.
+
+    Examples
+    --------
     >>> describe(np.zeros((3, 2), np.float32)), describe([1, 2, 3]), describe(1.5)
     ('<3x2 float32>', '<list of 3>', '1.5')
     """

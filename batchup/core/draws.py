@@ -19,10 +19,36 @@ class Draw(Protocol):
     """What one plan draws in one pass, from a seed or a generator."""
 
     def permutation(self, number: int, block: Any) -> Any:
-        """The indices of a block, an intp array, permuted: draw `number` of the pass."""
+        """The indices of a block in a random order.
+
+        Parameters
+        ----------
+        number : int
+            The number of the draw in the pass.
+        block : index block
+            The indices.
+
+        Returns
+        -------
+        1-D array of intp
+            The permuted indices.
+        """
 
     def uniforms(self, number: int, size: int) -> Iterator[Any]:
-        """Endless float64 arrays of `size` uniform numbers: the draws from `number` on."""
+        """Endless arrays of uniform numbers in [0, 1).
+
+        Parameters
+        ----------
+        number : int
+            The number of the first draw.
+        size : int
+            The number of numbers in an array.
+
+        Yields
+        ------
+        (size,) array of float64
+            One draw.
+        """
 
 
 class Rng(Protocol):
@@ -36,13 +62,39 @@ class Rng(Protocol):
 
 
 class Draws(Protocol):
-    """Gives plans their draws, and the places from which they go on."""
+    """Gives plans their draws, and the places from which they go on. `items` of a plan receives it."""
 
     def begin(self, plan: Any, pass_: int, number: int) -> Draw:
-        """The draws of `plan.rng` in a pass, from draw `number` on; `items` calls it before it returns."""
+        """The draws of `plan.rng` in a pass. `items` calls it before it returns.
+
+        Parameters
+        ----------
+        plan : Plan
+            The plan that draws.
+        pass_ : int
+            The number of the pass.
+        number : int
+            The number of the first draw.
+
+        Returns
+        -------
+        Draw
+            The draws.
+        """
 
     def cursor(self, plan: Any) -> tuple[int, ...]:
-        """The place from which a plan with a `cursor` goes on; () if it is unknown."""
+        """The place from which a plan with a `cursor` goes on.
+
+        Parameters
+        ----------
+        plan : Plan
+            The plan.
+
+        Returns
+        -------
+        tuple of int
+            The place; () if it is unknown.
+        """
 
     @property
     def stamp(self) -> str | None:

@@ -18,8 +18,8 @@ from batchup.core.record import Count, record
 class Grid(ABC):
     """Where the samples lie in the blocks of a pass.
 
-    `samples` is their number, `math.inf` if there is no end. All indices are below `bound`, None if that is
-    unknown. All blocks have `size` samples, but the last may be shorter; None if they are not of one size.
+    `samples` is their number, `math.inf` without end. All indices are below `bound`, None if that is unknown. All
+    blocks have `size` samples, but the last may be shorter; None if the blocks are not of one size.
     """
 
     samples: int | float
@@ -35,20 +35,67 @@ class Grid(ABC):
 
     @abstractmethod
     def before(self, pass_: int, k: int) -> int:
-        """The number of samples in the first `k` blocks of a pass."""
+        """The number of samples in the first blocks of a pass.
+
+        Parameters
+        ----------
+        pass_ : int
+            The number of the pass.
+        k : int
+            The number of blocks.
+
+        Returns
+        -------
+        int
+            The number of samples.
+        """
 
     def block_size(self, pass_: int, k: int) -> int:
-        """The number of samples in block `k` of a pass."""
+        """The number of samples in one block of a pass.
+
+        Parameters
+        ----------
+        pass_ : int
+            The number of the pass.
+        k : int
+            The position of the block.
+
+        Returns
+        -------
+        int
+            The number of samples.
+        """
         return self.before(pass_, k + 1) - self.before(pass_, k)
 
     @abstractmethod
     def seek(self, pass_: int, offset: int) -> tuple[int, int]:
-        """The position of the block with sample `offset` of a pass, and its place in that block."""
+        """The block that a sample of a pass lies in.
+
+        Parameters
+        ----------
+        pass_ : int
+            The number of the pass.
+        offset : int
+            The number of samples before it.
+
+        Returns
+        -------
+        (int, int)
+            The position of the block, and the place of the sample in that block.
+        """
 
 
 @record
 class Total(Grid):
-    """Blocks of unknown sizes, with a known number of samples in all."""
+    """Blocks of unknown sizes, with a known number of samples in all.
+
+    Parameters
+    ----------
+    samples : int or math.inf
+        The number of samples of a pass.
+    bound : int or None
+        All indices are below it; None if that is unknown.
+    """
 
     samples: int | float
     bound: int | None = None
@@ -57,7 +104,20 @@ class Total(Grid):
 
     @staticmethod
     def of(samples: Count, bound: int | None = None) -> Total | None:
-        """None if the number of samples is unknown."""
+        """The grid of a number that may be unknown.
+
+        Parameters
+        ----------
+        samples : int, math.inf or None
+            The number of samples of a pass.
+        bound : int or None
+            All indices are below it; None if that is unknown.
+
+        Returns
+        -------
+        Total or None
+            The grid; None if the number is unknown.
+        """
         return None if samples is None else Total(samples, bound)
 
     def before(self, pass_: int, k: int) -> int:
@@ -68,7 +128,17 @@ class Total(Grid):
 
 @record
 class Even(Grid):
-    """Blocks of one size; the last may be shorter."""
+    """Blocks of one size; the last may be shorter.
+
+    Parameters
+    ----------
+    samples : int or math.inf
+        The number of samples of a pass.
+    size : int
+        The number of samples in a block.
+    bound : int or None
+        All indices are below it; None if that is unknown.
+    """
 
     samples: int | float
     size: int
@@ -83,7 +153,15 @@ class Even(Grid):
 
 @record
 class Listed(Grid):
-    """Blocks of these sizes."""
+    """Blocks of given sizes.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        The number of samples in each block.
+    bound : int or None
+        All indices are below it; None if that is unknown.
+    """
 
     sizes: Sequence[int]
     bound: int | None
@@ -95,6 +173,7 @@ class Listed(Grid):
 
     @property
     def samples(self) -> int:  # type: ignore[override]
+        """The number of samples of a pass."""
         return self._ends[-1]
 
     def before(self, pass_: int, k: int) -> int:

@@ -19,7 +19,21 @@ class Place(NamedTuple):
 
 
 class Item(NamedTuple):
-    """An item of a plan together with what else is known of it. Plans that know nothing more give `planned` alone."""
+    """An item of a plan together with what else is known of it. Plans that know nothing more give `planned` alone.
+
+    Parameters
+    ----------
+    planned : any
+        What the plan gave: an index block, say.
+    batch : any
+        The batch, if it is made.
+    made : bool
+        True if the batch is made.
+    place : Place or None
+        The place of the item, which its random numbers are keyed by.
+    cursors : tuple of tuples of int
+        Where the plans with a cursor go on after this item, the innermost first.
+    """
 
     planned: Any  # what the plan gave: an index block, say
     batch: Any = None
@@ -41,12 +55,38 @@ def with_batch(item: Any, batch: Any) -> Item:
 
 
 def as_batch(value: Any) -> Any:
-    """A batch as a user's function or source gives it: a list of its parts becomes a tuple."""
+    """A batch as a user's function or source returns it: a list of its parts becomes a tuple.
+
+    Parameters
+    ----------
+    value : any
+        What was returned.
+
+    Returns
+    -------
+    any
+        The batch.
+    """
     return tuple(value) if type(value) is list else value
 
 
 def mapped(item: Any, f: Callable[[Any], Any], kinds: tuple[type, ...] = (tuple, list, dict)) -> Any:
-    """`f` of each part of an item, also inside of nested tuples, lists and dicts."""
+    """Call a function with each part of an item, also inside of nested tuples, lists and dicts.
+
+    Parameters
+    ----------
+    item : any
+        The item.
+    f : callable
+        `f(part)` returns the new part.
+    kinds : tuple of types
+        The containers to look into.
+
+    Returns
+    -------
+    any
+        The item with the new parts.
+    """
     if isinstance(item, dict) and dict in kinds:
         return {key: mapped(part, f, kinds) for key, part in item.items()}
     if isinstance(item, tuple | list) and isinstance(item, kinds):
@@ -58,7 +98,22 @@ def mapped(item: Any, f: Callable[[Any], Any], kinds: tuple[type, ...] = (tuple,
 
 
 def walk(items: Iterator[Any], start: int, stop: Count = None) -> Iterator[Any]:
-    """The items from `start` up to `stop`, one by one: `islice`, for numbers of any size."""
+    """Some of the items of an iterator: `islice`, for numbers of any size.
+
+    Parameters
+    ----------
+    items : iterator
+        The items.
+    start : int
+        The number of items to leave out.
+    stop : int, math.inf or None
+        The number of items after which to stop; None for the end.
+
+    Returns
+    -------
+    iterator
+        The items from `start` up to `stop`, one by one.
+    """
     end = stop if isinstance(stop, int) and stop <= sys.maxsize else None
     return islice(items, min(start, sys.maxsize), end) if start or end is not None else items
 

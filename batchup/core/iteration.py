@@ -26,16 +26,30 @@ _NOT_PLANNED = object()
 
 
 class StreamIterator(Iterator[Any]):
-    """The items of a stream, one after another, with the checkpoint methods of torchdata and PyTorch.
+    """The items of a stream, one after another, with the checkpoint methods of PyTorch and torchdata.
 
-    `len(iterator)` is the number of items left; it raises TypeError if that is unknown. `state_dict()` is the place
-    after the last item received, as a dict that `json` can write. `load_state_dict(state)` goes on from there, in this
-    process or another. After an exception, Ctrl-C included, the iterator has ended: `next` raises RuntimeError, and
-    `state_dict()` is still the place after the last item received.
+    `iter(stream)` makes one. `len(iterator)` is the number of items left; it raises TypeError if that is unknown. After
+    an exception, Ctrl-C included, the iterator has ended: `next` raises RuntimeError, and `state_dict()` is still the
+    place after the last item received.
 
     `state_dict()` may be called at any time, also by another thread or a signal handler, and never waits for a batch.
     During a `next`, another `next`, `load_state_dict` and `close` raise RuntimeError and change nothing.
 
+    Parameters
+    ----------
+    plan : Plan
+        Which items come.
+    work : Work
+        The work for each item.
+    text : str
+        The repr of the stream, for errors.
+    k : int
+        The position of the first item.
+    start : bool
+        If False, the plan starts at the first `next`, not at once.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> batches = ops.indices(10**6) | ops.shuffle(7) | ops.chunk(3)
     >>> it = iter(batches)
@@ -116,8 +130,19 @@ class StreamIterator(Iterator[Any]):
         )
 
     @contextmanager
-    def turn(self, method: str) -> Iterator[None]:
-        """Keep other threads from `next` meanwhile. Raises RuntimeError during a `next`."""
+    def _turn(self, method: str) -> Iterator[None]:
+        """Keep other threads from `next` meanwhile. Raises RuntimeError during a `next`.
+
+        Parameters
+        ----------
+        method : str
+            The name of the method that needs it, for the error.
+
+        Yields
+        ------
+        None
+            Once.
+        """
         if self._busy:
             raise self._under_way(method)
         self._busy = True
@@ -148,7 +173,7 @@ class StreamIterator(Iterator[Any]):
 
     def close(self) -> None:
         """End the iteration and the work of pools for it."""
-        with self.turn("close()"):
+        with self._turn("close()"):
             self._end()
 
     def _end(self) -> None:
@@ -162,14 +187,29 @@ class StreamIterator(Iterator[Any]):
             close()
 
     def state_dict(self, unused: int = 0) -> dict[str, Any]:
-        """The place after the last item received.
+        """The place after the last item received, as a dict that `json` can write.
 
-        For a pure stream it has less than 1 KB: the names of its stages and the position. For a stream over
-        generators it has their states too, and the draws that are not used up; behind a `filter`, or another stage
-        whose number of items depends on the data, also the position of the stream below. If your loop prefetches items,
-        pass the number of those that are `unused`: the state is the place before these. For streams over generators and
-        behind a `filter` there may be at most 32. Raises ValueError for more items than were received, TypeError for
-        a stream over a user's iterator and for a stage that a checkpoint can't name.
+        For a stream over seeds it has less than 1 KB: the names of the stages and the position. For a stream over
+        generators it also has their states and the draws that are not used up. Behind a `filter`, or another stage
+        whose number of items depends on the data, it also has the position of the stream below.
+
+        Parameters
+        ----------
+        unused : int
+            If your loop prefetches items, pass the number of items that it hasn't used: the state is the place before
+            these. For streams over generators, and behind a `filter`, at most 32.
+
+        Returns
+        -------
+        dict
+            The checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If `unused` is more than the number of items received.
+        TypeError
+            For a stream over an iterator of yours, and for a stage that has no name in checkpoints.
         """
         self._check_it_can_go_on()
         unused = whole_number(unused, "state_dict: unused")
@@ -199,16 +239,33 @@ class StreamIterator(Iterator[Any]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint: the next item is the one after the last item received then.
 
-        Reads no data. Sets generators to their states then. Raises ValueError for the checkpoint of another stream,
-        TypeError for an object that is no checkpoint and for a stream over a user's iterator.
+        It reads no data. Generators are set to their states then.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` returned, in this process or another.
+
+        Raises
+        ------
+        ValueError
+            If it is the checkpoint of another stream.
+        TypeError
+            If it is no checkpoint, and for a stream over an iterator of yours.
         """
-        with self.turn("load_state_dict()"):
-            self.load_unstarted(state)
+        with self._turn("load_state_dict()"):
+            self._load_unstarted(state)
             self._end()
             self.start()
 
-    def load_unstarted(self, state: Any) -> None:
-        """Load a checkpoint into an iterator that is not started."""
+    def _load_unstarted(self, state: Any) -> None:
+        """Load a checkpoint into an iterator that is not started.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` returned.
+        """
         self._check_it_can_go_on()
         state = checked_state(state, self._plan, self._work, self._text)
         position = whole_number(state.get("position"), "load_state_dict: position")
@@ -242,9 +299,9 @@ class StreamIterator(Iterator[Any]):
         return True
 
     def __repr__(self) -> str:
-        return self.shown_as("StreamIterator", self._text)
+        return self._shown_as("StreamIterator", self._text)
 
-    def shown_as(self, name: str, stream: Any) -> str:
+    def _shown_as(self, name: str, stream: Any) -> str:
         left = "" if self.left is None else f", {self.left} left"
         return f"<{name} of {stream}: at item {self._position}{left}>"
 

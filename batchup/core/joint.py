@@ -10,7 +10,13 @@ from batchup.core.work import SAME, Results, Split, Step, Work
 
 @record
 class JointStep(Step):
-    """A step that does the work of several streams. If it can divide the work for an item, it writes `_split`."""
+    """A step that does the work of several streams. If it can divide the work for an item, it defines `_split`.
+
+    Parameters
+    ----------
+    works : tuple of Work
+        The work of each stream, as `members_of` gives it.
+    """
 
     works: tuple[Work, ...]
 
@@ -35,7 +41,15 @@ def _only(results: Results) -> Any:
 
 
 class Choice(NamedTuple):
-    """An item of a plan over several: the number of the member that it comes from, and the item of that member."""
+    """An item of a plan over several plans, and which of them it comes from.
+
+    Parameters
+    ----------
+    member : int
+        The number of the plan.
+    item : any
+        The item of that plan.
+    """
 
     member: int
     item: Any
@@ -43,7 +57,15 @@ class Choice(NamedTuple):
 
 @record
 class Pick(JointStep):
-    """The step for `Choice`s: does the work of the member that an item comes from."""
+    """The step for `Choice`s: does the work of the member that an item comes from.
+
+    Parameters
+    ----------
+    works : tuple of Work
+        The work of each member.
+    name : str
+        The name of the stage in errors.
+    """
 
     tag = "pick"
 

@@ -30,7 +30,7 @@ class Epochs(Protocol):
     @property
     def text(self) -> str: ...
 
-    def numbered(self, e: int) -> Self: ...
+    def _numbered(self, e: int) -> Self: ...
 
 
 class Loader:
@@ -39,11 +39,23 @@ class Loader:
     `ds.loader(...)` and `stream.loader()` make one. For a stream with seeds, iteration e is `stream.epoch(e)`; over a
     generator, each epoch draws from it. A new `iter()` ends the iterator before, whose `next` then raises RuntimeError.
     After a `break` or an exception the next epoch comes; if nothing was received yet, the same epoch comes again.
-    `state_dict()` may be called at any time, also by another thread or a signal handler, and never waits for a batch;
-    while a batch is made, `load_state_dict`, `set_epoch` and `iter` raise RuntimeError and change nothing. A loader
-    pickles, and a copy goes on where this one is. Raises TypeError for an endless stream, and for a stream over a user's
-    iterator that has one epoch only.
 
+    `state_dict()` may be called at any time, also by another thread or a signal handler, and never waits for a batch.
+    While a batch is made, `load_state_dict`, `set_epoch` and `iter` raise RuntimeError and change nothing. A loader can
+    be pickled, and a copy goes on where this one is.
+
+    Parameters
+    ----------
+    stream : Stream
+        The stream of batches.
+
+    Raises
+    ------
+    TypeError
+        For an endless stream, and for a stream over an iterator of yours, which has one epoch only.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> loader = (ops.indices(4) | ops.shuffle(7) | ops.chunk(2)).loader()
     >>> for epoch in range(loader.epoch, 2):
@@ -81,7 +93,13 @@ class Loader:
         return self._coming if under_way is None or under_way.ended else under_way
 
     def set_epoch(self, epoch: int) -> None:
-        """Make this epoch the next one: from its beginning, unless the rest of it was loaded from a checkpoint."""
+        """Make this epoch the next one: from its beginning, unless the rest of it was loaded from a checkpoint.
+
+        Parameters
+        ----------
+        epoch : int
+            The number of the epoch, from 0 on.
+        """
         number = whole_number(epoch, "set_epoch")
         with self._lock, self._between_batches("set_epoch()"):
             if self._under_way is not None or self._coming.number != number:
@@ -91,9 +109,22 @@ class Loader:
     def state_dict(self, unused: int = 0) -> dict[str, Any]:
         """The place after the last batch received, as a dict that `json` can write.
 
-        After the last batch of an epoch it is the beginning of the next epoch. If your loop prefetches batches, pass
-        the number of those that it hasn't trained on yet as `unused`; see `StreamIterator.state_dict`. Raises ValueError
-        for more batches than were received of this epoch, TypeError for a stream over a user's iterator.
+        Parameters
+        ----------
+        unused : int
+            If your loop prefetches batches, pass how many it hasn't trained on yet; see `StreamIterator.state_dict`.
+
+        Returns
+        -------
+        dict
+            The checkpoint. After the last batch of an epoch it is the beginning of the next epoch.
+
+        Raises
+        ------
+        ValueError
+            If `unused` is more than the number of batches received of this epoch.
+        TypeError
+            For a stream over an iterator of yours.
         """
         with self._lock:
             epoch = self._under_way
@@ -104,20 +135,31 @@ class Loader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint: the next `iter` is the rest of that epoch. An epoch under way ends.
 
-        Reads no data. Sets generators to their states then. Raises ValueError for the state of another stream,
-        TypeError for an object that is no state of a loader.
+        It reads no data. Generators are set to their states then.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` returned, in this process or another.
+
+        Raises
+        ------
+        ValueError
+            If it is the checkpoint of another stream.
+        TypeError
+            If it is no checkpoint of a loader.
         """
         check_version(state, "loader", (_VERSION,), "the state_dict() of a loader")
         number = whole_number(state.get("epoch"), "load_state_dict: epoch")
         with self._lock, self._between_batches("load_state_dict()"):
             coming = _Epoch(self.stream, number)
-            coming.load_unstarted(state.get("iterator"))
+            coming._load_unstarted(state.get("iterator"))
             self._end()
             self._coming = coming
 
     def _between_batches(self, method: str) -> AbstractContextManager[None]:
         """Raises RuntimeError, before anything is changed, while a batch of the epoch under way is made."""
-        return nullcontext() if self._under_way is None else self._under_way.turn(method)
+        return nullcontext() if self._under_way is None else self._under_way._turn(method)
 
     def _end(self) -> None:
         self._ticket += 1
@@ -167,7 +209,7 @@ class _Epoch(StreamIterator):
     """An epoch of a loader, which is not started yet."""
 
     def __init__(self, stream: Epochs, number: int):
-        own = stream if replay_of(stream.plan) in (Replay.DRAWN, Replay.UNKEPT) else stream.numbered(number)
+        own = stream if replay_of(stream.plan) in (Replay.DRAWN, Replay.UNKEPT) else stream._numbered(number)
         super().__init__(own.plan, own.work, own.text, start=False)
         self.number = number
         self.ended = False  # True after its last batch
@@ -209,7 +251,7 @@ class LoaderIterator(Iterator[Any]):
         return True
 
     def __repr__(self) -> str:
-        return self._epoch.shown_as(f"LoaderIterator, epoch {self._epoch.number},", self._loader.stream)
+        return self._epoch._shown_as(f"LoaderIterator, epoch {self._epoch.number},", self._loader.stream)
 
     def __del__(self) -> None:
         # Nobody wants the rest of the epoch, which the loader keeps for its state.

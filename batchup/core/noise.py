@@ -26,15 +26,31 @@ from batchup.core.work import Step
 class Noise:
     """The random numbers of one step of a stream: `Step.rng`.
 
-    `path` tells the random steps of a stream apart: how many come before this one, then the numbers of the members
-    of joins that it belongs to.
+    Parameters
+    ----------
+    seed : Seed
+        The seed.
+    path : tuple of int
+        What tells the random steps of a stream apart: how many come before this one, then the numbers of the members of
+        joins that it belongs to.
     """
 
     seed: Seed
     path: tuple[int, ...] = ()
 
     def generator(self, item: Item) -> np.random.Generator:
-        """The generator for an item. Items that are not made of index blocks count by their place alone."""
+        """The generator for an item. Items that are not made of index blocks count by their place alone.
+
+        Parameters
+        ----------
+        item : Item
+            The item, with its place.
+
+        Returns
+        -------
+        np.random.Generator
+            The generator.
+        """
         # Philox is a cipher of a counter (Salmon et al., SC 2011). Its key is that of this step, and the upper half
         # of its counter that of the item.
         counter = np.frombuffer(bytes(16) + _digest(item), "<u8")
@@ -45,11 +61,33 @@ class Noise:
         return _philox_key(seed_sequence(self.seed, *self.path).generate_state(2, np.uint64))
 
     def of_member(self, member: int) -> Noise:
-        """The numbers of this step in member `member` of a join."""
+        """The numbers of this step in one member of a join.
+
+        Parameters
+        ----------
+        member : int
+            The number of the member.
+
+        Returns
+        -------
+        Noise
+            The numbers.
+        """
         return replace(self, path=(*self.path, member))
 
     def after(self, number: int) -> Noise:
-        """The numbers of this step after `number` other random steps."""
+        """The numbers of this step after other random steps.
+
+        Parameters
+        ----------
+        number : int
+            The number of these steps.
+
+        Returns
+        -------
+        Noise
+            The numbers.
+        """
         return replace(self, path=(number,))
 
     def __str__(self) -> str:
@@ -81,8 +119,10 @@ def _feed(update: Callable[[Any], None], item: Any) -> None:
 
 
 class _PhiloxKey(NamedTuple):
-    """A key of Philox in place of a seed sequence. Without one NumPy asks the system for entropy, which takes longer
-    than all the rest, and generators that `rng.spawn` makes of it could never be had again.
+    """A key of Philox in place of a seed sequence.
+
+    Without one NumPy asks the system for entropy, which takes longer than all the rest, and generators that `rng.spawn`
+    makes of it could never be had again.
     """
 
     key: Any

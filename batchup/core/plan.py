@@ -37,7 +37,19 @@ class Kind(Enum):
 
 
 class Part(NamedTuple):
-    """One rank's part of the samples, as `Plan.shards` lists them."""
+    """One rank's part of the samples, as `Plan.shards` lists them.
+
+    Parameters
+    ----------
+    rank : int
+        The rank, from 0 on.
+    world : int
+        The number of ranks.
+    equal : bool
+        True if each item has as many samples on every rank.
+    aligned : bool
+        True if item k is made of the same items of the plan below on every rank.
+    """
 
     rank: int
     world: int  # the number of ranks
@@ -70,6 +82,7 @@ class Plan(ABC):
 
     @property
     def kind(self) -> Kind:
+        """What the items are, and to whom they belong."""
         return Kind.BORROWED
 
     @property
@@ -84,15 +97,44 @@ class Plan(ABC):
 
     @abstractmethod
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        """The items of pass `pass_` from position `k` on. There is an item at `k`, or `k` is 0.
+        """The items of one pass, to be defined by each plan.
 
-        If `k` is above 0, the items before it were received, and what they needed was drawn. So a plan over
-        others starts these at what item `k` still needs, and draws nothing before it is asked for an item.
-        It calls `draws.begin`, and `start` of its children, before it returns, not at the first `next`.
+        If `k` is above 0, the items before it were received, and what they needed was drawn. So a plan over others
+        starts these at what item `k` still needs, and draws nothing before it is asked for an item. The method calls
+        `draws.begin`, and `start` of its children, before it returns, not at the first `next`.
+
+        Parameters
+        ----------
+        pass_ : int
+            The number of the pass.
+        k : int
+            The position of the first item. Either there is an item at `k`, or `k` is 0.
+        draws : Draws
+            Gives the draws of this plan, and is passed on to the plans below.
+
+        Yields
+        ------
+        any
+            The items from position `k` on.
         """
 
     def start(self, pass_: int, k: int, draws: Draws) -> Iterator[Any]:
-        """The items from position `k` on, which may lie beyond the end: what plans over this one call."""
+        """The items of one pass, as plans over this one ask for them.
+
+        Parameters
+        ----------
+        pass_ : int
+            The number of the pass.
+        k : int
+            The position of the first item. It may lie beyond the end.
+        draws : Draws
+            Gives the draws.
+
+        Returns
+        -------
+        iterator
+            The items from position `k` on.
+        """
         length = self.length
         if not isinstance(length, int):
             return self._start(pass_, k, draws)
@@ -113,18 +155,43 @@ class Plan(ABC):
         return iter(()) if found is _END else self.items(pass_, k, draws)
 
     def children(self) -> tuple[Plan, ...]:
-        """The plans that this one is over."""
+        """The plans that this one is over.
+
+        Returns
+        -------
+        tuple of Plan
+            The plans below.
+        """
         return ()
 
     def over(self, f: Callable[[Plan], Plan]) -> Plan:
-        """The same plan over `f` of each child. All rewriting of plans goes through it."""
+        """The same plan over other plans. Every change of plans goes through it.
+
+        Parameters
+        ----------
+        f : callable
+            `f(child)` returns the plan to take in place of each child.
+
+        Returns
+        -------
+        Plan
+            The new plan.
+        """
         return self
 
     def refusal(self, stage: str) -> str:
-        """Why a stage can't follow: the end of an error message, with the remedy. Empty if it can.
+        """Why a stage can't follow this plan.
 
-        `stage` is "cut" for what takes parts of the items or joins them (`shard`, `chunk`, `merge`), "epochs"
-        for `epoch` and `loader`.
+        Parameters
+        ----------
+        stage : str
+            "cut" for stages that take parts of items or join them (`shard`, `chunk`, `merge`); "epochs" for `epoch` and
+            `loader`.
+
+        Returns
+        -------
+        str
+            The end of an error message, with the remedy; empty if the stage can follow.
         """
         return next(filter(None, (child.refusal(stage) for child in self.children())), "")
 
@@ -143,7 +210,13 @@ class Plan(ABC):
 
 @record
 class PlanOver(Plan):
-    """A plan over one other, `up`."""
+    """A plan over one other plan.
+
+    Parameters
+    ----------
+    up : Plan
+        The plan below.
+    """
 
     up: Plan
 
@@ -165,7 +238,13 @@ class Aligned(Plan):
 
 @record
 class SameItems(Aligned, PlanOver):
-    """A plan that gives items of `up` as they are: some of them, or several times."""
+    """A plan that gives items of `up` as they are: some of them, or several times.
+
+    Parameters
+    ----------
+    up : Plan
+        The plan below.
+    """
 
     _finds_end = True
 
@@ -180,7 +259,13 @@ class SameItems(Aligned, PlanOver):
 
 @record
 class Itemwise(Aligned, PlanOver):
-    """A plan with one item for each item of `up`, made of that item alone."""
+    """A plan with one item for each item of `up`, made of that item alone.
+
+    Parameters
+    ----------
+    up : Plan
+        The plan below.
+    """
 
     _finds_end = True
 
@@ -195,7 +280,13 @@ class Itemwise(Aligned, PlanOver):
 
 @record
 class SameSamples(Itemwise):
-    """A plan whose items are made of the same samples as those of `up`, and are of the same kind."""
+    """A plan whose items are made of the same samples as those of `up`, and are of the same kind.
+
+    Parameters
+    ----------
+    up : Plan
+        The plan below.
+    """
 
     @property
     def grid(self) -> Grid | None:
@@ -208,7 +299,15 @@ class SameSamples(Itemwise):
 
 @record
 class EndlessSource(Plan):
-    """A source without end, whose blocks have the size that `chunk` right behind it asks for."""
+    """A source without end, whose blocks have the size that `chunk` right behind it asks for.
+
+    Parameters
+    ----------
+    size : int
+        The number of samples in a block.
+    cut : bool
+        True if a `chunk` has asked for this size.
+    """
 
     size: int
     cut: bool
@@ -219,7 +318,13 @@ class EndlessSource(Plan):
 
 @record
 class JointPlan(Plan):
-    """A plan over several, which `members_of` gives."""
+    """A plan over several plans.
+
+    Parameters
+    ----------
+    plans : tuple of Plan
+        The plans below, as `members_of` gives them.
+    """
 
     plans: tuple[Plan, ...]
 
@@ -234,7 +339,18 @@ class JointPlan(Plan):
 
 
 def replay_of(plan: Plan) -> Replay:
-    """How the items of a plan can be reproduced, by its draws and those of the plans below."""
+    """How the items of a plan can be reproduced: by its draws and those of the plans below.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+
+    Returns
+    -------
+    Replay
+        The kind of replay.
+    """
     return plan._replay
 
 
@@ -250,17 +366,50 @@ def is_drawn(plan: Plan) -> bool:
 
 
 def located(plan: Plan) -> Grid | None:
-    """Where the samples lie in the items; None if that is unknown."""
+    """Where the samples lie in the items of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+
+    Returns
+    -------
+    Grid or None
+        The grid; None if the places are unknown.
+    """
     return plan.grid if plan.grid is not None and plan.grid.located else None
 
 
 def samples_of(plan: Plan) -> Count:
-    """The number of samples of a pass."""
+    """The number of samples of a pass.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+
+    Returns
+    -------
+    int, math.inf or None
+        The number; `math.inf` without end, None if it is unknown.
+    """
     return None if plan.grid is None else plan.grid.samples
 
 
 def parts_in(plan: Plan) -> tuple[Part, ...]:
-    """The parts of ranks that the plans below are made of."""
+    """The parts of ranks that the plans below a plan are made of.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+
+    Returns
+    -------
+    tuple of Part
+        The parts.
+    """
     return tuple(part for child in plan.children() for part in child.shards)
 
 

@@ -39,16 +39,45 @@ ShuffleLike = Union[bool, SeedLike, "RandomState", "Generator", Permuting, None]
 
 @record
 class Seed:
-    """Draws that are a function of the seed and their place alone."""
+    """Draws that are a function of the seed and their place alone.
+
+    Parameters
+    ----------
+    ints : tuple of int
+        The seed.
+    """
 
     ints: tuple[int, ...]
     replay = Replay.KEYED
 
     def draw(self, pass_: int) -> Draw:
+        """The draws of a pass.
+
+        Parameters
+        ----------
+        pass_ : int
+            The number of the pass.
+
+        Returns
+        -------
+        Draw
+            The draws.
+        """
         return _Keyed(self, pass_)
 
     def of_member(self, member: int) -> Seed:
-        """The seed of member `member` of several sources, which otherwise would all have the same order."""
+        """The seed of one of several sources, which otherwise would all have the same order.
+
+        Parameters
+        ----------
+        member : int
+            The number of the source.
+
+        Returns
+        -------
+        Seed
+            The seed.
+        """
         high, low = seed_sequence(self, member).generate_state(2).tolist()
         return Seed((high << 32 | low,))
 
@@ -162,9 +191,26 @@ DIRECT = Direct()
 
 
 def as_rng(value: Any, where: str) -> Rng | None:
-    """What a user wrote for `shuffle`, as a `Seed` or `Stateful`; None if it means in order.
+    """What a user passed for `shuffle`, as what plans draw from.
 
-    Raises TypeError for what is none of the three kinds, ValueError for a negative or empty seed.
+    Parameters
+    ----------
+    value : any
+        A seed, a generator, True, None or False.
+    where : str
+        The beginning of the error.
+
+    Returns
+    -------
+    Seed, Stateful or None
+        None means in order.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    ValueError
+        For a negative or empty seed.
     """
     if value is None or isinstance(value, bool | np.bool_):
         return Stateful(None) if value else None
@@ -191,7 +237,25 @@ def as_rng(value: Any, where: str) -> Rng | None:
 
 
 def as_seed(value: Any, where: str) -> Seed:
-    """`value` as a seed. Raises TypeError for a generator: the stream would not be pure."""
+    """What a user passed for a seed.
+
+    Parameters
+    ----------
+    value : any
+        An int >= 0, or a sequence of them.
+    where : str
+        The beginning of the error.
+
+    Returns
+    -------
+    Seed
+        The seed.
+
+    Raises
+    ------
+    TypeError
+        For anything else; also for a generator, over which the stream would not be pure.
+    """
     rng = as_rng(value, where)
     if not isinstance(rng, Seed):
         wanted = f"{where}: expected a seed, an int >= 0 or a sequence of them"
@@ -286,5 +350,6 @@ def copy_with_state(generator: RandomState | Generator, state: dict[str, Any]) -
 def frozen_generator(seed: Seed, *place: int, advance: int = 0) -> RandomState:
     # RandomState, whose streams NumPy froze for ever (NEP 19), over PCG64, which can be advanced;
     # it permutes as fast as Generator does, whose methods may change from one release to the next.
+    """A generator whose methods give the same numbers in every release of NumPy."""
     bits = np.random.PCG64(seed_sequence(seed, *place))
     return np.random.RandomState(bits.advance(advance) if advance else bits)

@@ -12,12 +12,34 @@ _TOKEN = "token"
 
 
 def unnamed(**options: Any) -> Any:
-    """A field of a plan or step that checkpoints leave out: the items are the same whatever it is."""
+    """Declare a field of a plan or step that checkpoints leave out: the items are the same whatever it is.
+
+    Parameters
+    ----------
+    **options : any
+        As for `dataclasses.field`.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field.
+    """
     return field(metadata={_TOKEN: "none"}, **options)
 
 
 def data(**options: Any) -> Any:
-    """A field that holds data: checkpoints name it by shape and dtype, or by type and length."""
+    """Declare a field that holds data: checkpoints name it by shape and dtype, or by type and length.
+
+    Parameters
+    ----------
+    **options : any
+        As for `dataclasses.field`.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field.
+    """
     return field(metadata={_TOKEN: "data"}, **options)
 
 
@@ -32,13 +54,24 @@ def is_data(f: Field[Any]) -> bool:
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field, unnamed, data))
-def record(cls: type[T]) -> type[T]:
-    """A frozen dataclass, compared by identity: plans and work hold arrays, which have no `==`."""
-    for name in get_annotations(cls):
-        if name not in cls.__dict__:
+def record(type_: type[T]) -> type[T]:
+    """Make a class a frozen dataclass, compared by identity: plans and work hold arrays, which have no `==`.
+
+    Parameters
+    ----------
+    type_ : type
+        The class.
+
+    Returns
+    -------
+    type
+        The dataclass.
+    """
+    for name in get_annotations(type_):
+        if name not in type_.__dict__:
             # Without this, `dataclass` takes an attribute of a base class for the default of the field.
-            setattr(cls, name, field())
-    return dataclass(frozen=True, eq=False, repr=False)(cls)
+            setattr(type_, name, field())
+    return dataclass(frozen=True, eq=False, repr=False)(type_)
 
 
 def over_each(thing: T, name: str, f: Callable[[Any], Any]) -> T:

@@ -26,11 +26,22 @@ from batchup.core.work import Step, Work, first_steps
 
 @record
 class Stream:
-    """A re-iterable stream of items: a cheap `plan`, and `steps` of work for each item.
+    """A stream of items that can be iterated again: a cheap plan, and steps of work for each item.
 
-    A source makes one (`indices`, `sample`, `zip`, `choose`), and so does a stage given a list, an array or another
-    re-iterable. `stream | stage` makes the next stream.
+    A source makes one (`indices`, `sample`, `zip`, `choose`), and `stream | stage` makes the next. `stream[k]` is item
+    k by itself, `len(stream)` the number of items.
 
+    Parameters
+    ----------
+    plan : Plan
+        Which samples make up each item.
+    steps : tuple of Step
+        The work for each item, in order.
+    text : str
+        The repr of the stream: the expression that made it.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> batches = ops.indices(10) | ops.chunk(4) | ops.gather(np.arange(10) * 10)
     >>> batches
@@ -73,10 +84,20 @@ class Stream:
         return Work(self.steps or first_steps(self.plan.kind, whole=True))
 
     def with_step(self, step: Step, copy: bool = True) -> Stream:
-        """This stream with one more step of work for each item.
+        """The same stream with one more step of work for each item.
 
-        Pass `copy=False` for a step that neither writes into its item nor passes it on: items that don't belong to the
-        caller are not copied for it. A step that draws random numbers gets those of its place in the stream.
+        Parameters
+        ----------
+        step : Step
+            The step. If it draws random numbers, it gets those of its place in the stream.
+        copy : bool
+            Pass False for a step that neither writes into its item nor passes it on: items that don't belong to the
+            caller are not copied for it.
+
+        Returns
+        -------
+        Stream
+            The new stream.
         """
         before = self.steps if self.steps or not copy else first_steps(self.plan.kind)
         if step.rng is None:
@@ -86,11 +107,38 @@ class Stream:
         return replace(placed, steps=(*before, replace(step, rng=rng)))  # type: ignore[type-var]
 
     def with_plan(self, f: Callable[[Plan], Plan]) -> Stream:
-        """This stream with `f(plan)` for its plan: another choice of its items. It applies below a pool."""
+        """The same stream with another choice of its items. Below a pool, the pool makes the items of the new plan.
+
+        Parameters
+        ----------
+        f : callable
+            `f(plan)` returns the new plan.
+
+        Returns
+        -------
+        Stream
+            The new stream.
+        """
         return replace(self, plan=below_pool(self.plan, f))
 
     def index_plan(self, where: str) -> Plan:
-        """The plan, checked to be of index blocks. Raises TypeError, naming the stage, if it isn't."""
+        """The plan, checked to be of index blocks.
+
+        Parameters
+        ----------
+        where : str
+            The name of the stage, for the error.
+
+        Returns
+        -------
+        Plan
+            The plan of this stream.
+
+        Raises
+        ------
+        TypeError
+            If the items are not index blocks.
+        """
         if self.steps or self.plan.kind is Kind.OWN:
             pool = ", of batches of a pool. Put parallel last" * isinstance(self.plan, Computed)
             raise TypeError(
@@ -99,13 +147,29 @@ class Stream:
         return as_blocks(self.plan, where)
 
     def epoch(self, e: int) -> Stream:
-        """Pass `e` of this stream by itself, from 0 on, with the order and the noise that `repeat` gives this pass.
+        """Epoch `e` of this stream by itself: the order and the noise that `repeat` gives in this pass.
 
         It is frozen: repeated, or iterated by a loader, it is the same epoch each time, unless a stage behind it draws
-        anew in each pass. Pass `e` of a `zip` or `choose` is made of pass `e` of each member; endless members begin
-        anew there. If a re-iterable of yours has a method `set_epoch`, it is called with the epoch. Raises TypeError for
-        an endless stream, and for streams whose passes come one after another: over a generator or a user's iterator.
+        anew in each pass. Epoch `e` of a `zip` or `choose` is made of epoch `e` of each member; endless members begin
+        anew there. If an iterable of yours has a method `set_epoch`, it is called with the epoch.
 
+        Parameters
+        ----------
+        e : int
+            The number of the epoch, from 0 on.
+
+        Returns
+        -------
+        Stream
+            The epoch.
+
+        Raises
+        ------
+        TypeError
+            For an endless stream, and for streams over a generator or an iterator, whose passes come one after another.
+
+        Examples
+        --------
         >>> from batchup import ops
         >>> batches = ops.indices(4) | ops.shuffle(7) | ops.chunk(4)
         >>> list(batches.epoch(1)), list(batches | ops.repeat(2))[1:]
@@ -116,20 +180,44 @@ class Stream:
         number = whole_number(e, "epoch(e)")
         if why := why_no_epochs(self.plan):
             raise TypeError(f"epoch({number}): {self!r} {why}")
-        return self.numbered(number)
+        return self._numbered(number)
 
-    def numbered(self, e: int) -> Stream:
-        """Pass `e` for a loader: also of a stream over generators, which draws a new one each time."""
+    def _numbered(self, e: int) -> Stream:
+        """Epoch `e` for a loader: also of a stream over generators, which draws a new one each time.
+
+        Parameters
+        ----------
+        e : int
+            The number of the epoch, from 0 on.
+
+        Returns
+        -------
+        Stream
+            The epoch.
+        """
         epoch = self.with_plan(lambda plan: Epoch(with_epochs_told(plan), e))
         return replace(epoch, text=f"({self.text}).epoch({e})")
 
     def loader(self, *, pool: Any = None, buffer: int | None = None, split: bool = False) -> Loader:
-        """A loader for a training loop: each iteration of it is the next epoch. See `Loader`.
+        """A loader for a training loop: each iteration of it is the next epoch. See `batchup.core.Loader`.
 
-        With a `pool` its workers make the batches, at most `buffer` of them ahead, 32 by default: the loader is that of
-        `self | parallel(pool, buffer, split=split)`. If `rebatch` cuts the batches from windows, the workers make the
-        windows, by default 2 of them ahead.
+        Parameters
+        ----------
+        pool : pool of `batchup.work_pool` or None
+            If given, its workers make the batches: the loader is that of `self | parallel(pool, buffer, split=split)`.
+            If `rebatch` cuts the batches from windows, the workers make the windows.
+        buffer : int or None
+            The number of items that the pool makes ahead: by default 32 batches, or 2 windows.
+        split : bool
+            As for `ops.parallel`.
 
+        Returns
+        -------
+        Loader
+            The loader.
+
+        Examples
+        --------
         >>> from batchup import ops, work_pool
         >>> batches = ops.indices(5) | ops.shuffle(7) | ops.chunk(2) | ops.gather(np.arange(5) * 10)
         >>> with work_pool.WorkerThreadPool(2) as pool:
@@ -191,18 +279,26 @@ class Stream:
 class Stage:
     """A pure function from stream to stream: `stream | stage`, or `stage(stream)`.
 
-    `function(stream, *args)` returns the new stream; `text` is the repr of the stage. In place of a stream a list, an
-    array or another re-iterable is accepted. `stage | stage` is a stage.
+    In place of a stream, a list, an array or another iterable is accepted that gives its items anew each time. `stage |
+    stage` is a stage. Most stages of your own are compositions; `Stage` gives one a name.
 
+    Parameters
+    ----------
+    function : callable
+        `function(stream, *args)` returns the new stream.
+    *args : any
+        The further arguments of the function.
+    text : str or None
+        The repr of the stage; by default the call of the function.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> halves = ops.chunk(2) | ops.take(1)
     >>> halves
     chunk(2) | take(1)
     >>> list([np.arange(7)] | halves)
     [array([0, 1])]
-
-    Most stages of your own are compositions. `Stage` gives one a name:
-
     >>> def windowed(stream, size, seed):
     ...     return stream | ops.chunk(size) | ops.shuffle(seed)
     >>> ops.indices(6) | ops.Stage(windowed, 3, 7)
@@ -254,7 +350,25 @@ def _no_stage(value: Any) -> str:
 
 
 def as_stream(source: Any, where: str) -> Stream:
-    """`source` as a stream: a stream as it is, another re-iterable as the stream of its items."""
+    """What a user passed in place of a stream.
+
+    Parameters
+    ----------
+    source : Stream or iterable
+        A stream is returned as it is.
+    where : str
+        The beginning of the error.
+
+    Returns
+    -------
+    Stream
+        The stream of its items.
+
+    Raises
+    ------
+    TypeError
+        If it can't be iterated.
+    """
     if isinstance(source, Stream):
         return source
     plan, text = plan_of(source, where)
@@ -262,7 +376,20 @@ def as_stream(source: Any, where: str) -> Stream:
 
 
 def members_of(streams: tuple[Any, ...], where: str) -> tuple[tuple[Plan, ...], tuple[Work, ...], str]:
-    """The plans, the works and the text of several streams, for a stage that joins them."""
+    """The plans, the works and the text of several streams, for a stage that joins them.
+
+    Parameters
+    ----------
+    streams : tuple of Stream or iterable
+        The members.
+    where : str
+        The name of the stage.
+
+    Returns
+    -------
+    (tuple of Plan, tuple of Work, str)
+        The plans for a `JointPlan`, the works for a `JointStep`, and the text.
+    """
     if not streams:
         raise ValueError(f"{where}: expected one stream at least; got none")
     members = [as_stream(stream, f"{where}: stream {n}") for n, stream in enumerate(streams)]

@@ -28,14 +28,32 @@ Results = Sequence[Result]
 
 
 class Split(NamedTuple):
-    """The work for one item in parts: calls that may run at once, and a function that joins their results."""
+    """The work for one item in parts.
+
+    Parameters
+    ----------
+    calls : sequence of callables
+        The parts, which may run at once.
+    finish : callable
+        `finish(results)` joins the results of the calls.
+    """
 
     calls: Sequence[Callable[[], Any]]
     finish: Callable[[Results], Any]
 
 
 class Sizes(NamedTuple):
-    """How many samples the items have that a step makes."""
+    """How many samples the items have that a step makes.
+
+    Parameters
+    ----------
+    rows : int or None
+        The number of samples of every item; None for as many as the item that it is made of.
+    known : bool
+        False if the number is unknown.
+    remedy : str
+        How to write the stage if it makes other numbers of samples than it says, for the error.
+    """
 
     rows: int | None = None  # this many, whatever the item; None: as many as the item it is made of
     known: bool = True
@@ -58,11 +76,10 @@ class Keyed(Protocol):
 
 
 class Step:
-    """One piece of work: a picklable record that makes an item of an item. Its `str` names its stage.
+    """One piece of work: a picklable record that makes an item of an item. Its `str` is its stage, as errors show it.
 
     `run(item)` is all that a step needs. A step with random numbers declares `rng` and is called as `run(item,
-    generator)`. A step that has further work inside, as that of a join, gives it by `parts()`; `over(f)` is the same
-    step with `f` of each.
+    generator)`. A step that has further work inside, as that of a join, defines `parts` and `over`.
     """
 
     # The name of the step in checkpoints, such as "gather". Checkpoints need it, iterating doesn't.
@@ -75,6 +92,20 @@ class Step:
         return UNKNOWN
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Make an item of an item, to be defined by each step.
+
+        Parameters
+        ----------
+        *args : any
+            The item; for a step that declares `rng` also its generator.
+        **kwargs : any
+            None.
+
+        Returns
+        -------
+        any
+            The new item.
+        """
         raise NotImplementedError
 
     @property
@@ -83,15 +114,40 @@ class Step:
         return None
 
     def parts(self) -> tuple[Work, ...]:
+        """The further work inside of this step, as that of the members of a join.
+
+        Returns
+        -------
+        tuple of Work
+            The works; () if there are none.
+        """
         return ()
 
     def over(self, f: Callable[[Work], Work]) -> Step:
+        """The same step over other works.
+
+        Parameters
+        ----------
+        f : callable
+            `f(work)` returns the work to take in place of each of `parts()`.
+
+        Returns
+        -------
+        Step
+            The new step.
+        """
         return self
 
 
 @record
 class Work:
-    """The work for each item of a plan: steps, one after another. Runs anywhere."""
+    """The work for each item of a plan: steps, one after another. It can be pickled, and runs anywhere.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+        The steps.
+    """
 
     steps: tuple[Step, ...] = ()
 
@@ -101,7 +157,18 @@ class Work:
         return any(step.rng is not None for step in self.steps)
 
     def run(self, item: Any) -> Any:
-        """The batch of an item. An exception gets a note that names its stage."""
+        """Make the batch of an item. An exception gets a note that names its stage.
+
+        Parameters
+        ----------
+        item : any
+            What the plan gave.
+
+        Returns
+        -------
+        any
+            The batch.
+        """
         step: Any = None
         try:
             own = item
@@ -121,7 +188,15 @@ class Work:
     def runner(self, plain: bool) -> Callable[[Any], Any]:
         """A function that does the same as `run`, with less to do for each batch.
 
-        `plain` says that no item is an `Item`; otherwise all are, with a batch if there are no steps.
+        Parameters
+        ----------
+        plain : bool
+            True if no item is an `Item`. Otherwise all must be, with a batch if there are no steps.
+
+        Returns
+        -------
+        callable
+            `runner(item)` returns the batch.
         """
         if plain and len(self.steps) == 1 and not self.random:
             return self.steps[0].run  # without its note, which the caller adds
@@ -130,7 +205,18 @@ class Work:
         return self.run
 
     def grid(self, plan: Plan) -> Grid | None:
-        """Where the samples lie in the batches."""
+        """Where the samples lie in the batches.
+
+        Parameters
+        ----------
+        plan : Plan
+            The plan of the items.
+
+        Returns
+        -------
+        Grid or None
+            The grid; None if it is unknown.
+        """
         grid = plan.grid
         for step in self.steps:
             if not step.sizes.known or any(part.changes_sizes for part in step.parts()):
@@ -153,7 +239,18 @@ class Work:
         return bool(self.steps) and self.steps[0].split is not None
 
     def split(self, item: Any) -> Split:
-        """The work for an item in parts: those of the first step. `finish` does the other steps."""
+        """The work for an item in parts: those of the first step. `finish` does the other steps.
+
+        Parameters
+        ----------
+        item : any
+            What the plan gave.
+
+        Returns
+        -------
+        Split
+            The parts.
+        """
         of_first = self.steps[0].split if self.steps else None
         if of_first is None:
             return Split([partial(self.run, item)], lambda results: results[0].result())
@@ -165,7 +262,18 @@ class Work:
         return Split(calls, finish)
 
     def of_member(self, member: int) -> Work:
-        """A copy of this work for member `member` of a join, whose random numbers differ from those of the others."""
+        """A copy of this work for a member of a join, whose random numbers differ from those of the others.
+
+        Parameters
+        ----------
+        member : int
+            The number of the member.
+
+        Returns
+        -------
+        Work
+            The copy.
+        """
 
         def of_step(step: Step) -> Step:
             step = step.over(lambda work: work.of_member(member))
@@ -176,7 +284,18 @@ class Work:
         return over_each(self, "steps", of_step)
 
     def leaves(self, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Step]]:
-        """Every step with the numbers of the members that it belongs to; those inside of a step come before it."""
+        """Every step; those inside of a step come before it.
+
+        Parameters
+        ----------
+        path : tuple of int
+            The numbers of the members of joins that this work belongs to.
+
+        Yields
+        ------
+        (tuple of int, Step)
+            The numbers of the members that the step belongs to, and the step.
+        """
         for step in self.steps:
             for n, part in enumerate(step.parts()):
                 yield from part.leaves((*path, n))

@@ -33,3 +33,7 @@ __all__ = [
     "batch_map_mean",
     "coerce_data_source",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -24,12 +24,33 @@ __all__ = ["ArrayDataSource", "RandomAccessDataSource"]
 
 
 class RandomAccessDataSource(StreamDataSource):
-    """A source of `length` samples that can be read in any order.
+    """A source of samples that can be read in any order: the base class for your own.
 
-    Derived classes define one method, `read`. `indices` is a 1-D integer array, the subset to take. `repeats` is the
-    number of passes over it, -1 for an endless number. Or pass a `sampler` in place of both. With `include_indices` the
-    sample indices come first in each batch. The batches are `sampler.stream(batch_size, shuffle) | map(read)`.
+    Derived classes define one method, `read`. The batches are `sampler.stream(batch_size, shuffle) | map(read)`.
 
+    Parameters
+    ----------
+    length : int
+        The number of samples.
+    indices : 1-D array of int or None
+        The subset to take, in this order; None for all samples.
+    repeats : int
+        The number of passes in an epoch; -1 for an endless number.
+    sampler : AbstractSampler or None
+        In place of `indices` and `repeats`: which samples come, in which order.
+    include_indices : bool
+        If True, the sample indices come first in each batch.
+
+    Raises
+    ------
+    TypeError
+        If the class doesn't define `read`, or an argument is of another type.
+    ValueError
+        If indices lie outside, if both `sampler` and `indices` or `repeats` are given, or if the sampler has weights or
+        labels for another number of samples.
+
+    Examples
+    --------
     >>> class Files(RandomAccessDataSource):
     ...     def __init__(self, names, **kwargs):
     ...         super().__init__(len(names), **kwargs)
@@ -85,26 +106,27 @@ class RandomAccessDataSource(StreamDataSource):
         return True
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """The number of samples that the sampler gives in an epoch: an int, or `np.inf`."""
         return self.sampler.num_indices_generated()
 
     def read(self, indices: NDArray[np.intp]) -> Any:
-        """The samples `indices`, a 1-D intp array, as a tuple of arrays of shape (samples, ...): to be defined."""
+        """The samples of these indices, to be defined by derived classes.
+
+        Parameters
+        ----------
+        indices : 1-D array of intp
+            The sample indices.
+
+        Returns
+        -------
+        tuple of arrays
+            Arrays of shape (samples, ...).
+        """
         raise NotImplementedError
 
     def samples_by_indices_nomapping(self, indices: ArrayLike | slice) -> Any:
-        """The batch of the samples with these indices, whatever the subset: what `read` returns.
-
-        `indices` is as for `samples_by_indices`. With `include_indices` the indices come first.
-        """
         return self._batch_at(indices)
 
     def samples_by_indices(self, indices: ArrayLike | slice) -> tuple[Any, ...]:
-        """The batch of the samples at these places of the subset; of all samples if there is no subset.
-
-        `indices` is a 1-D integer array, a slice, or an int: for one sample by itself, without the first axis of a
-        batch. Raises TypeError for anything else, IndexError for an int outside.
-        """
         listed = self._listed(indices, True)
         places = block_array(several(listed))
         batch: tuple[Any, ...] = as_asked(listed, self._batch(self.sampler.map_indices(places)))
@@ -166,11 +188,32 @@ class _Reader:
 class ArrayDataSource(RandomAccessDataSource):
     """Mini-batches of arrays: `sampler.stream(batch_size, shuffle) | gather(*data)`.
 
-    `data` is a list of arrays, or anything array-like, of one length. A batch is a tuple with one array of shape
-    (samples, ...) for each of them. `indices`, `repeats`, `sampler` and `include_indices` are as for
-    `RandomAccessDataSource`. `cache` is the number of bytes of decoded chunks to keep, as for `ops.gather`. Raises
-    TypeError if `data` is not a list of array-likes, ValueError if their lengths differ or indices lie outside.
+    A batch is a tuple with one array of shape (samples, ...) for each array of `data`.
 
+    Parameters
+    ----------
+    data : list of array-likes of one length
+        See `ops.gather` for what is accepted.
+    indices : 1-D array of int or None
+        The subset to take, in this order; None for all samples.
+    repeats : int
+        The number of passes in an epoch; -1 for an endless number.
+    sampler : AbstractSampler or None
+        In place of `indices` and `repeats`: which samples come, in which order.
+    include_indices : bool
+        If True, the sample indices come first in each batch.
+    cache : int
+        The number of bytes of decoded chunks to keep, as for `ops.gather`.
+
+    Raises
+    ------
+    TypeError
+        If `data` is not a list of array-likes.
+    ValueError
+        If their lengths differ, or indices lie outside.
+
+    Examples
+    --------
     >>> X, y = np.arange(8).reshape(4, 2), np.array([5, 6, 7, 8])
     >>> ds = ArrayDataSource([X, y], indices=[0, 2, 3])
     >>> for batch_X, batch_y in ds.batch_iterator(2, shuffle=12345):
@@ -203,7 +246,6 @@ class ArrayDataSource(RandomAccessDataSource):
         self.data = list(data)
 
     def read(self, indices: NDArray[np.intp]) -> tuple[Any, ...]:
-        """The samples `indices` of the arrays, a 1-D intp array."""
         samples: tuple[Any, ...] = self._reader.read(indices)
         return samples
 

@@ -32,8 +32,12 @@ __all__ = ["AbstractDataSource", "MapDataSource", "StreamDataSource"]
 
 
 class AbstractDataSource(BatchMaps, NotIterable, ABC):
-    """A source of mini-batches. Derived classes define `num_samples` and `batch_iterator`.
+    """A source of mini-batches: the base class of all data sources.
 
+    Derived classes define `num_samples` and `batch_iterator`.
+
+    Examples
+    --------
     >>> class Squares(AbstractDataSource):
     ...     def num_samples(self, **kwargs):
     ...         return 6
@@ -46,23 +50,66 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
     @abstractmethod
     def num_samples(self, **kwargs: Any) -> Count:
-        """The number of samples of an epoch: an int, `np.inf`, or None if it is unknown."""
+        """The number of samples of an epoch.
+
+        Parameters
+        ----------
+        **kwargs : any
+            The options of `batch_iterator`, if the number depends on them.
+
+        Returns
+        -------
+        int, np.inf or None
+            The number; `np.inf` for an endless source, None if it is unknown.
+        """
 
     @abstractmethod
     def batch_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
-        """The batches of an epoch, tuples of arrays of `batch_size` samples; the last may be shorter.
+        """The batches of one epoch.
 
-        `shuffle` is None or False for in order, True for NumPy's global generator, a RandomState or Generator, or a
-        seed; see `ops.shuffle`.
+        With a seed the order is the same each time, unless you pass `epoch=`. A `loader` counts the epochs itself.
+
+        Parameters
+        ----------
+        batch_size : int
+            The number of samples in a batch.
+        shuffle : int, sequence of int, Generator, RandomState, True, None or False
+            A seed, a generator, True for NumPy's global generator, or None for in order; see `ops.shuffle`.
+        **kwargs : any
+            Further options:
+
+            * `epoch` (int): the order and the noise of this epoch, for a seed.
+            * `drop_last` (bool): if True, leave out a last batch of fewer than `batch_size` samples.
+            * `shard` ((rank, world) or ()): one rank's part of every batch, as `ops.shard` has it; `batch_size` is that
+              of all ranks together. `()` takes rank and world size from the environment.
+            * `window` (int): for arrays in chunks. This many chunks are mixed at a time, and each is read once a pass.
+
+        Yields
+        ------
+        tuple of arrays
+            Batches of shape (`batch_size`, ...). The last may be shorter.
         """
 
     def stream(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> ops.Stream:
-        """The `Stream` behind `batch_iterator`, to be continued with `|`; `options` are `BatchOptions`.
+        """The `Stream` behind `batch_iterator`, to be continued with `|`.
 
-        With `window`, for arrays in chunks, it is `indices(n) | mix(shuffle, chunks, window) | gather(...) |
-        rebatch(batch_size)`: `window` chunks are mixed at a time, each read once a pass, and the function of a `map` gets
-        whole windows. If a function or class of yours gives the batches, it gets `drop_last` and `epoch`, which must
-        be among its parameters, and further options.
+        With `window`, it is `indices(n) | mix(shuffle, chunks, window) | gather(...) | rebatch(batch_size)`, and the
+        function of a `map` gets whole windows. If a function or class of yours gives the batches, it gets `drop_last`
+        and `epoch`, which must be among its parameters, and options of your own.
+
+        Parameters
+        ----------
+        batch_size : int
+            The number of samples in a batch.
+        shuffle : int, sequence of int, Generator, RandomState, True, None or False
+            As for `batch_iterator`.
+        **options : any
+            `epoch`, `drop_last`, `shard` and `window`, as for `batch_iterator`.
+
+        Returns
+        -------
+        ops.Stream
+            A stream of batches.
         """
         self._check("stream", options)
         request = Request.of(batch_size, shuffle, options)
@@ -73,12 +120,28 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         return batches_of(self, request, self.batch_iterator, self.batch_iterator)
 
     def loader(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> Loader:
-        """A loader for a training loop: each iteration gives the batches of the next epoch. `options` are `LoaderOptions`.
+        """A loader for a training loop: each iteration gives the batches of the next epoch. See `batchup.core.Loader`.
 
-        It is `self.stream(...).loader(pool=pool, buffer=buffer, split=split)`: with a `pool` its workers make the
-        batches, at most `buffer` of them ahead, 32 by default. With `window`, see `stream`, they make windows, by default
-        2 of them ahead. The other options are those of `batch_iterator`. See `Loader`.
+        Parameters
+        ----------
+        batch_size : int
+            The number of samples in a batch.
+        shuffle : int, sequence of int, Generator, RandomState, True, None or False
+            As for `batch_iterator`.
+        **options : any
+            `drop_last`, `shard` and `window`, as for `batch_iterator`, and:
 
+            * `pool`: a pool of `batchup.work_pool`, whose workers make the batches. With `window` they make windows.
+            * `buffer` (int): the number of items that the pool makes ahead; by default 32 batches, or 2 windows.
+            * `split` (bool): if True, threads read the samples of one batch together; see `ops.parallel`.
+
+        Returns
+        -------
+        Loader
+            The loader.
+
+        Examples
+        --------
         >>> from batchup.data_source import ArrayDataSource
         >>> loader = ArrayDataSource([np.arange(5)]).loader(2, shuffle=12345, drop_last=True)
         >>> [[batch.tolist() for (batch,) in loader] for epoch in range(2)], len(loader)
@@ -110,23 +173,86 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
     def map(self, fn: Callable[..., Any], rng: SeedLike | None = None, *, resizes: bool = False) -> MapDataSource:
         """A data source of the batches `fn(*batch)`, such as augmentations: `stream | map(fn, rng)`.
 
-        With `rng`, a seed, it is `fn(*batch, rng=generator)`. With `resizes`, `fn` may return another number of samples. See
-        `ops.map`.
+        Parameters
+        ----------
+        fn : callable
+            Returns the new batch; see `ops.map`.
+        rng : int, sequence of int or None
+            If given, a seed: the call is `fn(*batch, rng=generator)`, with a generator keyed by the seed, the place of
+            the batch and its samples.
+        resizes : bool
+            Pass True if `fn` may return another number of samples.
+
+        Returns
+        -------
+        MapDataSource
+            The data source of the new batches.
         """
         return MapDataSource(self, fn, rng, resizes)
 
     # The index methods of a source without random access.
 
     def batch_indices_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
-        """The sample indices of each batch of an epoch. Raises TypeError without random access."""
+        """The sample indices of each batch of an epoch.
+
+        `samples_by_indices_nomapping` makes the batches of them, with other random numbers in a random map.
+
+        Parameters
+        ----------
+        batch_size : int
+            The number of samples in a batch.
+        shuffle : int, sequence of int, Generator, RandomState, True, None or False
+            As for `batch_iterator`.
+        **kwargs : any
+            `epoch`, `drop_last` and `shard`, as for `batch_iterator`.
+
+        Yields
+        ------
+        1-D array of int
+            The indices of a batch.
+
+        Raises
+        ------
+        TypeError
+            If the source has no random access.
+        """
         self._refuse("batch_indices_iterator")
 
     def samples_by_indices(self, indices: Any) -> Any:
-        """The batch of the samples at these places of the subset. Raises TypeError without random access."""
+        """The batch of the samples at these places of the subset; of all samples if there is no subset.
+
+        Parameters
+        ----------
+        indices : 1-D array of int, slice or int
+            The places. An int gives one sample by itself, without the first axis of a batch.
+
+        Returns
+        -------
+        tuple of arrays
+            The batch.
+
+        Raises
+        ------
+        TypeError
+            If the source has no random access, or `indices` is of another type.
+        IndexError
+            For a place outside.
+        """
         self._refuse("samples_by_indices")
 
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
-        """The batch of the samples with these indices, whatever the subset."""
+        """The batch of the samples with these indices, whatever the subset.
+
+        Parameters
+        ----------
+        indices : 1-D array of int, slice or int
+            The sample indices.
+
+        Returns
+        -------
+        tuple of arrays
+            The batch. With `include_indices` the indices come first.
+        """
         self._refuse("samples_by_indices_nomapping")
 
     def __repr__(self) -> str:
@@ -158,21 +284,12 @@ class StreamDataSource(AbstractDataSource):
     def batch_iterator(  # type: ignore[override]
         self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[BatchOptions]
     ) -> ops.StreamIterator:
-        """The batches of an epoch, tuples of arrays of `batch_size` samples: `iter(self.stream(...))`.
-
-        `shuffle` is as for `ops.shuffle`. With a seed it is the same order each time, and `epoch=e` has the order and the
-        noise of epoch e. (`loader` counts the epochs itself.) `options` are `BatchOptions`.
-        """
         self._check("batch_iterator", options)
         return iter(self.stream(batch_size, shuffle, **options))
 
     def batch_indices_iterator(  # type: ignore[override]
         self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[IndexOptions]
     ) -> ops.StreamIterator:
-        """The sample indices of each batch of an epoch. Raises TypeError without random access.
-
-        `samples_by_indices_nomapping` makes the batches of them, with other random numbers in a random map.
-        """
         if not self.is_random_access:
             self._refuse("batch_indices_iterator")
         self._check("batch_indices_iterator", options)
@@ -201,10 +318,26 @@ class StreamDataSource(AbstractDataSource):
 class MapDataSource(StreamDataSource):
     """The batches of another data source, each given to a function: `source.stream(...) | map(fn, rng)`.
 
-    `fn(*batch)` returns the new batch; with `rng`, a seed, `fn(*batch, rng=generator)`, see `ops.map`.
-    (The batches of `samples_by_indices` have no place in a stream; their random numbers are keyed by the indices.)
-    Raises TypeError for a function that can't be called.
+    The batches of `samples_by_indices` have no place in a stream; their random numbers are keyed by the indices.
 
+    Parameters
+    ----------
+    source : AbstractDataSource
+        The data source below.
+    fn : callable
+        Returns the new batch; see `ops.map`.
+    rng : int, sequence of int or None
+        If given, a seed: the call is `fn(*batch, rng=generator)`.
+    resizes : bool
+        Pass True if `fn` may return another number of samples; the number of samples is then unknown.
+
+    Raises
+    ------
+    TypeError
+        If `fn` can't be called.
+
+    Examples
+    --------
     >>> from batchup.data_source import ArrayDataSource
     >>> ds = MapDataSource(ArrayDataSource([np.arange(3)]), lambda x: (x, x * x))
     >>> list(ds.batch_iterator(2))
@@ -226,7 +359,6 @@ class MapDataSource(StreamDataSource):
         return self.source.is_random_access
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """Those of its source; None if the function may return another number."""
         return None if self.resizes else self.source.num_samples(**kwargs)
 
     def _stream(self, request: Request) -> ops.Stream:
@@ -239,12 +371,10 @@ class MapDataSource(StreamDataSource):
         return self.source._index_stream(request)
 
     def samples_by_indices(self, indices: Any) -> Any:
-        """`fn` of the batch of the samples at these places."""
         indices = self._listed(indices, True)
         return self._mapped(self.source.samples_by_indices(indices), indices)
 
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
-        """The batch of the samples with these indices, whatever the subset."""
         indices = self._listed(indices, False)
         return self._mapped(self.source._batch_at(indices), indices)
 

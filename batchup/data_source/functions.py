@@ -20,14 +20,27 @@ __all__ = ["CallableDataSource", "IteratorDataSource", "coerce_data_source"]
 
 
 class CallableDataSource(AbstractDataSource):
-    """The batches of the iterator that `batch_iterator_fn(batch_size, **kwargs)` returns, a new one for each epoch.
+    """The batches of the iterator that a function returns, a new one for each epoch.
 
-    `kwargs` are the keyword arguments of `batch_iterator`, with `shuffle` if it was given. The caller owns the arrays: if
-    they are views of your data, a map that writes into its batch changes your data. For `drop_last` and for the epochs of
-    a loader the function needs parameters `drop_last` and `epoch`. `num_samples_fn` is the number of samples: an int,
-    `np.inf`, None for unknown, or a function of the keyword arguments without `shuffle` that returns one of these.
-    Raises TypeError for anything else.
+    The caller owns the arrays: if they are views of your data, a map that writes into its batch changes your data.
 
+    Parameters
+    ----------
+    batch_iterator_fn : callable
+        `batch_iterator_fn(batch_size, **kwargs)` returns an iterator of batches. `kwargs` are the keyword arguments of
+        `batch_iterator`, with `shuffle` if it was given. For `drop_last` and for the epochs of a loader the function
+        needs parameters `drop_last` and `epoch`.
+    num_samples_fn : int, np.inf, None or callable
+        The number of samples: an int, `np.inf` for endless, None for unknown, or a function of the keyword arguments
+        without `shuffle` that returns one of these.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+
+    Examples
+    --------
     >>> def countdown(batch_size, start=5):
     ...     for n in range(start, 0, -batch_size):
     ...         yield (np.arange(n, max(0, n - batch_size), -1),)
@@ -49,7 +62,6 @@ class CallableDataSource(AbstractDataSource):
         self.num_samples_fn = num_samples_fn
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """The value of `num_samples_fn`, or what it returns."""
         if callable(self.num_samples_fn):
             count = self.num_samples_fn(**kwargs)
             return check_count(count, f"what {describe_callable(self.num_samples_fn)} returned")
@@ -59,7 +71,6 @@ class CallableDataSource(AbstractDataSource):
         return batches_of(self, request, self.batch_iterator, self.batch_iterator_fn)
 
     def batch_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
-        """`batch_iterator_fn(batch_size, **kwargs)`, with `shuffle` if it is given."""
         batches = self.batch_iterator_fn(batch_size, **given(shuffle, kwargs))
         if not isinstance(batches, Iterator):
             raise TypeError(f"{self!r}: expected the function to return an iterator; got {describe(batches)}")
@@ -72,8 +83,17 @@ class CallableDataSource(AbstractDataSource):
 class IteratorDataSource(AbstractDataSource):
     """The batches of an iterator, whatever the batch size, for one epoch only.
 
-    `n_samples` is the number of samples of all batches: an int, `np.inf`, or None for unknown.
+    A second epoch raises RuntimeError.
 
+    Parameters
+    ----------
+    batch_iter : iterator
+        Gives batches.
+    n_samples : int, np.inf or None
+        The number of samples of all batches; `np.inf` for endless, None for unknown.
+
+    Examples
+    --------
     >>> list(IteratorDataSource(iter([(np.arange(2),), (np.arange(3),)])).batch_iterator(64))
     [(array([0, 1]),), (array([0, 1, 2]),)]
     """
@@ -86,14 +106,9 @@ class IteratorDataSource(AbstractDataSource):
         self.n_samples = check_count(n_samples, "IteratorDataSource: n_samples")
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """The `n_samples` that was passed."""
         return self.n_samples
 
     def batch_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
-        """The batches of the iterator, whatever the batch size and the other arguments.
-
-        After its end it raises RuntimeError, rather than give an empty epoch.
-        """
         return iter(self.stream(batch_size, shuffle, **kwargs))
 
     def _stream(self, request: Request) -> Stream:
@@ -121,12 +136,28 @@ class IteratorDataSource(AbstractDataSource):
 
 
 def coerce_data_source(x: Any) -> AbstractDataSource:
-    """`x` as a data source.
+    """Make a data source of an object, for functions that take either.
 
-    A data source is returned as it is. A list or tuple of array-likes becomes an `ArrayDataSource`, an iterator an
-    `IteratorDataSource`, a function a `CallableDataSource`. Raises ValueError for an empty list or tuple, TypeError for
-    anything else.
+    Parameters
+    ----------
+    x : AbstractDataSource, list or tuple of array-likes, iterator, or callable
+        A data source is returned as it is. A list or tuple becomes an `ArrayDataSource`, an iterator an
+        `IteratorDataSource`, a function a `CallableDataSource`.
 
+    Returns
+    -------
+    AbstractDataSource
+        The data source.
+
+    Raises
+    ------
+    ValueError
+        For an empty list or tuple.
+    TypeError
+        For anything else.
+
+    Examples
+    --------
     >>> coerce_data_source([np.zeros((5, 2)), np.arange(5)])
     ArrayDataSource([<5x2 float64>, <5 int64>])
     """

@@ -78,11 +78,30 @@ def _of_member(request: Request, member: int, others: dict[str, Any]) -> Request
 class CompositeDataSource(_JointDataSource):
     """A batch of each of several sources, side by side: `zip(*streams, flatten=, trim=)`.
 
-    It ends with the shortest source; give the others `repeats=-1`. With `flatten` the tuples of the members are joined
-    into one. With `trim` all batches are cut to the shortest of each joint batch. If `shuffle` is a generator, the
-    members share it, and draw from it in the order in which they are asked; from a seed, each member derives its own. An
-    index batch is a tuple of the index batches of the members.
+    It ends with the shortest source; give the others `repeats=-1`. An index batch is a tuple of the index batches of
+    the members. The number of samples is the smallest known number of a member.
 
+    If `shuffle` is a generator, the members share it, and draw from it in the order in which they are asked. From a
+    seed each member derives its own.
+
+    Parameters
+    ----------
+    datasets : sequence of AbstractDataSource
+        The members.
+    flatten : bool
+        If True, the tuples of the members are joined into one: `(X, y)` and `(U,)` give `(X, y, U)`.
+    trim : bool
+        If True, the batches are cut to the shortest of each joint batch.
+
+    Raises
+    ------
+    TypeError
+        If a member is no data source.
+    ValueError
+        Without members.
+
+    Examples
+    --------
     >>> from batchup.data_source import ArrayDataSource
     >>> labelled = ArrayDataSource([np.arange(3), np.array([0, 1, 0])], repeats=-1)
     >>> unlabelled = ArrayDataSource([np.arange(5) * 10])
@@ -99,19 +118,40 @@ class CompositeDataSource(_JointDataSource):
         self.trim = bool(trim)
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """The smallest number of the members that is known."""
         return min(self._num_samples(kwargs), default=None)
 
     def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
         return ops.zip(*streams, flatten=self.flatten and not indices, trim=self.trim)
 
     def samples_by_indices(self, indices: Sequence[Any]) -> tuple[Any, ...]:
-        """The joint batch of the samples at these places, with one index array for each member."""
+        """The joint batch of the samples at these places of the subsets of the members.
+
+        Parameters
+        ----------
+        indices : sequence of 1-D arrays of int
+            One array for each member.
+
+        Returns
+        -------
+        tuple of arrays
+            The joint batch.
+        """
         members = self._members_of("samples_by_indices", indices)
         return self._joint_batch([ds.samples_by_indices(part) for ds, part in members], indices)
 
     def samples_by_indices_nomapping(self, indices: Sequence[Any]) -> tuple[Any, ...]:
-        """As `samples_by_indices`, whatever the subsets of the members."""
+        """The joint batch of the samples with these indices, whatever the subsets of the members.
+
+        Parameters
+        ----------
+        indices : sequence of 1-D arrays of int
+            One array for each member.
+
+        Returns
+        -------
+        tuple of arrays
+            The joint batch.
+        """
         members = self._members_of("samples_by_indices_nomapping", indices)
         return self._joint_batch([ds._batch_at(part) for ds, part in members], indices)
 
@@ -131,21 +171,44 @@ class CompositeDataSource(_JointDataSource):
 
 
 class ChoiceBatch(NamedTuple):
-    """The sample indices of one batch of a `ChoiceDataSource`, and the number of their source."""
+    """The sample indices of one batch of a `ChoiceDataSource`, and the number of their source.
+
+    Parameters
+    ----------
+    sample_indices : 1-D array of int
+        The indices of the batch.
+    ds_index : int
+        The number of the member, from 0 on.
+    """
 
     sample_indices: Any
     ds_index: int
 
 
 class ChoiceDataSource(_JointDataSource):
-    """Each batch from one of several sources: `choose(*streams, rng=request.shuffle, stratified=)`.
+    """Each batch from one of several sources: `choose(*streams, rng=shuffle, stratified=)`.
 
-    In order, the members take turns until one has ended; shuffled, each round has a random order. With `stratified` all
-    members come to their ends: in order, their batches are spread evenly, in proportion to their number; shuffled, their
-    order is random. Members get `shuffle` as in a `CompositeDataSource`. Index batches are
-    `ChoiceBatch(sample_indices, ds_index)`. Raises ValueError for `stratified` if a member is endless or of unknown
-    length.
+    In order, the members take turns until one has ended; shuffled, each round has a random order. Members get `shuffle`
+    as in a `CompositeDataSource`. Index batches are `ChoiceBatch(sample_indices, ds_index)`. The number of samples is
+    the sum of those of the members; an unknown number counts as 0.
 
+    Parameters
+    ----------
+    datasets : sequence of AbstractDataSource
+        The members.
+    stratified : bool
+        If True, all members come to their ends. In order, their batches are spread evenly, in proportion to their
+        number; shuffled, their order is random.
+
+    Raises
+    ------
+    TypeError
+        If a member is no data source.
+    ValueError
+        Without members, and for `stratified` if a member is endless or of unknown length.
+
+    Examples
+    --------
     >>> from batchup.data_source import ArrayDataSource
     >>> ds = ChoiceDataSource([ArrayDataSource([np.arange(6)]), ArrayDataSource([np.arange(3) * 10])],
     ...                       stratified=True)
@@ -160,7 +223,6 @@ class ChoiceDataSource(_JointDataSource):
         self.stratified = bool(stratified)
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """The sum of the numbers of the members; an unknown number counts as 0."""
         return sum(self._num_samples(kwargs))
 
     def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
@@ -181,12 +243,34 @@ class ChoiceDataSource(_JointDataSource):
                 raise ValueError(f"ChoiceDataSource: {wanted}; number {n}, {ds!r}, has {ds.num_samples()} samples")
 
     def samples_by_indices(self, indices: ChoiceBatch) -> Any:
-        """The batch of the samples at these places, a `ChoiceBatch`."""
+        """The batch of the samples at these places of the subset of one member.
+
+        Parameters
+        ----------
+        indices : ChoiceBatch
+            The indices, and the number of the member.
+
+        Returns
+        -------
+        tuple of arrays
+            The batch.
+        """
         choice = self._choice("samples_by_indices", indices)
         return self.datasets[choice.ds_index].samples_by_indices(choice.sample_indices)
 
     def samples_by_indices_nomapping(self, indices: ChoiceBatch) -> Any:
-        """As `samples_by_indices`, whatever the subset of the member."""
+        """The batch of the samples with these indices, whatever the subset of one member.
+
+        Parameters
+        ----------
+        indices : ChoiceBatch
+            The indices, and the number of the member.
+
+        Returns
+        -------
+        tuple of arrays
+            The batch.
+        """
         choice = self._choice("samples_by_indices_nomapping", indices)
         return self.datasets[choice.ds_index]._batch_at(choice.sample_indices)
 

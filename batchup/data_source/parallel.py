@@ -25,6 +25,28 @@ class ParallelDataSource(StreamDataSource):
     """The batches of a random-access data source, made by a pool: `WorkerPool.parallel_data_source`.
 
     The function of a `map` on it runs in the caller. For the pool to run it, map the source first.
+
+    Parameters
+    ----------
+    source : AbstractDataSource
+        The data source, with random access.
+    pool : pool of `batchup.work_pool`
+        Its workers make the batches.
+    batch_buffer_size : int or None
+        The number of items that the pool makes ahead: by default 20 batches, or 2 windows.
+
+    Raises
+    ------
+    TypeError
+        If the source has no random access, or can't be sent to the workers.
+
+    Examples
+    --------
+    >>> from batchup import data_source, work_pool
+    >>> source = data_source.ArrayDataSource([np.arange(5)])
+    >>> with work_pool.WorkerThreadPool(processes=2) as pool:
+    ...     list(data_source.ParallelDataSource(source, pool).batch_iterator(3))
+    [(array([0, 1, 2]),), (array([3, 4]),)]
     """
 
     def __init__(self, source: AbstractDataSource, pool: _Pool, batch_buffer_size: int | None = None):
@@ -45,7 +67,6 @@ class ParallelDataSource(StreamDataSource):
         return True
 
     def num_samples(self, **kwargs: Any) -> Count:
-        """The number of samples of its source."""
         return self.source.num_samples(**kwargs)
 
     def _stream(self, request: Request) -> ops.Stream:
@@ -58,11 +79,9 @@ class ParallelDataSource(StreamDataSource):
         return self.source._index_stream(request)
 
     def samples_by_indices(self, indices: Any) -> Any:
-        """The batch of its source, made in this process."""
         return self.source.samples_by_indices(indices)
 
     def samples_by_indices_nomapping(self, indices: Any) -> Any:
-        """As `samples_by_indices`, whatever the subset."""
         return self.source._batch_at(indices)
 
     def __repr__(self) -> str:

@@ -28,14 +28,38 @@ def batch_map_concat(
     *,
     progress: bool = False,
 ) -> Any:
-    """Call `func(*prepend_args, *batch)` for each batch and concatenate the results.
+    """Call a function with each batch, and concatenate the results: predictions, say.
 
-    `func` returns an array of shape (samples, ...), anything with `__array__` (a tensor, say), a tuple or list of these,
-    or None. The result is a tuple of the arrays, concatenated over the batches; None if `func` returned None, `()` if
-    there were no batches. `n_batches` is the number of batches to go through at most, None for all. `progress=True`
-    shows a progress bar of tqdm; for another one pass `progress_iter_func(batches, total=, leave=False)`.
-    Raises TypeError for other results, ValueError if their number changes from batch to batch.
+    Parameters
+    ----------
+    func : callable
+        `func(*prepend_args, *batch)` returns an array of shape (samples, ...), anything with `__array__` such as a
+        tensor, a tuple or list of these, or None.
+    batch_iter : iterable
+        The batches.
+    progress_iter_func : callable or None
+        A progress bar of yours: `progress_iter_func(batches, total=, leave=False)`.
+    n_batches : int or None
+        The largest number of batches to go through; None for all.
+    prepend_args : sequence or None
+        Further arguments, before those of the batch.
+    progress : bool
+        If True, show a progress bar of tqdm.
 
+    Returns
+    -------
+    tuple of arrays, or None
+        The concatenated results; None if `func` returned None, `()` if there were no batches.
+
+    Raises
+    ------
+    TypeError
+        If `func` returns something else.
+    ValueError
+        If the number of results changes from batch to batch.
+
+    Examples
+    --------
     >>> batches = [(np.array([1.0, 2.0]),), (np.array([3.0]),)]
     >>> batch_map_concat(lambda x: (x * 2, x > 1.5), batches)
     (array([2., 4., 6.]), array([False,  True,  True]))
@@ -55,16 +79,45 @@ def batch_map_mean(
     per: str = "sample",
     progress: bool = False,
 ) -> Any:
-    """Call `func(*prepend_args, *batch)` for each batch, and divide the sum of the results by the number of samples.
+    """Call a function with each batch, and divide the sum of the results by the number of samples: mean losses, say.
 
-    `func` returns the **sum** over the samples of the batch, not their mean: a Python or NumPy number, an array, anything
-    with `__array__`, a tuple or list of these, or None. With `sum_axis` it returns values for each sample, which are
-    summed over that axis. For a function that returns means, as the losses of most frameworks are, pass `per="batch"`:
-    each is weighted by the samples of its batch. The result is a tuple of float64 means (complex ones stay complex). The
-    number of samples is the length of the first array of each batch. `n_batches` and `progress` are as for
-    `batch_map_concat`. Raises TypeError for other results, ValueError if their number or their shapes change from
-    batch to batch, and if there are no samples.
+    The number of samples of a batch is the length of its first array.
 
+    Parameters
+    ----------
+    func : callable
+        `func(*prepend_args, *batch)` returns the **sum** over the samples of the batch: a number, an array, anything
+        with `__array__`, a tuple or list of these, or None.
+    batch_iter : iterable
+        The batches.
+    progress_iter_func : callable or None
+        A progress bar of yours: `progress_iter_func(batches, total=, leave=False)`.
+    sum_axis : int, tuple of int or None
+        If given, `func` returns values for each sample, which are summed over this axis.
+    n_batches : int or None
+        The largest number of batches to go through; None for all.
+    prepend_args : sequence or None
+        Further arguments, before those of the batch.
+    per : "sample" or "batch"
+        Pass "batch" if `func` returns means, as the losses of most frameworks are: each is weighted by the number of
+        samples of its batch.
+    progress : bool
+        If True, show a progress bar of tqdm.
+
+    Returns
+    -------
+    tuple of float64 arrays, or None
+        The means; complex ones stay complex. None if `func` returned None.
+
+    Raises
+    ------
+    TypeError
+        If `func` returns something else.
+    ValueError
+        If the number or the shapes of the results change from batch to batch, and if there are no samples.
+
+    Examples
+    --------
     >>> batches = [(np.array([1.0, 2.0]),), (np.array([6.0]),)]
     >>> mean, above = batch_map_mean(lambda x: [x.sum(), (x > 1).sum()], batches)
     >>> float(mean), round(float(above), 3)
@@ -131,10 +184,37 @@ class BatchMaps:
         progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """`results.batch_map_concat` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
+        """The function `batch_map_concat` over the batches of an epoch of this source.
 
-        Raises ValueError, before anything runs, if the source is endless and `n_batches` is None.
+        Parameters
+        ----------
+        func : callable
+            As for `batch_map_concat`.
+        batch_size : int
+            The number of samples in a batch.
+        progress_iter_func : callable or None
+            As for `batch_map_concat`.
+        n_batches : int or None
+            The largest number of batches to go through; None for all.
+        prepend_args : sequence or None
+            Further arguments, before those of the batch.
+        progress : bool
+            If True, show a progress bar of tqdm.
+        **kwargs : any
+            `shuffle` and the options of `batch_iterator`.
 
+        Returns
+        -------
+        tuple of arrays, or None
+            As for `batch_map_concat`.
+
+        Raises
+        ------
+        ValueError
+            Before anything runs, if the source is endless and `n_batches` is None.
+
+        Examples
+        --------
         >>> from batchup.data_source import ArrayDataSource
         >>> ArrayDataSource([np.arange(5.0)]).batch_map_concat(lambda x: x * 2, batch_size=2)
         (array([0., 2., 4., 6., 8.]),)
@@ -155,10 +235,41 @@ class BatchMaps:
         progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """`results.batch_map_mean` over the batches of an epoch; `kwargs` are `batch_iterator`'s.
+        """The function `batch_map_mean` over the batches of an epoch of this source.
 
-        Raises ValueError, before anything runs, if the source is endless and `n_batches` is None.
+        Parameters
+        ----------
+        func : callable
+            As for `batch_map_mean`.
+        batch_size : int
+            The number of samples in a batch.
+        progress_iter_func : callable or None
+            As for `batch_map_mean`.
+        sum_axis : int, tuple of int or None
+            As for `batch_map_mean`.
+        n_batches : int or None
+            The largest number of batches to go through; None for all.
+        prepend_args : sequence or None
+            Further arguments, before those of the batch.
+        per : "sample" or "batch"
+            As for `batch_map_mean`.
+        progress : bool
+            If True, show a progress bar of tqdm.
+        **kwargs : any
+            `shuffle` and the options of `batch_iterator`.
 
+        Returns
+        -------
+        tuple of arrays, or None
+            As for `batch_map_mean`.
+
+        Raises
+        ------
+        ValueError
+            Before anything runs, if the source is endless and `n_batches` is None.
+
+        Examples
+        --------
         >>> from batchup.data_source import ArrayDataSource
         >>> [mean] = ArrayDataSource([np.arange(5.0)]).batch_map_mean(lambda x: x.sum(), batch_size=2)
         >>> float(mean)

@@ -21,11 +21,32 @@ __all__ = ["SampleDataSource"]
 class SampleDataSource(RandomAccessDataSource):
     """Mini-batches of a dataset's samples: `sampler.stream(batch_size, shuffle) | samples(dataset, collate)`.
 
-    `dataset` is anything with `__len__` and `__getitem__` that takes an int: a PyTorch `Dataset`, a list of records, a
-    Hugging Face dataset. `collate(list of samples)` makes a batch; for the default see `ops.samples`. `indices`,
-    `repeats`, `sampler` and `include_indices` are as for `RandomAccessDataSource`, `resizes` as for `ops.samples`. Raises
-    TypeError for anything but such a dataset, ValueError for indices outside.
+    Parameters
+    ----------
+    dataset : anything with `__len__`, and `__getitem__` that takes an int
+        A PyTorch `Dataset`, a list of records, a Hugging Face dataset.
+    collate : callable or None
+        `collate(list of samples)` returns a batch; for the default see `ops.samples`.
+    indices : 1-D array of int or None
+        The subset to take, in this order; None for all samples.
+    repeats : int
+        The number of passes in an epoch; -1 for an endless number.
+    sampler : AbstractSampler or None
+        In place of `indices` and `repeats`: which samples come, in which order.
+    include_indices : bool
+        If True, the sample indices come first in each batch.
+    resizes : bool
+        Pass True if `collate` leaves samples out; see `ops.samples`.
 
+    Raises
+    ------
+    TypeError
+        If `dataset` has no `__len__` or `__getitem__`.
+    ValueError
+        If indices lie outside.
+
+    Examples
+    --------
     >>> records = [{"text": word, "length": len(word)} for word in ("one", "three", "seven")]
     >>> ds = SampleDataSource(records)
     >>> list(ds.batch_iterator(2))
@@ -50,7 +71,6 @@ class SampleDataSource(RandomAccessDataSource):
         self.dataset = dataset
 
     def read(self, indices: NDArray[np.intp]) -> Any:
-        """The samples `indices`, a 1-D intp array, as `collate` joins them."""
         return replace(self._step, include_indices=False).run(indices)
 
     def _reading(self) -> ops.Stage:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchup.datasets.standard import DataSet
 
+__all__ = ["cifar10", "cifar100", "dataset", "digits", "fashion_mnist", "mnist", "stl", "svhn", "usps"]
+
 SETS = {
     "mnist": "mnist.SET",
     "fashion_mnist": "fashion_mnist.SET",
@@ -25,11 +27,32 @@ SETS = {
 
 
 def load(name: str) -> "DataSet":
-    """The declaration of the set called `name` in `SETS`; a `KeyError` if there is none.
+    """The declaration of a standard data set.
 
+    Parameters
+    ----------
+    name : str
+        Its name in `SETS`.
+
+    Returns
+    -------
+    DataSet
+        Its title, files, terms and number of samples.
+
+    Raises
+    ------
+    KeyError
+        If there is no such set.
+
+    Examples
+    --------
     >>> load("usps").title
     'USPS, handwritten digits 16x16'
     """
     module, attribute = SETS[name].split(".")
     found: DataSet = getattr(import_module(f"batchup.datasets.{module}"), attribute)
     return found
+
+
+def __dir__() -> list[str]:
+    return __all__

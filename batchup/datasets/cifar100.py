@@ -14,6 +14,8 @@ from batchup.datasets.formats import check, checked_labels, tar_members, write_l
 from batchup.datasets.images import SplitImages
 from batchup.datasets.standard import DataSet
 
+__all__ = ["CIFAR100", "delete_cache"]
+
 FOLDER = "cifar-100-binary"
 NAMES = {"class_names": ("fine_label_names.txt", 100), "class_names_coarse": ("coarse_label_names.txt", 20)}
 
@@ -70,10 +72,29 @@ SET = DataSet(
 
 
 class CIFAR100(SplitImages):
-    """50000 images to train with and 10000 to test, (n, 3, 32, 32); see `SplitImages`.
+    """50000 images to train with and 10000 to test, (n, 3, 32, 32), fetched when they are first opened.
 
-    Besides, `train_y_coarse`, `val_y_coarse` and `test_y_coarse` are int32 labels of 20 coarse
-    classes, each of five of the 100, and `class_names_coarse` their names.
+    `train_X`, `val_X` and `test_X` are float32 from `val_lower` to `val_upper`, converted when they are read.
+    `train_X_u8`, `val_X_u8` and `test_X_u8` are the stored uint8. `train_y`, `val_y` and `test_y` are int32 labels from
+    0. All but the float32 are read-only memory maps. `class_names` are the names of the labels. `train_y_coarse`,
+    `val_y_coarse` and `test_y_coarse` are int32 labels of 20 coarse classes, each of five of the 100, and
+    `class_names_coarse` their names.
+
+    Parameters
+    ----------
+    n_val : int or None
+        The number of validation samples, the last ones of the training set; 0 or None for none.
+    val_lower : float
+        The value of a pixel 0.
+    val_upper : float
+        The value of a pixel 255.
+
+    Raises
+    ------
+    ValueError
+        If `n_val` is negative or above the number of training samples.
+    DatasetError
+        If the set can't be fetched.
     """
 
     dataset = SET

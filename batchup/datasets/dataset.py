@@ -24,13 +24,17 @@ from more_itertools import duplicates_everseen
 
 from batchup import config
 from batchup.datasets import cache
-from batchup.datasets.errors import DatasetError, FetchError
+from batchup.datasets.errors import DatasetError, FetchError, FormatError, StorageError
 from batchup.datasets.files import Expected, PathLike, checked_filename, compute_sha256, copy
 
 __all__ = [
     "CopySourceFile",
+    "DatasetError",
     "DownloadSourceFile",
     "ExistingSourceFile",
+    "FetchError",
+    "FormatError",
+    "StorageError",
     "delete_dataset_cache",
     "fetch_and_convert_dataset",
 ]
@@ -49,11 +53,29 @@ def _path(given: PathOrFunction) -> Path:
 class DownloadSourceFile:
     """A file to be downloaded.
 
-    Give `url`, the whole address, or `base_url`, to which `filename` is added; each may be one or several, tried in this
-    order. The mirrors of `BATCHUP_MIRROR` are tried before them if `sha256` is given. If there is a file
-    `<data>/downloads/<set>/<filename>`, it is used instead. `sha256` is 64 hexadecimal digits and `size` a number of
-    bytes, each None if unknown. Raises `ValueError` for invalid arguments.
+    If `sha256` is given, the mirrors of `BATCHUP_MIRROR` are tried first. If there is a file
+    `<data>/downloads/<set>/<filename>`, it is used instead.
 
+    Parameters
+    ----------
+    filename : str
+        The name of the file.
+    url : str, sequence of str or None
+        The whole address, or several, tried in this order.
+    base_url : str, sequence of str or None
+        In place of `url`: the address without `filename`.
+    sha256 : str or None
+        The SHA-256 of the file, 64 hexadecimal digits; None if it is unknown.
+    size : int or None
+        The number of bytes; None if it is unknown.
+
+    Raises
+    ------
+    ValueError
+        If neither or both of `url` and `base_url` are given, or a value is invalid.
+
+    Examples
+    --------
     >>> DownloadSourceFile("a.gz", base_url="https://a.example/sets").urls
     ('https://a.example/sets/a.gz',)
     """
@@ -88,8 +110,22 @@ class DownloadSourceFile:
         return Expected(self.sha256, self.size)
 
     def urls_for(self, set_name: str, mirrors: Sequence[str]) -> tuple[str, ...]:
-        """Every URL to try for the set `set_name`; those of mirrors come first.
+        """Every URL to try; those of mirrors come first.
 
+        Parameters
+        ----------
+        set_name : str
+            The name of the set.
+        mirrors : sequence of str
+            The base URLs of mirrors.
+
+        Returns
+        -------
+        tuple of str
+            The URLs.
+
+        Examples
+        --------
         >>> source = DownloadSourceFile("a.gz", "https://a.example/a.gz", sha256="0" * 64)
         >>> source.urls_for("mine", ["https://mirror.example"])
         ('https://mirror.example/mine/a.gz', 'https://a.example/a.gz')
@@ -99,7 +135,22 @@ class DownloadSourceFile:
         return (*(_joined(base, set_name, self.filename) for base in trusted), *self.urls)
 
     def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
-        """The path of the file, which is downloaded to `folder` unless the user has put it in place."""
+        """Get the file: it is downloaded unless the user has put it in place.
+
+        Parameters
+        ----------
+        set_name : str
+            The name of the set.
+        folder : Path
+            Where downloads and copies are put.
+        given : dict of str to path
+            The paths that were passed to the decorated function.
+
+        Returns
+        -------
+        Path
+            The path of the file.
+        """
         from batchup.datasets.download import download_from
 
         by_hand = config.find_data_dir() / "downloads" / set_name / self.filename
@@ -122,8 +173,21 @@ class DownloadSourceFile:
 class CopySourceFile:
     """A file to be copied before it is converted, so that it can't change meanwhile.
 
-    It is at `source_path`, or at the path that is passed to the decorated function as the keyword argument `arg_name`,
-    which takes precedence. At least one of the two must be given. Raises `ValueError` for invalid arguments.
+    Parameters
+    ----------
+    filename : str
+        The name of the copy.
+    source_path : path or None
+        Where the file is.
+    arg_name : str or None
+        The keyword argument of the decorated function that gives the path; it takes precedence.
+    sha256 : str or None
+        The SHA-256 of the file, 64 hexadecimal digits; None if it is unknown.
+
+    Raises
+    ------
+    ValueError
+        If neither `source_path` nor `arg_name` is given, or a value is invalid.
     """
 
     filename: str
@@ -143,7 +207,22 @@ class CopySourceFile:
         return Expected(self.sha256)
 
     def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
-        """Copy the file to `folder`, and return its path there."""
+        """Copy the file.
+
+        Parameters
+        ----------
+        set_name : str
+            The name of the set.
+        folder : Path
+            Where downloads and copies are put.
+        given : dict of str to path
+            The paths that were passed to the decorated function.
+
+        Returns
+        -------
+        Path
+            The path of the copy.
+        """
         source_path = given.get(self.arg_name or "", self.source_path)
         if source_path is None:
             raise TypeError(f"{set_name} is not here yet: pass {self.arg_name}=, the path of {self.filename}")
@@ -153,9 +232,21 @@ class CopySourceFile:
 
 @dataclass(frozen=True)
 class ExistingSourceFile:
-    """A file on this machine, which is not copied: at `path`, or at the path that the function `path` returns.
+    """A file on this machine, which is not copied.
 
-    Raises `ValueError` if `sha256` is not 64 hexadecimal digits, `TypeError` if `path` is no path.
+    Parameters
+    ----------
+    path : path or callable
+        Where the file is, or a function that returns it.
+    sha256 : str or None
+        The SHA-256 of the file, 64 hexadecimal digits; None if it is unknown.
+
+    Raises
+    ------
+    ValueError
+        If `sha256` is not 64 hexadecimal digits.
+    TypeError
+        If `path` is no path.
     """
 
     path: PathOrFunction
@@ -177,7 +268,22 @@ class ExistingSourceFile:
         return Expected(self.sha256)
 
     def acquire(self, set_name: str, folder: Path, given: Mapping[str, PathLike]) -> Path:
-        """The path of the file, which is checked."""
+        """Check the file.
+
+        Parameters
+        ----------
+        set_name : str
+            The name of the set.
+        folder : Path
+            Where downloads and copies are put.
+        given : dict of str to path
+            The paths that were passed to the decorated function.
+
+        Returns
+        -------
+        Path
+            The path of the file.
+        """
         path = _path(self.path)
         if not path.is_file():
             raise FetchError(f"{path}: no such file; {set_name} is made of it")
@@ -192,19 +298,38 @@ SourceFile = DownloadSourceFile | CopySourceFile | ExistingSourceFile
 def fetch_and_convert_dataset(
     source_files: Sequence[SourceFile], target_filename: PathOrFunction
 ) -> Callable[[Convert], Callable[..., Path]]:
-    """Decorate `fn(source_paths, target_path) -> target_path`: the new function fetches and converts a set once.
+    """Make a function that fetches and converts a data set once: a decorator for `fn(source_paths, target_path)`.
 
-    `fn` gets the paths of the source files, in their order, and writes a file or a directory at `target_path`. The new
-    function takes the `arg_name`s of the source files as keyword arguments. It returns the path of `target_filename` in
-    the data directory; or `target_filename` itself, if that is an absolute path, or a function that returns one, which
-    is called each time. If the set is there, that is all. Otherwise one process at a time fetches the files, converts
-    them in another folder and renames the result, which therefore appears whole or not at all. Then the downloads are
-    deleted. A directory also gets `meta.json`, with the hashes of the source files and of the files in it.
+    The decorated function gets the paths of the source files, in their order, and writes a file or a directory at
+    `target_path`, which it returns. The new function takes the `arg_name`s of the source files as keyword arguments,
+    and returns the path of the set. If the set is there, that is all. Otherwise one process at a time fetches the
+    files, converts them in another folder and renames the result, which therefore appears whole or not at all. Then the
+    downloads are deleted. A directory also gets `meta.json`, with the hashes of the source files and of the files in
+    it.
 
-    Raises `ValueError` for names that are neither plain file names nor absolute paths, and for a name that is there
-    twice. The new function raises `FetchError` if a file can't be fetched, `StorageError` if the disk is full,
-    `TypeError` for an argument that no source file has, and any exception of `fn`.
+    The new function raises `FetchError` if a file can't be fetched, `StorageError` if the disk is full, `TypeError` for
+    an argument that no source file has, and any exception of the decorated one.
 
+    Parameters
+    ----------
+    source_files : sequence of DownloadSourceFile, CopySourceFile or ExistingSourceFile
+        The files that the set is made of.
+    target_filename : str, path or callable
+        The name of the set in the data directory; or an absolute path, or a function that returns one, which is called
+        each time.
+
+    Returns
+    -------
+    callable
+        The decorator.
+
+    Raises
+    ------
+    ValueError
+        For names that are neither plain file names nor absolute paths, and for a name that is there twice.
+
+    Examples
+    --------
     >>> import os, tempfile
     >>> from unittest.mock import patch
     >>> with tempfile.TemporaryDirectory() as home, patch.dict(os.environ, BATCHUP_HOME=home):
@@ -240,9 +365,14 @@ def fetch_and_convert_dataset(
 
 
 def delete_dataset_cache(*filenames: str) -> None:
-    """Delete converted data sets, and downloads under way, from the data directory.
+    """Delete converted data sets, and unfinished downloads, from the data directory.
 
-    Files in `<data>/downloads` stay. A name that is not there is no error.
+    Files in `<data>/downloads` stay.
+
+    Parameters
+    ----------
+    *filenames : str
+        The names of the sets. A name that is not there is no error.
     """
     for filename in filenames:
         cache.delete(config.find_data_dir(), checked_filename(filename, "filename"))

@@ -35,19 +35,33 @@ SET = DataSet(
 
 
 class Digits:
-    """The 1797 handwritten digits, split by position into training, validation and test samples.
+    """1797 handwritten digits, which come with the package.
 
-    The last 360 are the test set; of the others the last `n_val` are for validation (0 or None:
-    none), and the rest for training. They are not shuffled. Neighbours in the file are
-    similar, and the test set is harder than the validation set.
+    The last 360 are the test set. The samples are not shuffled: neighbours in the file are similar, and the test set is
+    harder than the validation set.
 
-    * `train_X`, `val_X`, `test_X`: float32 (n, 1, 8, 8), from `val_lower` (paper) to `val_upper` (ink)
+    * `train_X`, `val_X`, `test_X`: float32 (n, 1, 8, 8), from `val_lower` to `val_upper`
     * `train_y`, `val_y`, `test_y`: int32 (n,), the digits 0 to 9
     * `train_X_u8`, `val_X_u8`, `test_X_u8`: uint8 (n, 1, 8, 8), the pixels as stored, 0 to 16
 
-    Raises ValueError for an `n_val` that is negative or more than there are, and for bounds that are
-    not finite; TypeError for what is no number.
+    Parameters
+    ----------
+    n_val : int or None
+        The number of validation samples, the last ones of the training set; 0 or None for none.
+    val_lower : float
+        The value of paper.
+    val_upper : float
+        The value of ink.
 
+    Raises
+    ------
+    ValueError
+        If `n_val` is negative or more than there are, and for bounds that are not finite.
+    TypeError
+        If an argument is no number.
+
+    Examples
+    --------
     >>> digits = Digits()
     >>> digits.train_X.shape, digits.val_X.shape, digits.test_X.shape
     ((1140, 1, 8, 8), (297, 1, 8, 8), (360, 1, 8, 8))

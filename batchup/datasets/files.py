@@ -69,10 +69,25 @@ def checked_filename(name: str, what: str) -> str:
 
 
 def compute_sha256(path: PathLike) -> str:
-    """The SHA-256 of a file's content, as 64 hexadecimal digits in lower case.
+    """The SHA-256 of a file's content.
 
-    Raises `OSError` if the file can't be read.
+    Parameters
+    ----------
+    path : path
+        The file.
 
+    Returns
+    -------
+    str
+        64 hexadecimal digits in lower case.
+
+    Raises
+    ------
+    OSError
+        If the file can't be read.
+
+    Examples
+    --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = (Path(folder) / "abc").write_bytes(b"abc")
@@ -86,9 +101,26 @@ def compute_sha256(path: PathLike) -> str:
 
 
 def verify_file(path: PathLike, sha256: str) -> bool:
-    """True if the SHA-256 of a file is `sha256` (64 hexadecimal digits, in either case).
+    """Check the SHA-256 of a file.
 
-    Raises `OSError` if the file can't be read, `ValueError` if `sha256` is malformed.
+    Parameters
+    ----------
+    path : path
+        The file.
+    sha256 : str
+        64 hexadecimal digits, in either case.
+
+    Returns
+    -------
+    bool
+        True if the file has this hash.
+
+    Raises
+    ------
+    OSError
+        If the file can't be read.
+    ValueError
+        If `sha256` is malformed.
     """
     wanted = checked_sha256(sha256)
     return compute_sha256(path) == wanted

@@ -30,11 +30,23 @@ class SplitImages:
 
     `train_X`, `val_X` and `test_X` are float32 from `val_lower` to `val_upper`, converted when they are read.
     `train_X_u8`, `val_X_u8` and `test_X_u8` are the stored uint8. `train_y`, `val_y` and `test_y` are int32 labels from
-    0. All but the float32 are read-only memory maps. `class_names` are the names of the labels, empty for digits.
+    0. All but the float32 are read-only memory maps. `class_names` are the names of the labels.
 
-    The last `n_val` training rows are for validation; with 0 or None the arrays for validation are empty.
+    Parameters
+    ----------
+    n_val : int or None
+        The number of validation samples, the last ones of the training set; 0 or None for none.
+    val_lower : float
+        The value of a pixel 0.
+    val_upper : float
+        The value of a pixel 255.
 
-    Raises `ValueError` for an `n_val` above the number of rows, `DatasetError` if the set can't be fetched.
+    Raises
+    ------
+    ValueError
+        If `n_val` is negative or above the number of training samples.
+    DatasetError
+        If the set can't be fetched.
     """
 
     dataset: ClassVar[DataSet]

@@ -4,6 +4,8 @@ from batchup.datasets import idx
 from batchup.datasets.images import SplitImages
 from batchup.datasets.standard import DataSet
 
+__all__ = ["MNIST", "delete_cache"]
+
 SET = DataSet(
     name="mnist",
     title="MNIST, handwritten digits 28x28",
@@ -25,7 +27,28 @@ SET = DataSet(
 
 
 class MNIST(SplitImages):
-    """60000 digits to train with and 10000 to test, images (n, 1, 28, 28); see `SplitImages`."""
+    """60000 digits to train with and 10000 to test, images (n, 1, 28, 28), fetched when they are first opened.
+
+    `train_X`, `val_X` and `test_X` are float32 from `val_lower` to `val_upper`, converted when they are read.
+    `train_X_u8`, `val_X_u8` and `test_X_u8` are the stored uint8. `train_y`, `val_y` and `test_y` are int32 labels from
+    0. All but the float32 are read-only memory maps.
+
+    Parameters
+    ----------
+    n_val : int or None
+        The number of validation samples, the last ones of the training set; 0 or None for none.
+    val_lower : float
+        The value of a pixel 0.
+    val_upper : float
+        The value of a pixel 255.
+
+    Raises
+    ------
+    ValueError
+        If `n_val` is negative or above the number of training samples.
+    DatasetError
+        If the set can't be fetched.
+    """
 
     dataset = SET
 

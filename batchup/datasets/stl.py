@@ -16,6 +16,8 @@ from batchup.datasets.formats import Read, check, checked_labels, tar_members, w
 from batchup.datasets.standard import DataSet
 from batchup.image.utils import ImageArrayUInt8ToFloat32
 
+__all__ = ["STL", "delete_cache"]
+
 FOLDER = "stl10_binary"
 FOLDS = 10
 DEFAULT_FOLDS = 1
@@ -24,8 +26,9 @@ ROWS_AT_ONCE = 256
 
 
 def convert(source_paths: Sequence[Path], folder: Path, samples: Mapping[str, int]) -> None:
-    """Write the arrays of train, test and unlabeled, `folds` (10, a fifth of train), and
-    `split_train_X` and `split_val_X`, the rows of `train_X` as they are split by default.
+    """Write the arrays of train, test and unlabeled, and `folds` (10, a fifth of train).
+
+    `split_train_X` and `split_val_X` are the rows of `train_X` as they are split by default.
     """
     (path,) = source_paths
     images = {f"{FOLDER}/{part}_X.bin": part for part in samples}
@@ -104,17 +107,28 @@ SET = DataSet(
 
 
 class STL:
-    """STL-10, fetched when it is first opened: images (n, 3, 96, 96).
+    """STL-10, images (n, 3, 96, 96), fetched when it is first opened.
 
-    5000 training and 8000 test samples, with the arrays of `SplitImages`; 100000 images
-    without labels, `unl_X_u8` uint8; `tr_folds` int32 (10, 1000), the ten folds, which overlap,
-    as row numbers of the 5000; and `class_names`.
+    There are 5000 training and 8000 test samples, with the arrays of `MNIST`; 100000 images without labels, `unl_X_u8`
+    uint8; `tr_folds` int32 (10, 1000), the ten folds, which overlap, as row numbers of the 5000; and `class_names`.
 
-    The rows in any of the last `n_val_folds` folds are for validation, the others for training, both in the order of
-    the file (0 or None: no validation). With 2 folds or more these are read into memory, 138 MB, since they are no
-    slices of a file.
+    Parameters
+    ----------
+    n_val_folds : int or None
+        The rows in any of the last folds, this many, are for validation, the others for training, both in the order of
+        the file; 0 or None for no validation. With 2 folds or more these are read into memory, 138 MB, since they are
+        no slices of a file.
+    val_lower : float
+        The value of a pixel 0.
+    val_upper : float
+        The value of a pixel 255.
 
-    Raises `ValueError` for an invalid `n_val_folds`, `DatasetError` if the set can't be fetched.
+    Raises
+    ------
+    ValueError
+        If `n_val_folds` is negative or more than there are.
+    DatasetError
+        If the set can't be fetched.
     """
 
     dataset = SET

@@ -16,6 +16,8 @@ from batchup.datasets.images import SplitImages
 from batchup.datasets.standard import DataSet
 from batchup.image.utils import ImageArrayUInt8ToFloat32
 
+__all__ = ["SVHN", "SVHNExtra", "delete_cache"]
+
 ROWS_AT_ONCE = 4096
 
 
@@ -86,18 +88,52 @@ EXTRA = DataSet(
 
 
 class SVHN(SplitImages):
-    """73257 digits to train with and 26032 to test, images (n, 3, 32, 32); see `SplitImages`.
+    """73257 digits to train with and 26032 to test, images (n, 3, 32, 32), fetched when they are first opened.
 
-    Also raises `ImportError`, if the set must be converted and SciPy is not installed.
+    `train_X`, `val_X` and `test_X` are float32 from `val_lower` to `val_upper`, converted when they are read.
+    `train_X_u8`, `val_X_u8` and `test_X_u8` are the stored uint8. `train_y`, `val_y` and `test_y` are int32 labels from
+    0. All but the float32 are read-only memory maps.
+
+    Parameters
+    ----------
+    n_val : int or None
+        The number of validation samples, the last ones of the training set; 0 or None for none.
+    val_lower : float
+        The value of a pixel 0.
+    val_upper : float
+        The value of a pixel 255.
+
+    Raises
+    ------
+    ValueError
+        If `n_val` is negative or above the number of training samples.
+    DatasetError
+        If the set can't be fetched.
+    ImportError
+        If the set must be converted and SciPy is not installed.
     """
 
     dataset = SET
 
 
 class SVHNExtra:
-    """SVHN's 531131 extra samples: `X` float32 (n, 3, 32, 32), `X_u8` as stored, `y` int32.
+    """SVHN's 531131 extra samples, images (n, 3, 32, 32), fetched when they are first opened.
 
-    Otherwise as `SVHN`.
+    `X` is float32, `X_u8` the stored uint8, and `y` int32.
+
+    Parameters
+    ----------
+    val_lower : float
+        The value of a pixel 0.
+    val_upper : float
+        The value of a pixel 255.
+
+    Raises
+    ------
+    DatasetError
+        If the set can't be fetched.
+    ImportError
+        If the set must be converted and SciPy is not installed.
     """
 
     dataset = EXTRA

@@ -13,31 +13,79 @@ __all__ = ["copy_and_verify", "copy_data", "download", "download_and_verify", "d
 
 
 def download(path: PathLike, source_url: str | Sequence[str]) -> Path:
-    """Download a file to `path`, unless it is there already. See `download_and_verify`.
+    """Download a file, unless it is there already. Only its length is checked, if the server gives one.
 
-    Without a hash only its length is checked, if the server gives one.
+    Parameters
+    ----------
+    path : path
+        Where the file is put, complete or not at all.
+    source_url : str or sequence of str
+        One URL or several, tried in this order.
+
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    FetchError
+        If no URL has the file, with each URL and its error; and if there is a file with another hash already, which
+        stays.
     """
     return _download(Path(path), source_url, Expected())
 
 
 def download_and_verify(path: PathLike, source_url: str | Sequence[str], sha256: str | None) -> Path:
-    """Download a file to `path`, unless it is there already; its SHA-256 must be `sha256`.
+    """Download a file, unless it is there already, and check its hash. A download that was cut goes on.
 
-    `source_url` is one URL or several, tried in this order. If a download was cut, the next call goes on with it. `path`
-    appears complete or not at all.
+    Parameters
+    ----------
+    path : path
+        Where the file is put, complete or not at all.
+    source_url : str or sequence of str
+        One URL or several, tried in this order.
+    sha256 : str or None
+        The SHA-256 that the file must have; None if it is unknown.
 
-    Raises `FetchError`, with each URL and its error, if no URL has the file, and if there is a file with another hash at
-    `path`, which stays.
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    FetchError
+        If no URL has the file, with each URL and its error; and if there is a file with another hash already, which
+        stays.
     """
     return _download(Path(path), source_url, Expected(sha256))
 
 
 def copy_and_verify(path: PathLike, source_path: PathLike, sha256: str | None) -> Path:
-    """Copy a file to `path`, unless it is there already; its SHA-256 must be `sha256`.
+    """Copy a file, unless it is there already, and check its hash.
 
-    `path` appears complete or not at all. Raises `FetchError` if the source is missing or has another hash, and if there
-    is a file with another hash at `path`, which stays.
+    Parameters
+    ----------
+    path : path
+        Where the file is put, complete or not at all.
+    source_path : path
+        The file to copy.
+    sha256 : str or None
+        The SHA-256 that the file must have; None if it is unknown.
 
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    FetchError
+        If the source is missing or has another hash; and if there is a file with another hash already, which stays.
+
+    Examples
+    --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = (Path(folder) / "a").write_bytes(b"abc")
@@ -49,12 +97,53 @@ def copy_and_verify(path: PathLike, source_path: PathLike, sha256: str | None) -
 
 
 def download_data(filename: str, source_url: str | Sequence[str], sha256: str | None) -> Path:
-    """`download_and_verify` to `config.get_data_path(filename)`."""
+    """Download a file to the data directory: `download_and_verify` to `config.get_data_path(filename)`.
+
+    Parameters
+    ----------
+    filename : str
+        The name of the file in the data directory.
+    source_url : str or sequence of str
+        One URL or several, tried in this order.
+    sha256 : str or None
+        The SHA-256 that the file must have; None if it is unknown.
+
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    FetchError
+        If no URL has the file, with each URL and its error; and if there is a file with another hash already, which
+        stays.
+    """
     return download_and_verify(config.get_data_path(filename), source_url, sha256)
 
 
 def copy_data(filename: str, source_path: PathLike, sha256: str | None) -> Path:
-    """`copy_and_verify` to `config.get_data_path(filename)`."""
+    """Copy a file to the data directory: `copy_and_verify` to `config.get_data_path(filename)`.
+
+    Parameters
+    ----------
+    filename : str
+        The name of the file in the data directory.
+    source_path : path
+        The file to copy.
+    sha256 : str or None
+        The SHA-256 that the file must have; None if it is unknown.
+
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    FetchError
+        If the source is missing or has another hash; and if there is a file with another hash already, which stays.
+    """
     return copy_and_verify(config.get_data_path(filename), source_path, sha256)
 
 

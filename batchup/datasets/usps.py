@@ -16,6 +16,8 @@ from batchup.datasets.formats import check, checked_labels, reading, write_npy
 from batchup.datasets.images import validation_start
 from batchup.datasets.standard import DataSet
 
+__all__ = ["USPS", "delete_cache"]
+
 PIXELS = 256
 # The hosts give no sizes of files; these numbers show that no sample is missing.
 PER_CLASS = {
@@ -85,13 +87,22 @@ SET = DataSet(
 
 
 class USPS:
-    """USPS, fetched when it is first opened: images float32 (n, 1, 16, 16) from 0 to 1.
+    """USPS, handwritten digits, images float32 (n, 1, 16, 16) from 0 to 1, fetched when it is first opened.
 
-    7291 training samples, of which the last `n_val` are for validation (0 or None: none), and
-    2007 for testing: `train_X`, `val_X`, `test_X`, and int32 labels from 0, `train_y`, `val_y`,
-    `test_y`. All are read-only memory maps.
+    `train_X`, `val_X` and `test_X` are the images of 7291 training and 2007 test samples; `train_y`, `val_y` and
+    `test_y` int32 labels from 0. All are read-only memory maps.
 
-    Raises `ValueError` for an `n_val` above the number of rows, `DatasetError` if the set can't be fetched.
+    Parameters
+    ----------
+    n_val : int or None
+        The number of validation samples, the last ones of the training set; 0 or None for none.
+
+    Raises
+    ------
+    ValueError
+        If `n_val` is negative or above the number of training samples.
+    DatasetError
+        If the set can't be fetched.
     """
 
     dataset = SET

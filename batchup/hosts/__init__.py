@@ -18,4 +18,4 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_MODULES]
+    return list(_MODULES)

@@ -20,12 +20,23 @@ __all__ = ["Batches"]
 class Batches(keras.utils.PyDataset):
     """The batches of a loader for `model.fit`, one epoch after another; or of a stream, the same each time.
 
-    They come in the order of the loader: with `shuffle=True`, `fit` shuffles the numbers of batches, which don't matter
-    here. An epoch of Keras has as many batches as an epoch of the loader, and begins where the loader is. Use a stream,
-    shuffled or not, for `validation_data` and `evaluate`. From an endless stream `fit` takes `steps_per_epoch` batches
-    at a time. Batches are tuples of inputs, labels and weights, as usual in Keras, or dicts. Raises TypeError for other
-    sources, and if the length is unknown.
+    The batches come in the order of the loader: with `shuffle=True`, `fit` shuffles the numbers of batches, which don't
+    matter here. An epoch of Keras has as many batches as an epoch of the loader, and begins where the loader is. From
+    an endless stream `fit` takes `steps_per_epoch` batches at a time.
 
+    Parameters
+    ----------
+    source : Loader or Stream
+        Use a stream, shuffled or not, for `validation_data` and `evaluate`. Its batches are tuples of inputs, labels
+        and weights, as usual in Keras, or dicts.
+
+    Raises
+    ------
+    TypeError
+        For other sources, and if the length is unknown.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from batchup.data_source import ArrayDataSource
     >>> X, y = np.ones((40, 3), np.float32), np.ones(40, np.float32)

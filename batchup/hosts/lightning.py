@@ -11,11 +11,23 @@ __all__ = ["Batches"]
 
 
 class Batches:
-    """A loader for `Trainer.fit`. Its checkpoints are the place after the last batch that was trained on.
+    """A loader for `Trainer.fit`, whose checkpoints are the place after the last batch that was trained on.
 
     Without a length, Lightning reads one batch ahead, to know which one is the last. A checkpoint of the loader itself
-    would leave that batch out. Raises TypeError for anything but a loader.
+    would leave that batch out.
 
+    Parameters
+    ----------
+    loader : Loader
+        A loader of unknown length. A loader with a length can be passed as it is.
+
+    Raises
+    ------
+    TypeError
+        For anything but a loader.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> batches = Batches(ops.choose([1, 2], [3, 4, 5], rng=7).loader())
     >>> received = [batch for _, batch in zip(range(2), batches)]
@@ -37,7 +49,21 @@ class Batches:
         return len(self._loader)
 
     def state_dict(self) -> dict[str, Any]:
+        """The place after the last batch that was trained on.
+
+        Returns
+        -------
+        dict
+            The checkpoint.
+        """
         return self._loader.state_dict(min(self._ahead, self._loader.received))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` returned.
+        """
         self._loader.load_state_dict(state)

@@ -24,14 +24,24 @@ __all__ = ["Batches"]
 class Batches(IterableDataset[Any]):
     """The batches of a stream, or the epochs of a loader, for `DataLoader(Batches(...), batch_size=None)`.
 
-    For any number of workers they are the batches of `list(stream)`, bit for bit and in order: each worker makes every
-    n-th. For a stream all iterations are the same. For a loader each is the next epoch, and `set_epoch(e)`, which
-    Accelerate and Hugging Face's Trainer call, makes epoch e the next one. `start` is the number of batches of the first
-    epoch to leave out, to go on with a plain DataLoader; if the loader is in the middle of an epoch, they are left out of
-    its rest. The checkpoints of a `StatefulDataLoader` include this object. `len` is that of a whole epoch.
+    For any number of workers they are the batches of `list(source)`, bit for bit and in order: each worker makes every
+    n-th. The checkpoints of a `StatefulDataLoader` include this object. `len` is that of a whole epoch.
 
-    Raises TypeError for streams over a generator: all workers would draw the same from their copies of it.
+    Parameters
+    ----------
+    source : Stream or Loader
+        For a stream all iterations are the same. For a loader each is the next epoch.
+    start : int
+        The number of batches of the first epoch to leave out, to go on with a plain `DataLoader`. If the loader is in
+        the middle of an epoch, they are left out of its rest.
 
+    Raises
+    ------
+    TypeError
+        For streams over a generator: all workers would draw the same from their copies of it.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from torch.utils.data import DataLoader
     >>> from batchup.data_source import ArrayDataSource
@@ -68,9 +78,14 @@ class Batches(IterableDataset[Any]):
         self._resumed: int | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Make this epoch the next iteration, in all workers; also of a stream, if it has epochs.
+        """Make this epoch the next iteration, in all workers. Accelerate and Hugging Face's Trainer call it.
 
         Call it before `iter` of the DataLoader, in the process of the DataLoader.
+
+        Parameters
+        ----------
+        epoch : int
+            The number of the epoch, from 0 on; also of a stream, if it has epochs.
         """
         number = whole_number(epoch, "set_epoch")
         if why := why_no_epochs(self._stream.plan):
@@ -108,9 +123,23 @@ class Batches(IterableDataset[Any]):
     # StatefulDataLoader keeps the state of this object and that of its iterator.
 
     def state_dict(self) -> dict[str, Any]:
+        """The place after the last batch, for a `StatefulDataLoader`.
+
+        Returns
+        -------
+        dict
+            The checkpoint.
+        """
         return {"epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` returned.
+        """
         self._resumed = whole_number(state.get("epoch"), "load_state_dict: epoch")
 
 

@@ -1,1 +1,7 @@
 """Images."""
+
+__all__ = ["utils"]
+
+
+def __dir__() -> list[str]:
+    return __all__

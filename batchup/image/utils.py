@@ -7,26 +7,40 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["ImageArrayUInt8ToFloat32"]
+
 
 class ImageArrayUInt8ToFloat32:
-    """An array of uint8 that reads as float32: 0 as `val_lower`, 255 as `val_upper`.
+    """An array of uint8 that reads as float32.
 
-    What is read is `u8.astype(float32) * float32((val_upper - val_lower) / 255) +
-    float32(val_lower)`, computed when it is indexed, so the whole takes the memory of its bytes alone. `shape`, `ndim`, `len`, iteration and every kind of index are those of `arr`;
-    `np.asarray` converts all of it. The result is a new array: writable, and never a view of `arr`.
+    What is read is `u8.astype(float32) * float32((val_upper - val_lower) / 255) + float32(val_lower)`, computed when it
+    is indexed. So the whole takes the memory of its bytes alone. Iteration and every kind of index are those of `arr`,
+    and `np.asarray` converts all of it. The result is a new array: writable, and never a view of `arr`.
 
-    Parameters:
-        arr: uint8 array of any shape, in memory or memory-mapped; or anything array-like, with `__len__`
-            and a `__getitem__` that gives arrays of uint8. An attribute that it doesn't have (`shape`, `ndim`,
-            `size`, `nbytes`) is missing here too. `arr_u8` is its name of 0.2.3.
-        val_lower, val_upper: finite floats.
+    If `arr` is an `np.memmap`, or a view of one, it is pickled as the path of the file and the place in it. The file
+    must then exist where it is unpickled.
 
-    If `arr` is an `np.memmap`, or a view of one, it pickles as the path of the file and the place in it. The file must then
-    exist where it is unpickled.
+    Parameters
+    ----------
+    arr : array of uint8
+        In memory or memory-mapped; or anything with `__len__` and a `__getitem__` that gives arrays of uint8. An
+        attribute that it doesn't have (`shape`, `ndim`, `size`, `nbytes`) is missing here too.
+    val_lower : float
+        The value of 0.
+    val_upper : float
+        The value of 255.
+    arr_u8 : array of uint8
+        The name of `arr` in 0.2.3.
 
-    Raises `TypeError` if `arr` is not of uint8, at once or, of an array-like without a `dtype`, when it
-    is indexed; `ValueError` for values not finite.
+    Raises
+    ------
+    TypeError
+        If `arr` is not of uint8: at once, or for an array-like without a `dtype` when it is indexed.
+    ValueError
+        If a value is not finite.
 
+    Examples
+    --------
     >>> images = ImageArrayUInt8ToFloat32(np.array([[0, 255, 0], [0, 0, 255]], dtype=np.uint8))
     >>> images
     ImageArrayUInt8ToFloat32(shape=(2, 3), dtype=float32, values 0.0 to 1.0 from uint8)
@@ -69,16 +83,19 @@ class ImageArrayUInt8ToFloat32:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape of `arr`."""
         shape: tuple[int, ...] = self._u8.shape
         return shape
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         ndim: int = self._u8.ndim
         return ndim
 
     @property
     def size(self) -> int:
+        """The number of values."""
         size: int = self._u8.size
         return size
 

@@ -123,13 +123,31 @@ class SharedMap(mmap.mmap):
 
 
 def share(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy of a NumPy array in shared memory, which process pools do not have to copy.
+    """A copy of a NumPy array in shared memory, which process pools need not copy.
 
-    After `X = share(X)` there is one copy of X for this process and all workers. The array may have any shape, and any
-    dtype without objects. Workers see at once what is written into it, also during an iteration. A plain array is
-    copied once for the streams that are given to a pool, and compared with the copy whenever an iteration begins, which
-    takes 0.1 s a GB. Raises TypeError for other values, MemoryError if there is no room.
+    Workers see at once what is written into it, also during an iteration. A plain array, in contrast, is copied once
+    for the streams that are given to a pool, and compared with the copy whenever an iteration begins, which takes 0.1 s
+    a GB.
 
+    Parameters
+    ----------
+    array : NumPy array
+        An array of any shape, and any dtype without objects.
+
+    Returns
+    -------
+    NumPy array
+        The copy: the only one for this process and all workers.
+
+    Raises
+    ------
+    TypeError
+        For other values.
+    MemoryError
+        If there is no room.
+
+    Examples
+    --------
     >>> X = share(np.arange(6).reshape(3, 2))
     >>> X[1]
     array([2, 3])

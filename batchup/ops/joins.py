@@ -27,13 +27,33 @@ from batchup.ops.batch.parts import has_samples, parts_of
 def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:
     """One item of each stream, as a tuple. It ends with the shortest stream.
 
-    With `flatten` the tuples of the members are joined into one: `(X, y)` and `(U,)` give `(X, y, U)`. With `trim` the
-    batches are cut to the shortest of them: all arrays and lists, also inside of nested tuples and dicts; numbers and
-    strings stay. That is for the last batch of an epoch; if the regular batches of the members differ in size, there is
-    a UserWarning. The joint stream does the work of its members.
-    Raises TypeError for an argument that is neither a stream nor re-iterable, ValueError without streams; while
-    iterating, with `trim`, ValueError for a batch of a member whose arrays differ in length.
+    The joined stream does the work of its members.
 
+    Parameters
+    ----------
+    *streams : Stream or iterable
+        The members. An iterable must give its items anew each time.
+    flatten : bool
+        If True, the tuples of the members are joined into one: `(X, y)` and `(U,)` give `(X, y, U)`.
+    trim : bool
+        If True, batches are cut to the shortest of them, as for the last batch of an epoch: all arrays and lists, also
+        inside of nested tuples and dicts; numbers and strings stay. There is a UserWarning if the regular batches of
+        the members have different sizes.
+
+    Returns
+    -------
+    Stream
+        Tuples.
+
+    Raises
+    ------
+    TypeError
+        If an argument is neither a stream nor an iterable.
+    ValueError
+        Without streams; while iterating, with `trim`, for a batch of one member whose own arrays differ in length.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> labelled = ops.indices(3) | ops.chunk(2) | ops.gather(np.arange(3), np.arange(3) % 2)
     >>> unlabelled = ops.indices(9) | ops.chunk(2) | ops.gather(np.arange(9) * 10)
@@ -143,12 +163,31 @@ def _check_lengths(batches: tuple[Any, ...]) -> None:
 def choose(*streams: Any, rng: ShuffleLike = None, stratified: bool = False) -> Stream:
     """One item of one of the streams at a time.
 
-    Without `rng` they take turns, until the stream whose turn it is has ended. With `rng`, a seed or a generator as for
-    `shuffle`, each round has a random order. With `stratified` all streams come to their ends: without `rng` the items
-    of each are spread evenly, in proportion to the lengths; with `rng` the turns are shuffled, by one `rng.permutation`.
-    The joint stream does the work of its members.
-    Raises ValueError without streams, and for `stratified` if a length is unknown or endless.
+    The joined stream does the work of its members.
 
+    Parameters
+    ----------
+    *streams : Stream or iterable
+        The members. An iterable must give its items anew each time.
+    rng : int, sequence of int, Generator, RandomState, True or None
+        Without it the streams take turns, until the stream whose turn it is has ended. With a seed or a generator, as
+        for `shuffle`, each round has a random order.
+    stratified : bool
+        If True, all streams come to their ends. The items of each are spread evenly, in proportion to the lengths; with
+        `rng` the turns are shuffled instead, by one `rng.permutation`.
+
+    Returns
+    -------
+    Stream
+        The items of the members.
+
+    Raises
+    ------
+    ValueError
+        Without streams, and for `stratified` if a length is unknown or infinite.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> tens, ones = [10, 20, 30, 40], [1, 2]
     >>> list(choose(tens, ones)), list(choose(tens, ones, stratified=True))

@@ -40,8 +40,9 @@ class Run(Protocol):
         """Begin to make an item. Its `result` raises whatever goes wrong."""
 
     def close(self, stuck: Pending | None, timeout: float | None) -> None:
-        """End the iteration. A pool that is able to ends by force what is `stuck`, and after `timeout` seconds whatever
-        is still being made.
+        """End the iteration.
+
+        A pool that is able to ends by force what is `stuck`, and after `timeout` seconds whatever is still being made.
         """
 
 
@@ -68,19 +69,45 @@ class Pool(Protocol):
 
 
 def parallel(pool: Pool, buffer: int = 32, timeout: float | None = None, *, split: bool = False) -> Stage:
-    """Have a pool do the work of the stages before it, on at most `buffer` items ahead of the caller.
+    """Have a pool of workers do the work of the stages before it, some items ahead of the caller.
 
     The items are the same, in the same order, bit for bit, for every pool and number of workers: the plan, and every
     draw from a generator, stays in the caller's thread. The pool starts with the first items at `iter()`. Stages behind
-    `parallel` run in the caller, and `stream[k]` needs no worker. `timeout` is the number of seconds to wait for one
-    item, None for as long as it takes. With `split`, the threads of a pool read the samples of one batch together (those
-    of `samples`), so the first batch comes sooner. See `batchup.work_pool` for the pools.
+    `parallel` run in the caller, and `stream[k]` needs no worker.
 
     An exception in the work is raised at its item, after the items before it, with notes that say at which stage and
-    item. Raises TypeError for an object that is no pool and, when the stage is applied, for work that can't be sent to
-    it or split; ValueError for a buffer below 1; while iterating, TimeoutError after `timeout`, and `WorkerDied` if a
-    worker process died.
+    item.
 
+    Parameters
+    ----------
+    pool : pool of `batchup.work_pool`
+        Threads, processes, an executor, or a cluster.
+    buffer : int
+        The number of items that the pool makes ahead of the caller, at most.
+    timeout : float or None
+        The number of seconds to wait for one item; None waits as long as it takes.
+    split : bool
+        If True, the threads of a pool read the samples of one batch together (those of `samples`), so that the first
+        batch comes sooner.
+
+    Returns
+    -------
+    Stage
+        Gives the same items.
+
+    Raises
+    ------
+    TypeError
+        If `pool` is no pool; when the stage is applied, if the work can't be sent to the pool, or can't be split.
+    ValueError
+        If `buffer` is below 1, or `timeout` is not above 0.
+    TimeoutError
+        While iterating, if an item takes longer than `timeout`.
+    WorkerDied
+        While iterating, if a worker process died. See `batchup.work_pool`.
+
+    Examples
+    --------
     >>> from batchup import ops, work_pool
     >>> pool = work_pool.WorkerThreadPool(processes=2)
     >>> squares = ops.indices(5) | ops.chunk(2) | ops.gather(np.arange(5) ** 2)

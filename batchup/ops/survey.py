@@ -26,13 +26,32 @@ _MOST = 10_000  # batches to look at, at most
 
 @dataclass(frozen=True)
 class Survey:
-    """The result of `survey`. Its `str` is a short report, and `plot()` a figure.
+    """The result of `survey`. Its `str` is a short report.
 
-    Entropies are in bits, of the labels of a batch, and None if no labels were given: `full` for a full shuffle,
-    `predicted` from the windows, `measured` as the mean over the batches of a pass, which are all in `entropies`.
-    `window` is the number of samples that are mixed at a time. `chunks` are the numbers of chunks decoded in a pass,
-    by the text of the array, and `chunks_in_all` the numbers that the arrays have. `bytes_held` is the memory of the
-    windows that are held at once.
+    Entropies are in bits, of the labels of a batch, and None if no labels were given.
+
+    Parameters
+    ----------
+    batch_size : int
+        The number of samples in a batch.
+    batches : int
+        The number of batches in a pass.
+    window : int
+        The number of samples that are mixed at a time.
+    bytes_held : int
+        The memory of the windows that are held at once.
+    chunks : dict of str to int
+        The number of chunks that are decoded in a pass, by the text of the array.
+    chunks_in_all : dict of str to int
+        The number of chunks that each array has.
+    full : float or None
+        The entropy in a full shuffle.
+    predicted : float or None
+        The entropy that follows from the windows.
+    measured : float or None
+        The mean entropy over the batches of a pass.
+    entropies : (batches,) array of float64 or None
+        The entropy of each batch of a pass.
     """
 
     batch_size: int
@@ -59,9 +78,17 @@ class Survey:
         return "\n".join(lines)
 
     def plot(self) -> Any:
-        """A Matplotlib figure of the entropies of the batches, beside those of a full shuffle.
+        """Draw the entropies of the batches, beside those of a full shuffle.
 
-        Needs `pip install batchup[plot]`. Raises ValueError where no labels were given.
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure. It needs `pip install batchup[plot]`.
+
+        Raises
+        ------
+        ValueError
+            If no labels were given.
         """
         if self.entropies is None:
             raise ValueError("plot: expected labels; write survey(stream, labels=y)")
@@ -80,12 +107,29 @@ class Survey:
 
 
 def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
-    """How well a stream mixes the labels, how many chunks it decodes in a pass, and how much memory its windows take.
+    """How well a stream mixes the labels, what it reads in a pass, and how much memory its windows take.
 
-    It reads nothing and draws from no generator: the plan says which samples are in each batch. `labels` are (n,) whole
-    numbers >= 0, one for each sample of the arrays. See `Survey`. Raises TypeError for an endless stream, and for a
-    stream whose batches are not made of index blocks.
+    It reads nothing and draws from no generator: the plan says which samples are in each batch.
 
+    Parameters
+    ----------
+    stream : Stream
+        The stream of batches, up to `gather` or `rebatch`.
+    labels : (n,) array of int or None
+        The label of each sample of the arrays, >= 0.
+
+    Returns
+    -------
+    Survey
+        `print` shows a short report; `.plot()` draws it.
+
+    Raises
+    ------
+    TypeError
+        For an endless stream, and for a stream whose batches are not made of index blocks.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> y = np.repeat(np.arange(10), 100)  # in runs
     >>> windows = ops.indices(1000) | ops.mix(7, chunks=10, window=50) | ops.gather(np.zeros((1000, 4)), y)

@@ -25,3 +25,7 @@ __all__ = [
     "WeightedSubsetSampler",
     "num_batches",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

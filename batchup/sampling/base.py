@@ -25,8 +25,10 @@ from batchup.sampling.counts import counted
 class AbstractSampler(ABC):
     """The methods that a sampler must have. A class with these methods can be used in place of ours.
 
-    Its batches come one after another, without checkpoints. For a sampler with checkpoints derive from `OrderSampler`.
+    Its batches come one after another, without checkpoints. For a sampler with checkpoints, derive from `OrderSampler`.
 
+    Examples
+    --------
     >>> class EvenFirst(AbstractSampler):
     ...     def __init__(self, n):
     ...         self.order = np.append(np.arange(0, n, 2), np.arange(1, n, 2))
@@ -44,24 +46,77 @@ class AbstractSampler(ABC):
 
     @abstractmethod
     def num_indices_generated(self) -> Count:
-        """The number of indices of an epoch: an int, `np.inf`, or None if it is unknown."""
+        """The number of indices of an epoch.
+
+        Returns
+        -------
+        int, np.inf or None
+            `np.inf` for an endless sampler, None if the number is unknown.
+        """
 
     @abstractmethod
     def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
-        """Integer arrays of `batch_size` indices, in order; the last may be shorter."""
+        """The indices of an epoch in order.
+
+        Parameters
+        ----------
+        batch_size : int
+            The number of indices in a batch.
+
+        Yields
+        ------
+        1-D array of int
+            The indices of a batch. The last may be shorter.
+        """
 
     @abstractmethod
     def shuffled_indices_batch_iterator(self, batch_size: int, shuffle_rng: Any) -> Iterator[NDArray[np.intp]]:
-        """The same indices in an order drawn from `shuffle_rng`, a RandomState or Generator."""
+        """The indices of an epoch in a random order.
+
+        Parameters
+        ----------
+        batch_size : int
+            The number of indices in a batch.
+        shuffle_rng : RandomState or Generator
+            What the order is drawn from. Samplers of this library take all that `ops.shuffle` takes.
+
+        Yields
+        ------
+        1-D array of int
+            The indices of a batch. The last may be shorter.
+        """
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The sample indices at these places of the sampler: the same, unless it is a sampler of a subset."""
+        """The sample indices at these places of the sampler: the same, unless it is a sampler of a subset.
+
+        Parameters
+        ----------
+        indices : 1-D array of int
+            Places in the subset.
+
+        Returns
+        -------
+        1-D array of int
+            Sample indices.
+        """
         return indices
 
     def stream(self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False) -> ops.Stream:
-        """The index blocks of an epoch as a stream; `shuffle` is as for `ops.shuffle`.
+        """The index blocks of an epoch as a stream.
 
-        With `drop_last` a last block that is shorter is left out.
+        Parameters
+        ----------
+        batch_size : int
+            The number of indices in a block.
+        shuffle : int, sequence of int, Generator, RandomState, True, None or False
+            As for `ops.shuffle`.
+        drop_last : bool
+            If True, leave out a last block that is shorter.
+
+        Returns
+        -------
+        ops.Stream
+            A stream of index blocks.
         """
         batch_size = whole_number(batch_size, "batch_size", least=1)
         make = partial(self._index_batches, batch_size, shuffle)
@@ -84,8 +139,10 @@ class AbstractSampler(ABC):
 class OrderSampler(AbstractSampler):
     """A sampler that defines the order of the samples of an epoch, by one method: `order`.
 
-    So it has a length and checkpoints, as our samplers have, which derive from it.
+    So it has a length and checkpoints. All samplers of this library derive from it.
 
+    Examples
+    --------
     >>> class EvenFirst(OrderSampler):
     ...     def __init__(self, n):
     ...         self.n = n
@@ -100,9 +157,17 @@ class OrderSampler(AbstractSampler):
 
     @abstractmethod
     def order(self, shuffle: ShuffleLike = None) -> ArrayLike | ops.Stream:
-        """The indices of an epoch: a 1-D integer array, or a stream of index blocks.
+        """The indices of an epoch, to be defined by derived classes.
 
-        `shuffle` is as for `ops.shuffle`. Pass it on to that stage, so that nothing is drawn here.
+        Parameters
+        ----------
+        shuffle : int, sequence of int, Generator, RandomState, True, None or False
+            As for `ops.shuffle`. Pass it on to that stage, so that nothing is drawn here.
+
+        Returns
+        -------
+        1-D array of int, or ops.Stream
+            The indices, or a stream of index blocks.
         """
 
     def stream(self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False) -> ops.Stream:
@@ -121,5 +186,4 @@ class OrderSampler(AbstractSampler):
         return iter(self.stream(batch_size) | ops.map(block_array))
 
     def shuffled_indices_batch_iterator(self, batch_size: int, shuffle_rng: ShuffleLike) -> Iterator[NDArray[np.intp]]:
-        """The same indices in an order drawn from `shuffle_rng`, which is as for `ops.shuffle`."""
         return iter(self.stream(batch_size, shuffle_rng) | ops.map(block_array))

@@ -17,8 +17,22 @@ _END = object()
 
 
 def num_batches(n: Count, batch_size: int) -> Count:
-    """The number of batches of `batch_size` that n samples make; the last may be shorter. inf and None stay.
+    """The number of batches that n samples make. The last may be shorter.
 
+    Parameters
+    ----------
+    n : int, np.inf or None
+        The number of samples; None for unknown.
+    batch_size : int
+        The number of samples in a batch.
+
+    Returns
+    -------
+    int, np.inf or None
+        The number of batches; `np.inf` and None stay.
+
+    Examples
+    --------
     >>> num_batches(10, 4), num_batches(np.inf, 4), num_batches(None, 4)
     (3, inf, None)
     """

@@ -35,17 +35,43 @@ class EpochSampler(OrderSampler):
         return stream | ops.repeat(self.repeats) if self.repeats != 1 else stream
 
     def windows(self, shuffle: ShuffleLike, chunks: int | NDArray[np.intp], window: int) -> ops.Stream:
-        """The same passes in windows of `window` chunks: `indices | mix(shuffle, chunks, window) | repeat`."""
+        """The same passes in windows: `indices | mix(shuffle, chunks, window) | repeat`.
+
+        Parameters
+        ----------
+        shuffle : int, sequence of int, Generator, RandomState or True
+            As for `ops.shuffle`.
+        chunks : int or 1-D array of int
+            The number of samples in a chunk, or the numbers of all chunks.
+        window : int
+            The number of chunks in a window.
+
+        Returns
+        -------
+        ops.Stream
+            The windows: index blocks.
+        """
         stream = self._source | ops.mix(shuffle, chunks, window)
         return stream | ops.repeat(self.repeats) if self.repeats != 1 else stream
 
 
 class StandardSampler(EpochSampler):
-    """All samples, `repeats` times (-1 for ever): `indices(length) | shuffle | repeat | chunk`.
+    """All samples, one or several times: `indices(length) | shuffle | repeat | chunk`.
 
-    Raises ValueError for a negative length, for repeats other than -1 or at least 1, and for an endless repetition of
-    no samples.
+    Parameters
+    ----------
+    length : int
+        The number of samples.
+    repeats : int
+        The number of passes in an epoch; -1 for an endless number.
 
+    Raises
+    ------
+    ValueError
+        If `length` is negative, if `repeats` is neither -1 nor at least 1, and for an endless repetition of no samples.
+
+    Examples
+    --------
     >>> list(StandardSampler(5, repeats=2).in_order_indices_batch_iterator(4))
     [array([0, 1, 2, 3]), array([4, 0, 1, 2]), array([3, 4])]
     """
@@ -59,8 +85,24 @@ class StandardSampler(EpochSampler):
 
 
 class SubsetSampler(EpochSampler):
-    """The samples `indices`, a 1-D integer array: `indices(array) | shuffle | repeat | chunk`.
+    """Some of the samples: `indices(array) | shuffle | repeat | chunk`.
 
+    Parameters
+    ----------
+    indices : 1-D array of int
+        The samples, in this order.
+    repeats : int
+        The number of passes in an epoch; -1 for an endless number.
+
+    Raises
+    ------
+    TypeError
+        If `indices` is not such an array.
+    ValueError
+        If indices are negative, and for `repeats` as `StandardSampler`.
+
+    Examples
+    --------
     >>> sampler = SubsetSampler([7, 3, 5])
     >>> list(sampler.in_order_indices_batch_iterator(2)), sampler.map_indices(np.array([2, 0]))
     ([array([7, 3]), array([5])], array([5, 7]))
@@ -72,7 +114,6 @@ class SubsetSampler(EpochSampler):
         super().__init__(ops.indices(block), repeats, "SubsetSampler")
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The sample indices at these places of the subset."""
         mapped: NDArray[np.intp] = self.indices[indices]
         return mapped
 

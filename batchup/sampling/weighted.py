@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -29,11 +27,26 @@ _PERMUTATION = "WeightedPermutationSampler"
 
 
 class WeightedPermutationSampler(OrderSampler):
-    """Passes over all samples in weighted random orders: each comes once, those of large weight early.
+    """Passes over all samples in weighted random orders: each comes once, samples of large weight early.
 
-    `sample(weights, rng, indices, replace=False) | repeat(repeats) | chunk`. `weights` are (n,) numbers >= 0. `indices`,
-    (n,) integers, are the samples that they belong to, by default 0 to n-1.
+    It is `sample(weights, rng, indices, replace=False) | repeat(repeats) | chunk`.
 
+    Parameters
+    ----------
+    weights : (n,) array of float
+        Weights >= 0, not all of them 0.
+    indices : (n,) array of int or None
+        The samples that the weights belong to; by default 0 to n - 1.
+    repeats : int
+        The number of passes in an epoch; -1 for an endless number.
+
+    Raises
+    ------
+    ValueError
+        If weights are negative or NaN, or sum to 0, and for `repeats` as `StandardSampler`.
+
+    Examples
+    --------
     >>> sampler = WeightedPermutationSampler([1.0, 1.0, 1000.0, 1.0])
     >>> next(sampler.shuffled_indices_batch_iterator(4, 5))
     array([2, 1, 3, 0])
@@ -53,7 +66,6 @@ class WeightedPermutationSampler(OrderSampler):
         return self._num_indices
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The sample indices at these places."""
         return indices if self.indices is None else self.indices[indices]
 
     def __repr__(self) -> str:
@@ -61,10 +73,22 @@ class WeightedPermutationSampler(OrderSampler):
 
 
 class StratifiedSampler(OrderSampler):
-    """Endless batches with the same, or the given, shares of each class: `stratify(y, rng) | chunk`.
+    """Endless batches with equal, or given, shares of each class: `stratify(y, rng) | chunk`.
 
-    `y` is (n,) labels from 0, `proportions` (classes,) numbers >= 0; see `ops.stratify`.
+    Parameters
+    ----------
+    y : (n,) array of int
+        The label of each sample, from 0 on.
+    proportions : (classes,) array of float or None
+        The shares of the classes, >= 0; None for equal shares. See `ops.stratify`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For invalid labels and proportions, as `ops.stratify`.
+
+    Examples
+    --------
     >>> y = np.array([0, 0, 0, 0, 1, 2])
     >>> sampler = StratifiedSampler(y)
     >>> np.bincount(y[next(sampler.shuffled_indices_batch_iterator(6, 5))])
@@ -101,18 +125,25 @@ class _EndlessSampler(OrderSampler):
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         return sampled(self._weights, _drawn(shuffle, self), self._indices, True, self._where)
 
-    def in_order_indices_batch_iterator(self, batch_size: int) -> Iterator[NDArray[np.intp]]:
-        """Raises NotImplementedError: weighted draws have no order."""
-        return super().in_order_indices_batch_iterator(batch_size)
-
 
 class WeightedSampler(_EndlessSampler):
-    """Endless draws of sample i with probability weights[i] / sum: `sample(weights, rng) | chunk`.
+    """Endless draws of sample i with probability weights[i] / sum, with replacement: `sample(weights, rng) | chunk`.
 
-    With replacement. From a RandomState the draws are its `choice(n, batch_size, p=weights)`, bit for bit. The arrays of a
-    sampler are read-only copies: for other weights make another sampler.
-    Raises ValueError for weights that are negative or NaN, or sum to 0.
+    From a `RandomState` the draws are those of `rng.choice(n, batch_size, p=weights)`, bit for bit. The sampler keeps
+    read-only copies of its arrays: for other weights make another sampler. Weighted draws have no order: without `shuffle` there is an error.
 
+    Parameters
+    ----------
+    weights : (n,) array of float
+        Weights >= 0, not all of them 0.
+
+    Raises
+    ------
+    ValueError
+        If weights are negative or NaN, or sum to 0.
+
+    Examples
+    --------
     >>> sampler = WeightedSampler([0.0, 2.0, 0.0, 2.0])
     >>> next(sampler.shuffled_indices_batch_iterator(5, np.random.RandomState(1)))
     array([1, 3, 1, 1, 1])
@@ -124,11 +155,27 @@ class WeightedSampler(_EndlessSampler):
 
     @staticmethod
     def class_balancing_sample_weights(y: ArrayLike, n_classes: int | None = None) -> NDArray[np.float64]:
-        """Weights that make all classes equally likely, for samples with labels `y`, (n,) integers from 0.
+        """Weights that make all classes equally likely.
 
-        They are float64 and sum to 1. `n_classes` is `max(y) + 1` by default. Raises ValueError for a label outside 0 to
-        n_classes - 1.
+        Parameters
+        ----------
+        y : (n,) array of int
+            The label of each sample, from 0 on.
+        n_classes : int or None
+            The number of classes; by default `max(y) + 1`.
 
+        Returns
+        -------
+        (n,) array of float64
+            The weights. They sum to 1.
+
+        Raises
+        ------
+        ValueError
+            For a label outside 0 to `n_classes` - 1.
+
+        Examples
+        --------
         >>> WeightedSampler.class_balancing_sample_weights([0, 0, 2, 2, 2, 2])
         array([0.25 , 0.25 , 0.125, 0.125, 0.125, 0.125])
         """
@@ -148,7 +195,20 @@ class WeightedSampler(_EndlessSampler):
 
     @classmethod
     def class_balancing_sampler(cls, y: ArrayLike, n_classes: int | None = None) -> WeightedSampler:
-        """A sampler that draws all classes of `y`, (n,) integers, equally often."""
+        """A sampler that draws all classes equally often.
+
+        Parameters
+        ----------
+        y : (n,) array of int
+            The label of each sample, from 0 on.
+        n_classes : int or None
+            The number of classes; by default `max(y) + 1`.
+
+        Returns
+        -------
+        WeightedSampler
+            The sampler.
+        """
         return cls(cls.class_balancing_sample_weights(y, n_classes))
 
     def __repr__(self) -> str:
@@ -156,8 +216,22 @@ class WeightedSampler(_EndlessSampler):
 
 
 class WeightedSubsetSampler(_EndlessSampler):
-    """Endless draws of the samples `indices` by their `sub_weights`, one for each of them.
+    """Endless draws from a subset of the samples, by weights, with replacement.
 
+    Parameters
+    ----------
+    sub_weights : (n,) array of float
+        A weight >= 0 for each sample of the subset.
+    indices : (n,) array of int
+        The samples of the subset.
+
+    Raises
+    ------
+    ValueError
+        If weights are negative or NaN, or sum to 0, or if the arrays have different lengths.
+
+    Examples
+    --------
     >>> sampler = WeightedSubsetSampler([3.0, 1.0], indices=[10, 20])
     >>> next(sampler.shuffled_indices_batch_iterator(5, np.random.RandomState(1)))
     array([10, 10, 10, 10, 10])
@@ -169,7 +243,6 @@ class WeightedSubsetSampler(_EndlessSampler):
         self.sub_weights = self._weights
 
     def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The sample indices at these places of the subset."""
         mapped: NDArray[np.intp] = self.indices[indices]
         return mapped
 
@@ -177,9 +250,21 @@ class WeightedSubsetSampler(_EndlessSampler):
     def class_balancing_sampler(
         cls, y: ArrayLike, indices: ArrayLike, n_classes: int | None = None
     ) -> WeightedSubsetSampler:
-        """A sampler that draws all classes equally often from the samples `indices`.
+        """A sampler that draws all classes of a subset equally often.
 
-        `y` has the labels of all samples, (n,) integers.
+        Parameters
+        ----------
+        y : (n,) array of int
+            The labels of all samples, not only of the subset.
+        indices : 1-D array of int
+            The samples of the subset.
+        n_classes : int or None
+            The number of classes; by default `max(y) + 1`.
+
+        Returns
+        -------
+        WeightedSubsetSampler
+            The sampler.
         """
         subset = block_array(as_block(indices, "class_balancing_sampler: indices"))
         labels = as_labels(y, "class_balancing_sampler: y")

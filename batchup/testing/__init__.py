@@ -87,12 +87,29 @@ def check_laws(
     model: Callable[..., Iterable[Any]] | None = None,
     pools: Sequence[Any] = (),
 ) -> None:
-    """Check a stage, or a stream, by all laws. Raises `LawError`, which says which law is broken, and how.
+    """Check a stage, or a stream, by all laws.
 
-    `build(*streams, rng=rng)` makes the stream anew at each call, of `members` streams of index blocks and the
-    generator `rng`, a RandomState. It may refuse some of them by a TypeError or ValueError, but not all. `model(*lists)`
-    returns the expected items for finite members, given their items; all as `plain` makes them. `pools` are pools of
-    `batchup.work_pool`: the laws are checked in these, and for members in these.
+    Parameters
+    ----------
+    build : callable
+        `build(*streams, rng=rng)` makes the stream anew at each call, of `members` streams of index blocks and a
+        `RandomState`. It may refuse some of them by a TypeError or ValueError, but not all.
+    members : int
+        The number of streams that `build` takes.
+    model : callable or None
+        `model(*lists)` returns the expected items for finite members, given their items; all as `plain` makes them.
+    pools : sequence of pools
+        The laws are checked in these pools, and with members in them.
+
+    Raises
+    ------
+    LawError
+        If a law is broken. It says which one, and how.
+
+    Examples
+    --------
+    >>> from batchup import ops
+    >>> check_laws(lambda stream, rng: stream | ops.chunk(2), members=1)
     """
     refusals: list[Exception] = []
     tried = 0
@@ -144,3 +161,7 @@ def _members_in_pools(case: _Case, pool: Any) -> None:
     except TypeError:
         return
     same(some(stream), whole, "law 4, with members in a pool", stream)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -18,7 +18,18 @@ class LawError(AssertionError):
 
 
 def plain(item: Any) -> Any:
-    """An item as lists and numbers, in its tuples and dicts: it can be compared by `==`."""
+    """An item as lists and numbers, in its tuples and dicts: it can be compared by `==`.
+
+    Parameters
+    ----------
+    item : any
+        The item.
+
+    Returns
+    -------
+    any
+        Lists, numbers, tuples and dicts.
+    """
     if isinstance(item, tuple):
         return tuple(map(plain, item))
     if isinstance(item, dict):
@@ -31,10 +42,12 @@ def plain(item: Any) -> Any:
 
 
 def some(stream: Iterable[Any], n: int = SOME) -> list[Any]:
+    """The first items of a stream, as `plain` makes them."""
     return [plain(item) for item in islice(stream, max(0, n))]
 
 
 def arrays(item: Any) -> Iterator[np.ndarray[Any, Any]]:
+    """The arrays in an item, also inside of nested tuples, lists and dicts."""
     if isinstance(item, tuple | list | dict):
         for part in item.values() if isinstance(item, dict) else item:
             yield from arrays(part)
@@ -50,11 +63,13 @@ def size(item: Any) -> int | None:
 
 
 def same(got: Any, expected: Any, law: str, stream: Any) -> None:
+    """Raise LawError unless two values are equal."""
     if got != expected:
         raise LawError(f"{law}, of {stream!r}: expected\n  {expected!s:.2000}\ngot\n  {got!s:.2000}")
 
 
 def refused(act: Callable[[], Any], kind: type[Exception], law: str, stream: Any) -> None:
+    """Raise LawError unless `act()` raises an error of this kind."""
     try:
         got = act()
     except kind:

@@ -22,7 +22,18 @@ Make = Callable[..., ops.Stream]  # make(rng) makes the stream anew, over that g
 
 
 def length(make: Make) -> None:
-    """Law 1: `len` is the number of items, if it is known, and `num_samples` that of samples."""
+    """Law 1: `len` is the number of items, if it is known, and `num_samples` that of samples.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
     stream = make()
     n, samples = stream.plan.length, stream.num_samples
     items = list(islice(stream, 40 * SOME if isinstance(n, int) else SOME))
@@ -38,7 +49,18 @@ def length(make: Make) -> None:
 
 
 def ended(make: Make) -> None:
-    """An iterator that has ended asks nothing of its stream: `next` keeps raising, and draws nothing."""
+    """An iterator that has ended asks nothing of its stream: `next` keeps raising, and draws nothing.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
     rng = np.random.RandomState(0)
     stream = make(rng)
     items = iter(stream)
@@ -53,7 +75,18 @@ def ended(make: Make) -> None:
 
 
 def again(make: Make) -> None:
-    """Law 2: a pure stream gives the same items each time; so does a stream over a generator in the same state."""
+    """Law 2: a pure stream gives the same items each time; so does a stream over a generator in the same state.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
     stream = make()
     once = some(stream)
     if replay_of(stream.plan) is Replay.KEYED:
@@ -85,7 +118,18 @@ class _Spy:
 
 
 def skipping(make: Make) -> None:
-    """Law 3: `skip(k)` gives the rest of the items, and `stream[k]` one of them, without other work."""
+    """Law 3: `skip(k)` gives the rest of the items, and `stream[k]` one of them, without other work.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
     if refused_when_built(lambda: make() | ops.skip(1)):
         return
     whole = some(make())
@@ -108,7 +152,18 @@ def skipping(make: Make) -> None:
 
 
 def mapping(make: Make) -> None:
-    """Law 5: two maps one after another are one map of both."""
+    """Law 5: two maps one after another are one map of both.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
 
     def last(*batch: Any) -> Any:
         return (*batch, len(batch))
@@ -124,6 +179,16 @@ def epochs(make: Make) -> None:
     """The epochs of a stream are the passes of its repetition, also with further stages behind each.
 
     For a stream over a generator, and an endless one, they are refused.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
     """
     stream = make()
     plan = stream.plan
@@ -150,7 +215,18 @@ def _noise(*batch: Any, rng: Any) -> Any:
 
 
 def sharding(make: Make) -> None:
-    """Law 6: the parts of a block, put together, are the block."""
+    """Law 6: the parts of a block, put together, are the block.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
     if not is_of_blocks(make()):
         return
     if make().plan.refusal("cut"):
@@ -163,18 +239,33 @@ def sharding(make: Make) -> None:
 
 
 def is_of_blocks(stream: ops.Stream) -> bool:
+    """True if the items are index blocks."""
     return not stream.steps and stream.plan.kind.indexed
 
 
 def put_together(shards: list[list[Any]]) -> list[Any]:
+    """The blocks that the parts of all shards make."""
     return [[i for part in parts for i in part] for parts in zip(*shards, strict=True)]
 
 
 def checkpoints(make: Make, resume: Make | None = None, positions: Sequence[int] = range(SOME + 1)) -> None:
     """Law 7: a checkpoint after any item gives exactly the rest, with the work of the rest alone.
 
-    The same holds after an exception and after Ctrl-C at any item, and if others draw from the generator. `resume` makes
-    the stream that goes on from checkpoints, if it is built in another way: in a pool, say.
+    The same holds after an exception and after Ctrl-C at any item, and if others draw from the generator.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+    resume : callable or None
+        Makes the stream that goes on from checkpoints, if it is built in another way: in a pool, say.
+    positions : sequence of int
+        The positions to try.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
     """
     resume = resume or make
     stream = make()
@@ -229,7 +320,18 @@ def _resumes(make: Make, resume: Make, k: int, error: BaseException | None, rest
 
 
 def memory(make: Make) -> None:
-    """Law 8: batches are writable and share no memory, so writing into one changes nothing else."""
+    """Law 8: batches are writable and share no memory, so writing into one changes nothing else.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
     whole = some(make())
     stream = make()
     seen = []
@@ -248,7 +350,18 @@ def memory(make: Make) -> None:
 
 
 def pickling(make: Make) -> None:
-    """Law 9: a stream of picklable parts, without a pool, is picklable."""
+    """Law 9: a stream of picklable parts, without a pool, is picklable.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
     stream = make()
     if replay_of(stream.plan) > Replay.DRAWN or has_pool(stream.plan):
         return

@@ -16,7 +16,24 @@ from batchup.testing.laws import Make, checkpoints, is_of_blocks, put_together, 
 
 
 def parallel(make: Make, pool: Any, buffer: int = 3, positions: Sequence[int] = (0, 1, 5)) -> None:
-    """Law 4: a pool gives the same items, whatever its buffer, also before stages that count positions."""
+    """Law 4: a pool gives the same items, whatever its buffer, also before stages that count positions.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+    pool : pool of `batchup.work_pool`
+        The pool.
+    buffer : int
+        The number of items ahead.
+    positions : sequence of int
+        The positions to try.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
 
     def in_pool(rng: Any = None) -> ops.Stream:
         return make(rng) | ops.parallel(pool, buffer)
@@ -44,8 +61,25 @@ def checkpoints_across(
 ) -> None:
     """Law 7 with pools: a checkpoint doesn't depend on who did the work, nor on how many items ahead.
 
-    A checkpoint of a serial stream goes on in the pool and the other way round, and one of the pool goes on in the
-    `other` pool, with another buffer.
+    A checkpoint of a serial stream goes on in the pool and the other way round.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+    pool : pool of `batchup.work_pool`
+        The pool.
+    buffer : int
+        The number of items ahead.
+    positions : sequence of int
+        The positions to try.
+    other : pool or None
+        Another pool, which goes on with another buffer; by default the same.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
     """
 
     def in_pool(rng: Any = None) -> ops.Stream:
@@ -61,7 +95,19 @@ def checkpoints_across(
 def ranks(make_rank: Callable[..., ops.Stream], count: int) -> None:
     """Law 6 for whole pipelines: all ranks are refused or none, and all have the same number of items.
 
-    `make_rank(rank, rng)` makes the stream of one rank. If another rank accepts its checkpoint, it gives the rest there.
+    If another rank accepts the checkpoint of a rank, it gives the rest there.
+
+    Parameters
+    ----------
+    make_rank : callable
+        `make_rank(rank, rng)` makes the stream of one rank.
+    count : int
+        The number of ranks.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
     """
     streams: list[ops.Stream] = []
     refusals: list[Exception] = []
@@ -94,7 +140,20 @@ def ranks(make_rank: Callable[..., ops.Stream], count: int) -> None:
 
 
 def checkpoints_across_ranks(make: Make, positions: Sequence[int] = (0, 1, 5)) -> None:
-    """Law 7 with another number of ranks: a checkpoint of one part is a checkpoint of all parts, of any number."""
+    """Law 7 with another number of ranks: a checkpoint of one part is a checkpoint of all parts, of any number.
+
+    Parameters
+    ----------
+    make : callable
+        `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+    positions : sequence of int
+        The positions to try.
+
+    Raises
+    ------
+    LawError
+        If the law is broken.
+    """
     if not is_of_blocks(make()) or replay_of(make().plan) > Replay.DRAWN or make().plan.refusal("cut"):
         return
     whole = some(make())

@@ -38,3 +38,7 @@ __all__ = [
     "WorkerThreadPool",  # threads
     "share",  # puts an array into shared memory, so that pools need no copy
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -21,7 +21,10 @@ CLOSED = "the pool was closed"
 
 
 class WorkerPool(ABC):
-    """Workers for `ops.parallel`; a context manager. Any number of streams may use a pool at once."""
+    """Workers for `ops.parallel`: the base class of pools, and a context manager.
+
+    Any number of streams may use a pool at once.
+    """
 
     closed = False
 
@@ -44,26 +47,74 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def employ(self, work: Work, where: str) -> Workers:
-        """Send the work to the workers; `ops.parallel` calls it."""
+        """Send the work of a stream to the workers; `ops.parallel` calls it.
+
+        Parameters
+        ----------
+        work : Work
+            The work for each item.
+        where : str
+            The text of the stream, for errors.
+
+        Returns
+        -------
+        Workers
+            Workers that know the work.
+
+        Raises
+        ------
+        TypeError
+            If the work can't be sent. The error names the stage.
+        """
 
     @abstractmethod
     def close(self) -> None:
         """End the workers. Streams that still use them raise RuntimeError. May be called twice."""
 
     def keeping(self, value: Any, where: str) -> Pool:
-        """This pool, with the arrays in `value` in memory that the workers see.
+        """The same pool, with the arrays in a value in memory that the workers see.
 
-        Raises TypeError for a value that can't be sent to the workers.
+        Parameters
+        ----------
+        value : any
+            What will be sent to the workers, such as a data source.
+        where : str
+            The beginning of the error.
+
+        Returns
+        -------
+        pool
+            A pool whose streams send these arrays no more.
+
+        Raises
+        ------
+        TypeError
+            If the value can't be sent to the workers.
         """
         return self
 
     def parallel_data_source(self, ds: AbstractDataSource, batch_buffer_size: int | None = None) -> ParallelDataSource:
-        """A data source whose batches this pool makes, at most `batch_buffer_size` of them ahead.
+        """A data source whose batches this pool makes.
 
-        The default is 20 batches or, with `window=`, 2 windows. Its batches are those of
-        `ds.stream(batch_size, shuffle) | parallel(pool, buffer=batch_buffer_size)`. Raises TypeError for a source
-        without random access, and for one that can't be sent to the workers.
+        Parameters
+        ----------
+        ds : AbstractDataSource
+            A data source with random access.
+        batch_buffer_size : int or None
+            The number of items that the pool makes ahead: by default 20 batches, or 2 windows.
 
+        Returns
+        -------
+        ParallelDataSource
+            Its batches are those of `ds.stream(batch_size, shuffle) | parallel(pool, buffer=batch_buffer_size)`.
+
+        Raises
+        ------
+        TypeError
+            If the source has no random access, or can't be sent to the workers.
+
+        Examples
+        --------
         >>> from batchup import data_source, work_pool
         >>> ds = data_source.ArrayDataSource([np.arange(5)])
         >>> with work_pool.WorkerThreadPool(processes=2) as pool:
@@ -73,11 +124,22 @@ class WorkerPool(ABC):
         return ParallelDataSource(ds, self, batch_buffer_size)
 
     def work_stream(self, task_generator: Iterable[Any], task_buffer_size: int = 20) -> WorkStream:
-        """The results of tasks `(fn,)`, `(fn, args)` or `(fn, args, kwargs)`, in order.
+        """The results of tasks, in order.
 
-        The generator is iterated in this thread, at most `task_buffer_size` tasks ahead, and the workers call the
-        functions. Anything else than a task raises TypeError at its place.
+        Parameters
+        ----------
+        task_generator : iterable of (fn,), (fn, args) or (fn, args, kwargs)
+            The tasks. It is iterated in this thread; the workers call the functions.
+        task_buffer_size : int
+            The number of tasks that are begun ahead, at most.
 
+        Returns
+        -------
+        WorkStream
+            The results. What is no task raises TypeError at its place.
+
+        Examples
+        --------
         >>> from batchup import work_pool
         >>> with work_pool.WorkerThreadPool(processes=2) as pool:
         ...     results = pool.work_stream((pow, (n, 2)) for n in range(3))

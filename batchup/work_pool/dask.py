@@ -19,13 +19,31 @@ __all__ = ["DaskPool"]
 
 
 class DaskPool(WorkerPool):
-    """The workers of the Dask cluster of `client`, a `distributed.Client`, which `close` leaves open.
+    """The workers of a Dask cluster.
 
-    The work of a stream is sent to each worker once, and again if it has changed when an iteration begins, by its hash,
-    which takes 0.7 s a GB of arrays. Small batches are sent several at a time. Batches go through the scheduler, as
-    usual in Dask, unless all workers are on this machine or the client was made with `direct_to_workers=True`. If a
-    worker dies, Dask makes the batch again on another. The workers need `pip install batchup[dask]`.
-    Raises TypeError for anything but a client, and for an asynchronous one.
+    The work of a stream is sent to each worker once, and again if it has changed when an iteration begins. That is
+    found by a hash, which takes 0.7 s a GB of arrays. Small batches are sent several at a time. Batches go through the
+    scheduler, unless all workers are on this machine or the client was made with `direct_to_workers=True`. If a worker
+    dies, Dask makes the batch again on another. The workers need `pip install batchup[dask]`.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        A synchronous client of the cluster. `close` leaves it open.
+
+    Raises
+    ------
+    TypeError
+        For anything but a client, and for an asynchronous one.
+
+    Examples
+    --------
+    >>> from batchup import ops, work_pool
+    >>> from distributed import Client
+    >>> with Client(processes=False, dashboard_address=None) as client:
+    ...     pool = work_pool.DaskPool(client)
+    ...     list(ops.indices(4) | ops.chunk(2) | ops.map(lambda block: int(block.sum())) | ops.parallel(pool))
+    [1, 5]
     """
 
     def __init__(self, client: Client):

@@ -21,12 +21,24 @@ __all__ = ["ExecutorPool"]
 
 
 class ExecutorPool(WorkerPool):
-    """The workers of any `concurrent.futures.Executor`, which `close` leaves running.
+    """The workers of any `concurrent.futures.Executor`.
 
     A `ThreadPoolExecutor` shares memory with the caller. To any other executor the work, as it is when an iteration
     begins, is sent with each batch, or with several small ones, pickled by cloudpickle. For large arrays use
-    `WorkerProcessPool`. Raises TypeError for anything but an executor.
+    `WorkerProcessPool`.
 
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+        `close` leaves it running.
+
+    Raises
+    ------
+    TypeError
+        For anything but an executor.
+
+    Examples
+    --------
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> from batchup import ops
     >>> with ThreadPoolExecutor(2) as executor:

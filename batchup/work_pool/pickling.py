@@ -36,8 +36,10 @@ _CONTAINERS = {tuple, list, Item, Place, Choice}
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """The pickler of cloudpickle, with three changes: functions keep the name and lines of their file, classes of NumPy
-    are pickled by name, and the memory of PyTorch's tensors goes out of band, as that of arrays does.
+    """The pickler of cloudpickle, with three changes.
+
+    Functions keep the name and lines of their file, classes of NumPy are pickled by name, and the memory of PyTorch's
+    tensors goes out of band, as that of arrays does.
     """
 
     dispatch_table = cloudpickle.Pickler.dispatch_table.new_child({CodeType: code_with_source})
@@ -86,6 +88,7 @@ def is_plain(value: Any) -> bool:
 
 
 def dumps(value: Any, buffers: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    """A value, pickled; its large buffers are passed to `buffers`."""
     if is_plain(value):
         return pickle.dumps(value, protocol=5, buffer_callback=buffers)
     file = io.BytesIO()
@@ -166,6 +169,7 @@ def _unsendable(batch: Any, error: Exception) -> TypeError:
 
 
 def packed_error(error: BaseException) -> bytes:
+    """An exception and the text of its traceback, pickled."""
     for _ in range(2):  # leave out the frames of this library
         error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
     text = "".join(traceback.format_exception(error))

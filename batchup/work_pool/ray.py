@@ -19,12 +19,29 @@ __all__ = ["RayPool"]
 class RayPool(WorkerPool):
     """The workers of the Ray cluster that this process is connected to.
 
-    If there is no connection, `ray.init(**options)` makes one, or starts a cluster on this machine, which `close` shuts
-    down. The work of a stream is put into Ray's object store once, and again if it has changed when an iteration begins,
-    by its hash, which takes 0.7 s a GB of arrays. All workers of a node share one read-only copy of its arrays. Ray
-    gets twice as many tasks at a time as it has CPUs; these are run even if the iteration has ended, unless `parallel`
-    has a timeout. If a worker dies, Ray makes the batch again on another. The workers need `pip install batchup[ray]`.
-    Raises ValueError for options if Ray is initialised already.
+    The work of a stream is put into Ray's object store once, and again if it has changed when an iteration begins. That
+    is found by a hash, which takes 0.7 s a GB of arrays. All workers of a node share one read-only copy of its arrays.
+    Ray gets twice as many tasks at a time as it has CPUs; these are run even if the iteration has ended, unless
+    `parallel` has a timeout. If a worker or its node dies, Ray makes the batch again on another. The workers need `pip
+    install batchup[ray]`.
+
+    Parameters
+    ----------
+    **options : any
+        The arguments of `ray.init`, if there is no connection: it makes one, or starts a cluster on this machine, which
+        `close` shuts down.
+
+    Raises
+    ------
+    ValueError
+        For options if Ray is initialised already.
+
+    Examples
+    --------
+    >>> from batchup import ops, work_pool
+    >>> with work_pool.RayPool(num_cpus=1, include_dashboard=False, log_to_driver=False) as pool:
+    ...     list(ops.indices(4) | ops.chunk(2) | ops.map(lambda block: int(block.sum())) | ops.parallel(pool))
+    [1, 5]
     """
 
     def __init__(self, **options: Any):

@@ -20,7 +20,21 @@ __all__ = ["WorkStream"]
 class WorkStream:
     """The results of tasks, in order; see `WorkerPool.work_stream`.
 
-    It is a stream of the tasks, with a step that calls each, `| parallel(pool)`; `retrieve` takes one item at a time.
+    Parameters
+    ----------
+    task_generator : iterable of (fn,), (fn, args) or (fn, args, kwargs)
+        The tasks.
+    pool : WorkerPool
+        Its workers call the functions.
+    task_buffer_size : int
+        The number of tasks that are begun ahead, at most.
+
+    Examples
+    --------
+    >>> from batchup import work_pool
+    >>> with work_pool.WorkerThreadPool(processes=2) as pool:
+    ...     list(work_pool.WorkStream([(pow, (2, 3)), (len, ("abc",))], pool).retrieve_iter())
+    [8, 3]
     """
 
     def __init__(self, task_generator: Iterable[Any], pool: Pool, task_buffer_size: int = 20):
@@ -34,11 +48,23 @@ class WorkStream:
         self._results = iter(tasks.with_step(_Call()) | ops.parallel(pool, buffer))
 
     def retrieve(self) -> Any:
-        """The next result, waiting for it if need be; None at the end."""
+        """Wait for the next result.
+
+        Returns
+        -------
+        any
+            The result; None at the end.
+        """
         return next(self._results, None)
 
     def retrieve_iter(self) -> Iterator[Any]:
-        """The remaining results."""
+        """The remaining results.
+
+        Yields
+        ------
+        any
+            The results, in order.
+        """
         yield from self._results
 
 

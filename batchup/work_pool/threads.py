@@ -23,12 +23,25 @@ __all__ = ["SharedWorkers", "WorkerThreadPool"]
 
 
 class WorkerThreadPool(WorkerPool):
-    """`processes` threads of this process. None is the number of CPUs that it may use.
+    """Threads of this process.
 
     Use it for work that releases the interpreter lock: decoding images, reading files, NumPy on large arrays. Threads
     start at once, share all memory, and nothing needs to be picklable. Python code runs in one thread at a time; for
     that use `WorkerProcessPool`. If the work iterates a stream in the same pool, its own thread does the work of that
     stream.
+
+    Parameters
+    ----------
+    processes : int or None
+        The number of threads; None for the number of CPUs that this process may use.
+
+    Examples
+    --------
+    >>> from batchup import ops
+    >>> with WorkerThreadPool(processes=2) as pool:
+    ...     sums = ops.indices(5) | ops.chunk(2) | ops.map(lambda block: int((block**2).sum()))
+    ...     list(sums | ops.parallel(pool))
+    [1, 13, 16]
     """
 
     def __init__(self, processes: int | None = None):
@@ -79,7 +92,10 @@ class WorkerThreadPool(WorkerPool):
 
 
 class _Queue(SimpleQueue[Any]):
-    """A queue of items. (Ctrl-C can leave the queue of `concurrent.futures` locked.)"""
+    """A queue of items.
+
+    That of `concurrent.futures` won't do: Ctrl-C can leave it locked.
+    """
 
     closed = False
 

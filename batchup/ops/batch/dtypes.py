@@ -13,6 +13,7 @@ Dtypes = tuple[tuple[str, str], ...]
 
 
 def dtype_names(dtypes: Mapping[Any, Any] | None, where: str, known: Any) -> Dtypes:
+    """The dtypes of `to_torch` and `to_jax`, checked, by their names."""
     wanted = f"{where}: dtypes: expected NumPy's dtypes and what they are to be"
     wanted += ', such as {"int32": "int64"}'
     if not isinstance(dtypes, Mapping | None):
@@ -37,5 +38,6 @@ def shown_dtypes(names: Dtypes) -> list[str]:
 
 
 def not_numbers(where: str, part: NDArray[Any]) -> TypeError:
+    """The error for an array that a framework has no dtype for."""
     wanted = f"{where}: expected arrays of numbers; got {describe(part)}"
     return TypeError(f"{wanted}. Leave it out in a map, or make numbers of it")

@@ -18,19 +18,38 @@ from batchup.ragged import Ragged
 
 
 def fill(capacity: int, *, value: Any = 0, cu_seqlens: bool = False) -> Stage:
-    """Write the samples of a batch, which `pack` has chosen, into one row of `capacity` tokens: the new batch is a dict.
+    """Write the samples of a batch, which `pack` has chosen, into one row of `capacity` tokens.
 
-    It has `tokens`, (1, capacity, ...): the samples of the batch's `Ragged`, one after another, and `value` behind them.
-    For a batch that is a dict of several `Ragged`, each has its own name, and `value` may be a dict, such as
-    `{"input_ids": 0, "labels": -100}`. It also has `segment_ids`, (1, capacity) int32: 1 for the tokens of the first
-    sample, 2 for those of the second, 0 for places without a token; and `positions`, (1, capacity) int32, of each token
-    in its sample. Put `rebatch(8)` behind it for batches of eight rows.
+    Put `rebatch(8)` behind it for batches of eight rows.
 
-    With `cu_seqlens` it also has `cu_seqlens`, (samples + 1,) int32, where the samples begin and end, and `max_seqlen`,
-    an int, as attention kernels need them. `rebatch` can't join such batches.
+    Parameters
+    ----------
+    capacity : int
+        The number of tokens in a row: that of `pack`.
+    value : number or dict of str to number
+        What places without a token hold; as a dict by the names of the parts, such as `{"input_ids": 0, "labels":
+        -100}`.
+    cu_seqlens : bool
+        If True, add `cu_seqlens` and `max_seqlen`, as attention kernels need them. `rebatch` can't join such batches.
 
-    Raises TypeError for a batch of anything but `Ragged`, ValueError for more than `capacity` tokens.
+    Returns
+    -------
+    Stage
+        Gives dicts. `tokens`, of shape (1, capacity, ...), has the samples of the batch's `Ragged` one after another;
+        for a batch that is a dict of several `Ragged`, each has its own name instead. `segment_ids`, (1, capacity)
+        int32, is 1 for the tokens of the first sample, 2 for those of the second, and 0 for places without a token.
+        `positions`, (1, capacity) int32, counts the tokens within each sample. `cu_seqlens`, (samples + 1,) int32, says
+        where samples begin and end; `max_seqlen` is an int.
 
+    Raises
+    ------
+    TypeError
+        While iterating, for a batch of anything but `Ragged`.
+    ValueError
+        While iterating, if a batch has more than `capacity` tokens.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> words = ops.Ragged(np.arange(1, 7), [0, 2, 3, 6])
     >>> row = (ops.indices([2, 0]) | ops.gather(words) | fill(6))[0]

@@ -23,19 +23,35 @@ from batchup.ops.batch.parts import chosen, planned_piece, samples_in
 
 
 def filter(fn: Callable[..., Any], *, name: str | None = None) -> Stage:
-    """Keep only the batches, or the samples of each batch, that `fn(*batch)` selects.
+    """Keep only the batches, or the samples of each batch, that a function selects.
 
-    `fn` gets a batch as in `map`. It returns True or False, or a mask: a 1-D boolean array with one value for each
-    sample. A batch without a selected sample is left out. Put `rebatch` behind it for batches of one size.
+    A batch without a selected sample is left out. Put `rebatch` behind this stage for batches of one size.
 
-    The number of batches is unknown. So a checkpoint keeps the position of the stream below, `skip` and `stream[k]`
-    make the batches before, `repeat`, `zip` and `choose` can't follow, and `len` raises TypeError. `fn` runs in the
-    caller: put `parallel(pool)`, and the stages whose work a pool shall do, before it.
+    The number of batches is unknown. So `len` raises TypeError, a checkpoint keeps the position of the stream below,
+    `skip` and `stream[k]` make the batches before, and `repeat`, `zip` and `choose` can't follow. `fn` runs in the
+    caller: put `parallel(pool)`, with all work that a pool is to do, before it.
 
-    A checkpoint knows a function by its qualified name. Give lambdas a `name`, to tell them apart. Raises TypeError for
-    an `fn` that can't be called, and for a sharded stream, whose ranks would take different numbers of steps: use
-    `where` before `chunk`, or `rebatch(size, shard=(rank, world))` behind it.
+    Parameters
+    ----------
+    fn : callable
+        `fn(*batch)`, called as in `map`, returns True or False for the batch, or a 1-D boolean array with one value for
+        each sample.
+    name : str or None
+        The name of the function in checkpoints, in place of its qualified name. Give lambdas a name to tell them apart.
 
+    Returns
+    -------
+    Stage
+        Gives the selected batches.
+
+    Raises
+    ------
+    TypeError
+        If `fn` can't be called, and for a sharded stream, whose ranks would take different numbers of steps. Use
+        `where` before `chunk` there, or `rebatch(size, shard=(rank, world))` behind the filter.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> batches = ops.indices(6) | ops.chunk(2) | ops.gather(np.array([3, 1, 0, 0, 4, 0]))
     >>> list(batches | filter(lambda y: y > 0) | ops.rebatch(2))
@@ -60,6 +76,8 @@ def _filter(stream: Stream, fn: Callable[..., Any]) -> Stream:
 
 @record
 class Filter(OverMade):
+    """The plan of `filter`."""
+
     tag = "filter"
 
     fn: Callable[..., Any]

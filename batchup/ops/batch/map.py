@@ -20,23 +20,41 @@ from batchup.core.work import UNKNOWN, Sizes, Step
 def map(
     fn: Callable[..., Any], rng: SeedLike | None = None, *, name: str | None = None, resizes: bool = False
 ) -> Stage:
-    """Call `fn(*batch)` for each batch that is a tuple, `fn(batch)` for others. The result is the new batch.
+    """Call a function with each batch; what it returns is the new batch.
 
-    If `fn` returns a list, it is a list of the parts of the batch, and becomes a tuple. For a batch with one part that
-    is a list of samples return `(samples,)`.
+    A batch that is a tuple is unpacked: the call is `fn(*batch)`, and `fn(batch)` for a dict or a single array. An
+    exception of `fn` reaches the caller as it was raised, with a note that says at which item.
 
-    With `rng`, a seed (an int >= 0 or a sequence of them), the call is `fn(*batch, rng=generator)`. The generator, a
-    `np.random.Generator`, is keyed by the seed, the place of the batch in the stream, and the samples of the batch in
-    their order. So the batch is the same wherever and whenever it is made: in this process, a worker, after a resume, or
-    alone as `stream[k]`. The numbers differ for each pass, each order of the samples and each shard, for several maps
-    of one stream and for the members of a `zip` or `choose`, also with the same seed. For items that are not made of
-    index blocks, as those of lists and iterators, the place alone counts. `rng.spawn` raises TypeError.
+    Parameters
+    ----------
+    fn : callable
+        Returns the new batch: a tuple of its parts, a dict, or a single array. A list is taken for the parts of a batch
+        and becomes a tuple; for a batch with one part that is a list of samples, return `(samples,)`.
+    rng : int, sequence of int or None
+        If given, a seed: the call is `fn(*batch, rng=generator)`, with a `np.random.Generator` that is keyed by the
+        seed, the place of the batch in the stream, and its samples in their order. So the batch is the same in this
+        process, in a worker, after a resume, and as `stream[k]`. The numbers differ for each pass, each order of the
+        samples, each shard, each map of a stream and each member of a `zip` or `choose`, also with the same seed. For
+        items that are not made of index blocks, only their place counts. `rng.spawn` raises TypeError.
+    name : str or None
+        The name of the function in checkpoints, in place of its qualified name. Give lambdas a name to tell them apart.
+    resizes : bool
+        Pass True if `fn` returns another number of samples than it gets, and a `rebatch` follows.
 
-    A checkpoint knows a function by its qualified name. Give lambdas a `name`, to tell them apart. If a `rebatch`
-    follows, `fn` must return as many samples as it gets, or say `resizes=True`. An exception of `fn` reaches the caller
-    as it was raised, with a note that says at which item. Raises TypeError for an `fn` that can't be called, and for
-    an invalid seed.
+    Returns
+    -------
+    Stage
+        Gives the batches that `fn` returns.
 
+    Raises
+    ------
+    TypeError
+        If `fn` can't be called, or `rng` is not a seed.
+    ValueError
+        If the seed is negative.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> halved = ops.indices(4) | ops.chunk(2) | ops.gather(np.arange(4.0)) | map(lambda x: x / 2)
     >>> list(halved)

@@ -17,14 +17,35 @@ from batchup.ragged import Ragged
 
 
 def pad(to: int | None = None, multiple: int | None = None, value: Any = 0, *, mask: bool = False) -> Stage:
-    """Make an array of each `Ragged` part of a batch, with the lengths of its samples and, on request, a mask.
+    """Make an array of each `Ragged` part of a batch, filled up with a value, and the lengths of its samples.
 
-    The array is (n, longest, ...). Places without a token have `value`: a number, or a dict of numbers by the names of
-    the parts. With `multiple` the second axis is a multiple of it; with `to` it is `to` in every batch. The lengths are
-    (n,) int64; the mask is (n, longest) bool, True for tokens. In a tuple they come right behind the array, in a dict
-    as `name_lengths` and `name_mask`. Raises TypeError for a batch without a `Ragged`, ValueError for a sample of more
-    than `to` tokens.
+    Parameters
+    ----------
+    to : int or None
+        If given, the number of tokens of each row in every batch.
+    multiple : int or None
+        If given, the number of tokens of a row is a multiple of it. Otherwise it is that of the longest sample.
+    value : number or dict of str to number
+        What places without a token hold; as a dict by the names of the parts.
+    mask : bool
+        If True, add a mask to each part.
 
+    Returns
+    -------
+    Stage
+        Gives batches with an array of shape (n, longest, ...) for each `Ragged`. Right behind it come the lengths, (n,)
+        int64, and, with `mask`, the mask, (n, longest) bool, True for tokens. In a dict these are `name_lengths` and
+        `name_mask`.
+
+    Raises
+    ------
+    TypeError
+        If `to` and `multiple` are no ints; while iterating, for a batch without a `Ragged`.
+    ValueError
+        While iterating, if a sample has more than `to` tokens.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> words = ops.Ragged(np.arange(1, 7), [0, 2, 2, 6])
     >>> batches = ops.indices(3) | ops.gather(words, np.array([7, 8, 9]))

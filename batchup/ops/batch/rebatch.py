@@ -26,23 +26,42 @@ from batchup.ops.index.shard import ShardLike, as_shard, part_of, shown_shard
 def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> Stage:
     """Cut the samples of the batches into batches of `size`. It does to batches what `chunk` does to index blocks.
 
-    Batches are arrays, tensors or lists of samples, `Ragged` among them, or tuples and dicts of these, also nested. Put
-    it behind the work: behind the `gather` of windows that are larger than a batch, and behind `parallel`, so that
-    workers make windows. A sample is copied once, into the memory of its batch, which keeps no window alive; a window
-    that is a batch already is passed on. The last batch may be shorter; `drop_last` leaves it out then.
+    Put it behind the work: behind the `gather` of windows that are larger than a batch, and behind `parallel`, so that
+    workers make windows. Batches are arrays, tensors, lists of samples or `Ragged`, or tuples and dicts of these, also
+    nested. Each sample is copied once, into the memory of its batch, which keeps no window in memory. A window that is
+    a batch already is passed on.
 
-    With `shard=(rank, world)` each rank takes its part of every batch, as `ops.shard` does; `size` is that of all parts
-    together, and every rank makes all windows. `shard=()` asks the environment. `merge` has another way.
-
-    If the sizes of the windows are known, so is the length, and any position is reached by making the one or two windows
-    that it lies in. A `map` must keep the number of samples: a window with another number is a ValueError. Behind
-    `map(fn, resizes=True)`, `filter` and lists the sizes are unknown. Then there is no length, a checkpoint keeps the
+    If the sizes of the windows are known, so is the length, and any position is reached by making the one or two
+    windows that it lies in; a `map` that returns another number of samples than it gets is a ValueError then. Behind
+    `map(fn, resizes=True)`, `filter` and lists the sizes are unknown: there is no length, a checkpoint keeps the
     position of the windows, `skip` and `stream[k]` make the batches before, and `repeat`, `zip` and `choose` can't
     follow.
 
-    Raises TypeError for index blocks, for one rank's part of a stream, and for batches without samples; ValueError for
-    a size below 1 and, while iterating, for windows of different dtypes or kinds.
+    Parameters
+    ----------
+    size : int
+        The number of samples in a batch, at least 1.
+    drop_last : bool
+        If True, leave out the last batch if it has fewer than `size` samples.
+    shard : (rank, world), () or None
+        If given, take one rank's part of every batch, as `ops.shard` does; `size` is that of all parts together, and
+        every rank makes all windows. `()` takes rank and world size from the environment. `merge(count, shard=...)`
+        divides the windows among the ranks instead.
 
+    Returns
+    -------
+    Stage
+        Gives batches of `size` samples. Without `drop_last`, the last batch may be shorter.
+
+    Raises
+    ------
+    ValueError
+        If `size` is below 1; while iterating, if windows have different dtypes or kinds.
+    TypeError
+        For index blocks, for one rank's part of a stream, and for batches without samples.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> windows = ops.indices(7) | ops.chunk(5) | ops.shuffle(3) | ops.gather(np.arange(7) * 10)
     >>> [batch.tolist() for (batch,) in windows | rebatch(3)]
@@ -71,6 +90,8 @@ def _rebatch(stream: Stream, size: int, drop_last: bool, index: int, count: int)
 
 @record
 class Rebatch(OverMade):
+    """The plan of `rebatch`."""
+
     tag = "rebatch"
 
     size: int
@@ -182,7 +203,7 @@ class Rebatch(OverMade):
         return n
 
     def _batch(self, cuts: list[_Cut]) -> Item:
-        """This rank's part of a batch."""
+        """Make this rank's part of a batch."""
         part = part_of(sum(cut.stop - cut.start for cut in cuts), self.index, self.count)
         pieces: list[_Cut] = []
         begin = 0

@@ -20,16 +20,35 @@ from batchup.ops.read.gather import Gather, columns_known
 
 
 def to_jax(dtypes: Mapping[Any, Any] | None = None, pad_to: int | None = None) -> Stage:
-    """Make JAX arrays of the arrays of a batch, on JAX's default device; also inside of nested tuples, lists and dicts.
+    """Make JAX arrays of the arrays of a batch, on JAX's default device.
 
-    On a CPU there is no copy if the memory is aligned as XLA wants it: right behind `gather`, and for batches of a
-    `WorkerProcessPool`. `dtypes` maps dtypes to others, as for `to_torch`; without `jax_enable_x64` JAX makes 32-bit
-    numbers of 64-bit ones. A compiled function needs batches of one shape: with `pad_to`, arrays are filled up with
-    zeros to `pad_to` samples, and a mask, (pad_to,) bool, True for samples, comes last, or in a dict as "mask". Or leave
-    a short batch out by `drop_last`.
+    Arrays inside of nested tuples, lists and dicts become JAX arrays too. On a CPU there is no copy if the memory is
+    aligned as XLA needs it: right behind `gather`, and for batches of a `WorkerProcessPool`.
 
-    Raises ImportError without JAX, TypeError for unknown dtypes, ValueError for batches of more than `pad_to` samples.
+    Parameters
+    ----------
+    dtypes : dict or None
+        Maps dtypes to others, as for `to_torch`. Without `jax_enable_x64` JAX makes 32-bit numbers of 64-bit ones.
+    pad_to : int or None
+        If given, arrays are filled up with zeros to this number of samples, since a compiled function needs batches of
+        one shape. A mask, (pad_to,) bool, True for samples, comes last, or in a dict as "mask".
 
+    Returns
+    -------
+    Stage
+        Gives batches of JAX arrays.
+
+    Raises
+    ------
+    ImportError
+        If JAX is not installed.
+    TypeError
+        If `dtypes` has unknown dtypes.
+    ValueError
+        While iterating, if a batch has more than `pad_to` samples.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> stage = to_jax(pad_to=4)
     >>> list(ops.indices(3) | ops.gather(np.arange(3)) | stage)

@@ -15,13 +15,32 @@ from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown_dty
 
 
 def to_torch(dtypes: Mapping[Any, Any] | None = None) -> Stage:
-    """Make PyTorch tensors of the arrays of a batch, without a copy; also inside of nested tuples, lists and dicts.
+    """Make PyTorch tensors of the arrays of a batch, without a copy.
 
-    `dtypes` maps dtypes to others, for which there is a copy: `{"int32": torch.int64}`, or "int64", for labels. Parts
-    that are no arrays stay as they are. The tensors are on the CPU; move them with `tensor.to(device)`. Raises
-    ImportError without PyTorch, TypeError for unknown dtypes and, while iterating, for arrays of a dtype that PyTorch
-    doesn't have: strings, objects, dates.
+    Arrays inside of nested tuples, lists and dicts become tensors too; other parts stay as they are. The tensors are on
+    the CPU: move them with `tensor.to(device)`.
 
+    Parameters
+    ----------
+    dtypes : dict or None
+        Maps dtypes to others, such as `{"int32": torch.int64}` or `{"int32": "int64"}` for labels. These arrays are
+        copied.
+
+    Returns
+    -------
+    Stage
+        Gives batches of tensors.
+
+    Raises
+    ------
+    ImportError
+        If PyTorch is not installed.
+    TypeError
+        If `dtypes` has unknown dtypes; while iterating, for arrays of a dtype that PyTorch doesn't have: strings,
+        objects, dates.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> stage = to_torch({"int32": "int64"})
     >>> list(ops.indices(3) | ops.gather(np.arange(3, dtype=np.int32)) | stage)

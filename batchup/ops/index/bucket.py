@@ -19,17 +19,42 @@ def bucket(
     window: int = 6400,
     indices: ArrayLike | None = None,
 ) -> Stream:
-    """Batches of samples of similar lengths, so that `pad` adds little: a source of index blocks.
+    """Batches of samples of similar lengths, so that `pad` adds little.
 
-    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`. `rng` is a seed. A
-    random order of the samples is cut into windows of `window` samples. The samples of a window are sorted by length
-    and cut into batches of `size` samples, 64 by default, or into batches of at most `tokens` tokens after padding.
-    That happens once for a seed; each pass has the same batches in another order. So each sample comes once in a pass,
-    and the length is known. With `indices` (1-D) only these samples come. With `size`, `window` is rounded up to a
-    multiple of it, so only the last batch may be short.
+    A random order of the samples is cut into windows of `window` samples. The samples of a window are sorted by length,
+    and cut into batches. That happens once for a seed; each pass has the same batches in another order. So each sample
+    comes once in a pass, and the number of batches is known.
 
-    Raises TypeError or ValueError for invalid lengths and seeds, and for a sample of more than `tokens` tokens.
+    Parameters
+    ----------
+    lengths : (n,) array of int, or Ragged
+        The number of tokens of each sample, >= 0, or the samples themselves.
+    rng : int or sequence of int
+        A seed.
+    size : int or None
+        The number of samples in a batch. Without `size` and `tokens` it is 64.
+    tokens : int or None
+        In place of `size`: the largest number of tokens in a batch after padding.
+    window : int
+        The number of samples that are sorted at a time. With `size` it is rounded up to a multiple of `size`, so that
+        only the last batch may be short.
+    indices : 1-D array of int or None
+        If given, only these samples come.
 
+    Returns
+    -------
+    Stream
+        Index blocks, a batch each.
+
+    Raises
+    ------
+    TypeError
+        If lengths or the seed are of another type, or if both `size` and `tokens` are given.
+    ValueError
+        If lengths are negative, or if a sample has more than `tokens` tokens.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> lengths = np.array([3, 9, 1, 8, 2, 7])
     >>> [lengths[block].tolist() for block in bucket(lengths, 5, size=2)]

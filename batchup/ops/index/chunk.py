@@ -21,12 +21,32 @@ from batchup.ops.index.shard import of_outer_ranks
 
 
 def chunk(size: int, drop_last: bool = False) -> Stage:
-    """Cut the concatenated index blocks into blocks of `size` samples.
+    """Cut the index blocks into blocks of `size` samples.
 
-    A new block may have samples of several blocks before it. The last block may be shorter; `drop_last` leaves it out
-    then. Raises ValueError for a size below 1, TypeError for a stream of anything but index blocks, and for one rank's
-    part of a stream if the ranks would get different numbers of blocks.
+    The blocks are joined first, so a new block may have samples of several blocks before it.
 
+    Parameters
+    ----------
+    size : int
+        The number of samples in a block, at least 1: the batch size.
+    drop_last : bool
+        If True, leave out the last block if it has fewer than `size` samples.
+
+    Returns
+    -------
+    Stage
+        Gives index blocks of `size` samples. Without `drop_last`, the last block may be shorter.
+
+    Raises
+    ------
+    ValueError
+        If `size` is below 1.
+    TypeError
+        If the stream before it is not of index blocks, or if it is one rank's part of a stream and the ranks would get
+        different numbers of blocks.
+
+    Examples
+    --------
     >>> list([np.arange(7)] | chunk(3))
     [array([0, 1, 2]), array([3, 4, 5]), array([6])]
     >>> list([np.arange(7)] | chunk(3, drop_last=True))
@@ -70,6 +90,8 @@ def _chunk(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
 
 @record
 class Chunk(PlanOver):
+    """The plan of `chunk`."""
+
     tag = "chunk"
     _finds_end = True
 

@@ -44,6 +44,7 @@ def as_lengths(lengths: ArrayLike | Ragged, indices: ArrayLike | None, where: st
 
 
 def check_longest(lengths: Lengths, chosen: NDArray[np.intp], most: int, where: str) -> None:
+    """Raise ValueError if a sample has more than `most` tokens."""
     longer = chosen[lengths[chosen] > most]
     if len(longer):
         raise ValueError(

@@ -12,12 +12,27 @@ from batchup.core.stream import Stream
 
 
 def indices(which: int | ArrayLike) -> Stream:
-    """The indices of a pass as one block: 0 to n-1 for an int n, or the given indices.
+    """The indices of one pass as one block: 0 to n - 1, or the indices that you pass.
 
-    `which` is the number of samples, or a 1-D sequence of integers >= 0 in the order in which they come; an index may
-    come several times. All samples in order stay a `range`, so a source of 10**12 samples costs nothing. Raises
-    TypeError for floats, masks and arrays of other shapes, ValueError for negative numbers.
+    Parameters
+    ----------
+    which : int or 1-D array of int
+        The number of samples n, or the indices in the order in which they come. An index may occur several times.
 
+    Returns
+    -------
+    Stream
+        One index block, of shape (n,). For an int it is a `range`, so a source of 10**12 samples needs no memory.
+
+    Raises
+    ------
+    TypeError
+        For floats, boolean masks and arrays that are not 1-D.
+    ValueError
+        For negative numbers.
+
+    Examples
+    --------
     >>> list(indices(4)), list(indices([7, 3]))
     ([range(0, 4)], [array([7, 3])])
     """

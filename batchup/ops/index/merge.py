@@ -24,16 +24,33 @@ def merge(count: int, *, shard: ShardLike = None) -> Stage:
     C blocks make ceil(C / count) windows, whose numbers of blocks differ by at most one. If the number of blocks is
     unknown, each window has `count` blocks, and the last may have fewer.
 
-    With `shard=(rank, world)` the windows are those of one rank, so that each chunk is read by one rank only. The blocks
-    of a pass, in their order, are divided into one stretch for each rank, all of as many samples. So all ranks take
-    the same number of steps. A block at the end of one stretch and the beginning of the next is read by both ranks. Up
-    to `world - 1` samples at the end are left out; behind a `reorder`, they are others in each pass. A checkpoint is
-    for the same number of ranks. If reading is no bottleneck, `rebatch(size, shard=(rank, world))` leaves out no
-    samples, and its checkpoints are for any number of ranks. `shard=()` asks the environment, as `ops.shard` does.
+    Parameters
+    ----------
+    count : int
+        The number of blocks in a window, at least 1.
+    shard : (rank, world), () or None
+        If given, the windows are those of one rank, so that each chunk is read by one rank only. The blocks of a pass
+        are divided into one stretch for each rank, and all stretches have as many samples: all ranks take the same
+        number of steps. A block across two stretches is read by both ranks. Up to `world - 1` samples at the end are
+        left out; behind `reorder` these are other samples in each pass. A checkpoint is for the same number of ranks.
+        `()` takes rank and world size from the environment, as `ops.shard` does. Where reading is fast, `rebatch(size,
+        shard=...)` leaves out no samples, and its checkpoints are for any number of ranks.
 
-    Raises ValueError for a count below 1, TypeError for a stream of anything but index blocks; with `shard` also if the
-    sizes of the blocks are unknown, and for a stream over a generator, from which each rank would draw differently.
+    Returns
+    -------
+    Stage
+        Gives windows: index blocks.
 
+    Raises
+    ------
+    ValueError
+        If `count` is below 1.
+    TypeError
+        If the stream before it is not of index blocks. With `shard`, also if the sizes of the blocks are unknown, and
+        if the stream draws from a generator, since each rank would draw differently.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> list(ops.indices(10) | ops.chunk(2) | merge(2))
     [range(0, 2), range(2, 6), range(6, 10)]
@@ -66,6 +83,8 @@ OTHER_DRAWS = (
 
 @record
 class Merge(PlanOver):
+    """The plan of `merge`."""
+
     tag = "merge"
     _finds_end = True
 
@@ -160,7 +179,7 @@ class Stretch:
 
 @record
 class Merged(GridOver):
-    """The blocks of a grid, several joined into one."""
+    """The grid of the windows of `merge`."""
 
     plan: Merge
 

@@ -23,19 +23,41 @@ from batchup.ops.index.shuffle import Shuffle
 def mix(
     rng: ShuffleLike, chunks: int | Sequence[int] | NDArray[np.intp], window: int, *, shard: ShardLike = None
 ) -> Stage:
-    """Shuffle data that is stored in chunks, so that each chunk is read once a pass: `window` chunks at a time are mixed.
+    """Shuffle data that is stored in chunks, and read each chunk once a pass.
 
-    It is `chunk(chunks) | reorder(rng) | merge(window) | shuffle(rng)`: the chunks in a random order, joined into
-    windows, each shuffled in memory. Put `gather` behind it, which reads a window at a time, and `rebatch(size)`, which
-    cuts windows into batches. `chunks` is the number of samples in a chunk of the arrays, `X.chunks[0]`, or a list of
-    those of all chunks, as for row groups. If `indices` are a part of the samples, they are grouped by the chunk that
-    they lie in. `rng` and `shard` are as for `shuffle` and `merge`.
+    It is `chunk(chunks) | reorder(rng) | merge(window) | shuffle(rng)`: the chunks come in a random order, `window` of
+    them are joined, and the samples of such a window are shuffled in memory. Put `gather` behind it, which reads a
+    window at a time, and `rebatch(size)`, which cuts the windows into batches.
 
     If K classes of equal size lie in runs, the label entropy of a batch is about (K - 1) / (2 ln 2 window) bits below
     that of a full shuffle. `survey` predicts it for your labels before anything is read.
-    Raises TypeError for a stream of anything but `indices`, and for a generator with `shard`, ValueError if the indices
-    reach beyond the chunks.
 
+    Parameters
+    ----------
+    rng : int, sequence of int, Generator, RandomState, True, None or False
+        As for `shuffle`.
+    chunks : int or sequence of int
+        The number of samples in a chunk, such as `X.chunks[0]`, or the numbers of all chunks, as for row groups. If the
+        stream has a part of the samples, they are grouped by the chunk that they lie in.
+    window : int
+        The number of chunks that are mixed at a time.
+    shard : (rank, world), () or None
+        As for `merge`: each rank has its own windows.
+
+    Returns
+    -------
+    Stage
+        Gives windows: index blocks of up to `chunks * window` samples.
+
+    Raises
+    ------
+    TypeError
+        If the stream before it is not `indices`, and for a generator with `shard`.
+    ValueError
+        If the indices reach beyond the chunks.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> windows = ops.indices(12) | mix(7, chunks=2, window=3)
     >>> list(windows)

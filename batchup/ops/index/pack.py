@@ -30,20 +30,44 @@ def pack(
     *,
     shard: ShardLike = None,
 ) -> Stream:
-    """Pack whole samples into rows of `capacity` tokens: a source with one index block a row.
+    """Pack whole samples into rows of `capacity` tokens, so that rows have almost no padding.
 
-    `lengths` are the numbers of tokens of all samples, (n,) whole numbers >= 0, or their `Ragged`. `rng` is a seed. A
-    random order of the samples is cut into windows of `window` samples, and each window is packed by best-fit
-    decreasing (Johnson, Near-optimal bin packing algorithms, 1973): the longest sample first, each into the row with
-    the least room that holds it. That happens once for a seed; each pass has the same rows in another order. So each
-    sample comes once in a pass, and the length is known. A larger window fills the rows better and mixes more. Put
-    `gather(ragged) | fill(capacity)` behind it, then `rebatch(8)` for eight rows a batch. With `indices` (1-D) only
-    these samples come.
+    A random order of the samples is cut into windows of `window` samples. Each window is packed by best-fit decreasing
+    (Johnson, Near-optimal bin packing algorithms, 1973): the longest sample comes first, and each goes into the fullest
+    row that still has room for it. That happens once for a seed; each pass has the same rows in another order. So each
+    sample comes once in a pass, and the number of rows is known. Put `gather(ragged) | fill(capacity)` behind this
+    source, then `rebatch(8)` for batches of eight rows.
 
-    With `shard=(rank, world)` the ranks take whole rows in turn, each as many: the last round is filled up with empty
-    rows. `shard=()` asks the environment. Raises ValueError for a sample of more than `capacity` tokens, TypeError or
-    ValueError for invalid lengths and seeds.
+    Parameters
+    ----------
+    lengths : (n,) array of int, or Ragged
+        The number of tokens of each sample, >= 0, or the samples themselves.
+    capacity : int
+        The number of tokens in a row.
+    rng : int or sequence of int
+        A seed.
+    window : int
+        The number of samples that are packed together. A larger window fills the rows better and mixes more.
+    indices : 1-D array of int or None
+        If given, only these samples come.
+    shard : (rank, world), () or None
+        If given, the ranks take whole rows in turn. All take as many: the last round is filled up with empty rows. `()`
+        takes rank and world size from the environment, as `ops.shard` does.
 
+    Returns
+    -------
+    Stream
+        Index blocks: the samples of a row each.
+
+    Raises
+    ------
+    TypeError
+        If lengths or the seed are of another type.
+    ValueError
+        If lengths are negative, or if a sample has more than `capacity` tokens.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> lengths = np.array([5, 3, 4, 2, 1, 1])
     >>> [lengths[block].tolist() for block in pack(lengths, 8, 5)]

@@ -14,13 +14,32 @@ from batchup.ops.index.permutation import PermutedBlock, round_keys
 def permute(seed: SeedLike) -> Stage:
     """Permute the indices within each block, as `shuffle(seed)` does, but in constant memory.
 
-    It is for data sets too large for an array of their indices. The order is computed only for the places that are
-    asked for, which takes some 60 us for a batch of 64. Each block of each pass has its own order, which differs
-    from that of `shuffle`. A block has at most 2**62 samples. Put `chunk` behind it: by itself, the stage gives the whole
-    order as one array. Raises TypeError for anything but a seed.
+    Use it for data sets that are too large for an array of their indices. The order is computed only for the places
+    that are asked for, about 5 us for a batch of 64. It differs from the order of `shuffle` with the same seed. Put
+    `chunk` behind this stage: without it, the whole order is one array.
 
-    A generalized Feistel cipher with cycle walking (Black and Rogaway, CT-RSA 2002); see `ops.index.permutation`.
+    The method is a generalized Feistel cipher with cycle walking (Black and Rogaway, Ciphers with Arbitrary Finite
+    Domains, CT-RSA 2002).
 
+    Parameters
+    ----------
+    seed : int or sequence of int
+        A seed, as for `shuffle`.
+
+    Returns
+    -------
+    Stage
+        Gives a permutation of each block. Each block of each pass has its own order.
+
+    Raises
+    ------
+    TypeError
+        If `seed` is not a seed, or the stream before it is not of index blocks.
+    ValueError
+        If a block has more than 2**62 samples.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> batches = ops.indices(10**12) | permute(7) | ops.chunk(3)
     >>> batches[10**9]
@@ -36,6 +55,8 @@ def _permute(stream: Stream, seed: Seed) -> Stream:
 
 @record
 class Permute(SameSamples):
+    """The plan of `permute`."""
+
     tag = "permute"
 
     rng: Seed

@@ -20,15 +20,31 @@ from batchup.ops.index.permutation import PermutedBlock, place_of, round_keys
 
 
 def reorder(rng: ShuffleLike) -> Stage:
-    """Permute the order of the blocks of a pass; the order within each block stays.
+    """Permute the order of the blocks of a pass. The order within each block stays.
 
-    `rng` is as for `shuffle`: a seed, with an order of its own for each pass, in constant memory; a generator, with one
-    `rng.permutation` a pass; or None for the present order. Any position is reached without the blocks before it, if
-    the blocks themselves are. If these are not of one size, `chunk` and `rebatch` behind it make a table of their ends
-    for each pass. Over a generator, over lists of unknown sizes and over blocks cut from a shuffled pass, the blocks of
-    a pass are kept in memory. Raises TypeError for a stream of anything but index blocks, and if their number is
-    unknown or endless.
+    Any position is reached without computing the blocks before it, if that is true of the blocks themselves. If the
+    blocks have different sizes, a `chunk` or `rebatch` behind this stage makes a table of their ends for each pass. The
+    blocks of a pass are kept in memory over a generator, over lists of unknown sizes, and if they are cut from a
+    shuffled pass.
 
+    Parameters
+    ----------
+    rng : int, sequence of int, Generator, RandomState, True, None or False
+        As for `shuffle`. With a seed each pass has its own order, in constant memory. A generator draws one
+        `rng.permutation` a pass. With None the order stays.
+
+    Returns
+    -------
+    Stage
+        Gives the same blocks in another order.
+
+    Raises
+    ------
+    TypeError
+        If the stream before it is not of index blocks, or if their number is unknown or infinite.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> list(ops.indices(10) | ops.chunk(3) | reorder(1))
     [range(3, 6), range(0, 3), range(9, 10), range(6, 9)]
@@ -48,6 +64,8 @@ def _reorder(stream: Stream, rng: Rng | None) -> Stream:
 
 @record
 class Reorder(Aligned, PlanOver):
+    """The plan of `reorder`."""
+
     tag = "reorder"
 
     rng: Rng
@@ -106,7 +124,7 @@ def _keys(seed: Seed, pass_: int) -> NDArray[np.uint64]:
 
 @record
 class Reordered(GridOver):
-    """The blocks of a grid in the order of a seed."""
+    """The grid of the blocks of `reorder`."""
 
     n: int
     seed: Seed

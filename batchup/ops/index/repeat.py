@@ -21,12 +21,30 @@ from batchup.ops.index.shard import of_outer_ranks
 
 
 def repeat(times: int) -> Stage:
-    """Go through the stream `times` times, one pass after another; -1 repeats it without end.
+    """Go through the stream several times, one pass after another.
 
-    A shuffle before it gives each pass its own order. If a re-iterable of yours has a method `set_epoch`, it is called
-    with the number of each pass. Raises ValueError for 0 and for an endless repetition of nothing, TypeError for an
-    iterator, which can be gone through only once.
+    A `shuffle` before it gives each pass its own order. If an iterable of yours has a method `set_epoch`, it is called
+    with the number of each pass, from 0 on.
 
+    Parameters
+    ----------
+    times : int
+        The number of passes; -1 for an endless number.
+
+    Returns
+    -------
+    Stage
+        Gives the items of all passes.
+
+    Raises
+    ------
+    ValueError
+        If `times` is 0 or below -1, or if an empty stream would be repeated without end.
+    TypeError
+        If the stream is over an iterator, which can be gone through only once.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> list(ops.indices(3) | repeat(2) | ops.chunk(4))
     [array([0, 1, 2, 0]), range(1, 3)]
@@ -51,6 +69,8 @@ def _repeat(stream: Stream, times: int) -> Stream:
 
 @record
 class Repeat(SameItems):
+    """The plan of `repeat`."""
+
     tag = "repeat"
 
     times: int | float  # infinity for an endless repetition

@@ -19,23 +19,42 @@ from batchup.core.stream import Stream
 
 
 def sample(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None = None, replace: bool = True) -> Stream:
-    """Draw samples at random, without end: index i comes with probability w[i] / sum(w).
+    """Draw samples at random: index i has probability w[i] / sum(w).
 
-    `weights` is a 1-D array of floats >= 0, not all of them 0, with any sum. `rng` is as for `shuffle`, but not None.
-    With `indices` (1-D, as long as `weights`), weight i belongs to sample `indices[i]`. Put `chunk` right behind it: it
-    says how many samples a block has. By itself, a block has n draws. From a RandomState or Generator the draws are
-    those of its `choice(n, size, p=weights)`, bit for bit.
+    With replacement the draws are endless. Put `chunk` right behind this source: it says how many draws a block has, n
+    without it. From a `RandomState` or `Generator` the draws are those of `rng.choice(n, size, p=weights)`, bit for
+    bit. Each draw is a binary search for a uniform number in the cumulative weights (inverse transform sampling;
+    Devroye, Non-Uniform Random Variate Generation, 1986, chapter III.2).
 
-    With `replace=False` it ends: a pass is one block, a permutation of all samples in the order of weighted draws
-    without replacement. Samples of weight 0 come last. Use `repeat` for further passes. Each sample gets a random time
-    from an exponential distribution with rate w[i], and they come in the order of these times (Efraimidis and
-    Spirakis, Information Processing Letters 97(5), 2006).
+    Without replacement a pass is one block: a permutation of all samples, in the order of weighted draws. Samples of
+    weight 0 come last. Each sample gets a random time from an exponential distribution of rate w[i], and the samples
+    come in the order of these times (Efraimidis and Spirakis, Information Processing Letters 97(5), 2006).
 
-    Raises TypeError or ValueError if `weights` is no such array, and without `rng`.
+    Parameters
+    ----------
+    weights : (n,) array of float
+        Weights >= 0, not all of them 0. Their sum may be anything.
+    rng : int, sequence of int, Generator, RandomState or True
+        As for `shuffle`, but not None.
+    indices : (n,) array of int or None
+        If given, weight i belongs to sample `indices[i]`.
+    replace : bool
+        If False, draw without replacement.
 
-    With replacement, a draw is a binary search for a uniform number in the cumulative weights (inverse transform
-    sampling; Devroye, Non-Uniform Random Variate Generation, 1986, chapter III.2).
+    Returns
+    -------
+    Stream
+        Index blocks.
 
+    Raises
+    ------
+    TypeError
+        If `weights` or `indices` are not such arrays, or `rng` is of another type.
+    ValueError
+        If weights are negative, not finite or all 0, if `indices` has another length, or without `rng`.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> list(sample([0, 1, 0, 3], rng=5) | ops.chunk(6) | ops.take(2))
     [array([3, 3, 1, 3, 3, 3]), array([3, 1, 1, 3, 3, 3])]

@@ -22,18 +22,38 @@ _ENVIRONMENTS = (
 
 
 def shard(index: int | None = None, count: int | None = None) -> Stage:
-    """Take part `index` of `count` of every index block: consecutive samples of it.
+    """Take part `index` of `count` of every index block, for training on several processes.
 
-    If a block can't be divided into equal parts, the first parts have one sample more. Every rank takes its part of
-    every batch. So all ranks take the same number of steps, together they see each sample once, and step t has the
-    same samples whatever the number of ranks. A block of fewer than `count` samples has empty parts. Put `chunk`
-    before it, with the size of the global batches.
+    Each part has consecutive samples of the block. If a block can't be divided equally, the first parts have one sample
+    more; a block of fewer than `count` samples has empty parts. All ranks take the same number of steps, together they
+    see each sample once, and step t has the same samples for any number of ranks. Put `chunk` before this stage, with
+    the batch size of all ranks together.
 
-    Without arguments, rank and world size come from environment variables: the first pair that is set of those of
-    torchrun (RANK, WORLD_SIZE), Open MPI (OMPI_COMM_WORLD_RANK, _SIZE) and SLURM (SLURM_PROCID, SLURM_NTASKS). Raises
-    ValueError if none is set and for an index that is not below the count, TypeError for a stream of anything but
-    index blocks.
+    Without arguments, rank and world size come from environment variables. The first of these pairs that is set counts:
+    RANK and WORLD_SIZE (torchrun), OMPI_COMM_WORLD_RANK and OMPI_COMM_WORLD_SIZE (Open MPI), SLURM_PROCID and
+    SLURM_NTASKS (SLURM).
 
+    Parameters
+    ----------
+    index : int or None
+        The rank of this process, from 0 to `count` - 1.
+    count : int or None
+        The number of ranks.
+
+    Returns
+    -------
+    Stage
+        Gives one part of every block.
+
+    Raises
+    ------
+    ValueError
+        If `index` is not below `count`, or if both are None and no environment variable is set.
+    TypeError
+        If the stream before it is not of index blocks.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> [list(ops.indices(7) | ops.chunk(5) | shard(rank, 2)) for rank in range(2)]
     [[range(0, 3), range(5, 6)], [range(3, 5), range(6, 7)]]
@@ -116,6 +136,8 @@ def _of_rank(plan: Plan, index: int) -> Plan:
 
 @record
 class Shard(Itemwise):
+    """The plan of `shard`."""
+
     tag = "shard"
 
     # A position means the same for all parts, so a checkpoint of one part is one of all.

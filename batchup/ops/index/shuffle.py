@@ -18,18 +18,32 @@ from batchup.core.stream import Stage, Stream
 def shuffle(rng: ShuffleLike) -> Stage:
     """Permute the indices within each block. Each block of each pass has its own order.
 
-    `rng` is one of three kinds:
+    Parameters
+    ----------
+    rng : int, sequence of int, Generator, RandomState, True, None or False
+        One of three kinds:
 
-    * A **seed**, an int >= 0 or a sequence of them: the stream is pure. The order of block k of pass p is a function
-      of (seed, p, k) alone, by `np.random.SeedSequence`.
-    * A **generator**, `RandomState` or `Generator`, or True for NumPy's global one: it draws one `rng.permutation` for
-      each block when the block is first needed. So a generator of the same seed gives the same batches as a plain NumPy
-      loop, and the next epoch has a new order.
-    * None or False: in order.
+        * A **seed**, an int >= 0 or a sequence of them. The order of block k of pass p depends on (seed, p, k) alone;
+          it comes from `np.random.SeedSequence`. `5`, `(5,)` and `[5]` are the same seed; `(5, 0)` is another one.
+        * A **generator**, a `Generator` or `RandomState`, or True for NumPy's global one. It draws one
+          `rng.permutation` for each block, when the block is first needed. So the batches are those of a plain NumPy
+          loop with a generator of the same seed, and the next epoch has a new order.
+        * None or False: the order stays.
 
-    `5`, `(5,)` and `[5]` are the same seed; `(5, 0)` is another one.
-    Raises TypeError for anything else, ValueError for a negative seed.
+    Returns
+    -------
+    Stage
+        Gives a permutation of each block.
 
+    Raises
+    ------
+    TypeError
+        If `rng` is of another type.
+    ValueError
+        If a seed is negative.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> list(ops.indices(5) | shuffle(7))
     [array([3, 2, 1, 4, 0])]
@@ -48,6 +62,8 @@ def _shuffle(stream: Stream, rng: Rng | None) -> Stream:
 
 @record
 class Shuffle(SameSamples):
+    """The plan of `shuffle`."""
+
     tag = "shuffle"
 
     rng: Rng

@@ -15,8 +15,26 @@ from batchup.core.stream import Stage, Stream
 
 
 def skip(count: int) -> Stage:
-    """Leave out the first `count` items. No work is done for them.
+    """Leave out the first `count` items.
 
+    Parameters
+    ----------
+    count : int
+        The number of items to leave out, at least 0.
+
+    Returns
+    -------
+    Stage
+        Gives the remaining items. No work is done for the items that are left out, except behind a stage whose number
+        of items depends on the data, such as `filter`.
+
+    Raises
+    ------
+    ValueError
+        If `count` is negative.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> list(ops.indices(10) | ops.chunk(4) | skip(1))
     [range(4, 8), range(8, 10)]
@@ -26,6 +44,7 @@ def skip(count: int) -> Stage:
 
 
 def sliced(plan: Plan, start: int = 0, stop: int | float = math.inf) -> Plan:
+    """The plan of the items from `start` up to `stop`."""
     if not isinstance(plan, Between):
         return Between(plan, start, stop)
     # One plan for both, so that long chains of `skip` and `take` stay short.

@@ -28,17 +28,36 @@ _ORDERS, _STARTS = 32, 32
 
 
 def stratify(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None = None) -> Stream:
-    """Endless batches in which each class has its share, as exactly as their size allows.
+    """Endless batches in which each class has its share, as exactly as the batch size allows.
 
-    `y` has the labels, (n,) integers >= 0. `proportions`, (max(y) + 1,) numbers >= 0 of any sum, are the shares of the
-    classes; None gives all classes with samples the same share. `rng` is as for `shuffle`, but not None. Put
-    `chunk(size)` right behind it: each block then has `size * share` samples of each class, rounded down or up. Which
-    class gets one more sample changes from batch to batch, so that on average the shares hold to a hundredth of a
-    sample a batch. All samples of a class come, in a random order, before any of them comes again. Within a block the
-    classes are spread evenly, so the parts of `shard` are stratified too, as exactly as their size allows.
-    Raises TypeError or ValueError for invalid labels or proportions, for a share of a class without samples, and
-    without `rng`.
+    Put `chunk(size)` right behind this source. Each block then has `size * share` samples of each class, rounded down
+    or up. Which class gets one more sample changes from batch to batch, so on average the shares are exact. All samples
+    of a class come, in a random order, before any of them comes again. Within a block the classes are spread evenly, so
+    the parts of `shard` are stratified too.
 
+    Parameters
+    ----------
+    y : (n,) array of int
+        The label of each sample, >= 0.
+    rng : int, sequence of int, Generator, RandomState or True
+        As for `shuffle`, but not None.
+    proportions : (classes,) array of float or None
+        The shares of classes 0 to max(y), >= 0, with any sum. None gives equal shares to all classes that have samples.
+
+    Returns
+    -------
+    Stream
+        Index blocks.
+
+    Raises
+    ------
+    TypeError
+        If `y` or `proportions` are not such arrays, or `rng` is of another type.
+    ValueError
+        If labels or proportions are negative, if a class without samples has a share above 0, or without `rng`.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> y = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1])
     >>> [np.bincount(y[block]).tolist() for block in stratify(y, 7) | ops.chunk(5) | ops.take(4)]
@@ -128,8 +147,9 @@ class Stratify(JointPlan, EndlessSource):
 
 
 def _evenly_mixed(drawn: NDArray[np.int64], k: int) -> NDArray[np.intp]:
-    """The order of the samples of a block, given class by class: each class spread evenly, another class first
-    in each block.
+    """The order of the samples of a block, given class by class.
+
+    Each class is spread evenly, and another class comes first in each block.
     """
     first = permuted(np.arange(len(drawn), dtype=np.uint64), len(drawn), round_keys(Seed((0,)), k))
     places = np.concatenate([(np.arange(n) + 0.5) / n for n in drawn.tolist() if n])

@@ -8,8 +8,25 @@ from batchup.ops.index.skip import sliced
 
 
 def take(count: int) -> Stage:
-    """Give only the first `count` items.
+    """End the stream after the first `count` items.
 
+    Parameters
+    ----------
+    count : int
+        The number of items, at least 0.
+
+    Returns
+    -------
+    Stage
+        Gives the first `count` items, or all if the stream has fewer.
+
+    Raises
+    ------
+    ValueError
+        If `count` is negative.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> list(ops.indices(10**12) | ops.chunk(64) | ops.skip(10**9) | take(1))
     [range(64000000000, 64000000064)]

@@ -19,12 +19,30 @@ from batchup.core.stream import Stage, Stream
 
 
 def where(mask: ArrayLike) -> Stage:
-    """Keep only the indices that `mask` selects, a 1-D boolean array: `mask[i]` belongs to sample i.
+    """Keep only the indices that a boolean mask selects.
 
-    Right behind `indices` the length stays known. Behind other stages it doesn't, as the indices are not looked at
-    before they come. Put it before `chunk`, so that batches are full. Raises TypeError for anything but such a mask,
-    ValueError if the indices reach beyond it.
+    Right behind `indices` the length of the stream stays known. Behind other stages it is unknown, since the indices
+    are not looked at before they come. Put this stage before `chunk`, so that batches are full.
 
+    Parameters
+    ----------
+    mask : 1-D array of bool
+        `mask[i]` is True if sample i stays.
+
+    Returns
+    -------
+    Stage
+        Gives each block without the other indices.
+
+    Raises
+    ------
+    TypeError
+        If `mask` is not a 1-D boolean array, or the stream before it is not of index blocks.
+    ValueError
+        If the stream has indices beyond the mask, or if the mask leaves nothing of an endless stream.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> kept = ops.indices(6) | where(np.array([True, False, True, True, False, True]))
     >>> list(kept | ops.chunk(3)), kept.num_samples
@@ -60,6 +78,8 @@ def _of_block(block: Block, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 @record
 class Where(Itemwise):
+    """The plan of `where`."""
+
     tag = "where"
 
     mask: NDArray[np.bool_]

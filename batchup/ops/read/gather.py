@@ -16,27 +16,49 @@ from batchup.ops.read.reader import Read, Reader
 
 
 def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named: Any) -> Stage:
-    """Read the samples of each index block: as a tuple with one array for each argument, or as a dict.
+    """Read the samples of each index block from arrays: as a tuple, or with names as a dict.
 
-    An array is a NumPy array of any strides and dtype, also memory-mapped; a list of numbers, or of arrays of one shape;
-    a PyTorch tensor on the CPU or a JAX array; a table of pandas, polars, Arrow or Hugging Face, whose samples are a
-    dict of arrays by the names of the columns; a `Ragged`, which gives `Ragged` batches; or anything with `__len__` and
-    `__getitem__` that takes a 1-D integer array. All but `Ragged` give NumPy arrays; see `to_torch` and `to_jax`.
+    Sample i is `array[i]`. Consecutive indices are read by a slice, if the array takes slices.
 
-    Sample i is `array[i]`. A block of b indices gives an array of shape (b, ...), writable and in memory of its own; of
-    an object array new references to the same objects, but copies of those that are arrays. `gather(image=X, label=y)`
-    gives dicts. With `include_indices` the block comes first, as an intp array; in a dict, under "indices".
+    Parameters
+    ----------
+    *arrays : array-likes of one length
+        One or several of: NumPy arrays of any strides and dtype, also memory-mapped; lists of numbers or of arrays of
+        one shape; PyTorch tensors on the CPU; JAX arrays; tables of pandas, polars, Arrow and Hugging Face, whose
+        samples are a dict of arrays by the names of the columns; `Ragged`; data sets of h5py, zarr and tensorstore; a
+        `ParquetFile` or Arrow dataset; and anything else with `__len__` and a `__getitem__` that takes a 1-D integer
+        array.
+    include_indices : bool
+        If True, the index block comes first, as an intp array; in a dict, under "indices".
+    cache : int
+        The number of bytes of decoded chunks to keep, those used last. The threads of a pool share them; each worker
+        process has its own. Use it for arrays whose chunks have other places than those of `mix`.
+    **named : array-likes of one length
+        In place of `arrays`: `gather(image=X, label=y)` gives dicts.
 
-    An array with chunks is read by slices, each chunk once for a block of indices: of h5py, zarr, tensorstore or anything
-    with `chunks`, and a `ParquetFile` or Arrow dataset, whose chunks are row groups. A few samples of chunks that are
-    not compressed are read one by one (`ops.read.chunked` has the rule). `cache` is the number of bytes of decoded
-    chunks to keep, the last used, shared by the threads of a pool, and in each worker process: use it for arrays whose
-    chunks don't lie where those of `mix` do. An h5py dataset goes to workers as its file and name. Consecutive indices
-    are read by a slice, if the array takes slices.
+    Returns
+    -------
+    Stage
+        Gives batches. A block of b indices makes an array of shape (b, ...) of each argument, of the same dtype,
+        writable and in memory of its own; of a `Ragged`, a `Ragged`. Of an object array it makes new references to the
+        same objects, but copies of objects that are arrays.
 
-    Raises TypeError for an argument that is no array, ValueError for arrays of different lengths and for a stream that
-    reaches beyond them.
+    Raises
+    ------
+    TypeError
+        If an argument is no array.
+    ValueError
+        If the arrays have different lengths, or the stream reaches beyond them.
 
+    Notes
+    -----
+    An array with chunks is read by slices, and each chunk is read once for a block of indices. The chunks of Parquet
+    files are their row groups. If chunks are not compressed and a block wants only a few samples of each, these are
+    read one by one (the module `ops/read/chunked.py` has the rule). A data set of h5py goes to worker processes as its
+    file and name.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> X, y = np.arange(12).reshape(4, 3), np.array([0, 1, 0, 1])
     >>> [batch] = ops.indices([3, 0]) | gather(X, y)

@@ -25,19 +25,39 @@ Collate = Callable[[list[Any]], Any]
 def samples(
     dataset: Any, collate: Collate | None = None, *, include_indices: bool = False, resizes: bool = False
 ) -> Stage:
-    """Read the samples of each index block one by one, as `dataset[i]` for an int i, and join them to a batch.
+    """Read the samples of each index block one by one, and put them together to a batch.
 
-    `dataset` is anything with `__len__` and `__getitem__`: a PyTorch `Dataset`, a list of records, a Hugging Face
-    dataset. If it has PyTorch's `__getitems__`, one call asks for all samples of a batch. `collate(list of samples)`
-    makes the batch. By default tuples, named tuples and dicts stay what they are, and lists become tuples. Inside of
-    them, arrays, images and numbers become arrays of shape (samples, ...), PyTorch tensors become tensors, and strings
-    become lists. With `include_indices` the index block comes first, as an intp array; in a dict, under "indices". In a
-    pool of threads, `parallel(pool, split=True)` reads the samples of one batch at once. If `collate` leaves samples
-    out, broken ones say, and a `rebatch` follows, pass `resizes=True`.
+    Sample i is `dataset[i]` for an int i. If the dataset has PyTorch's `__getitems__`, one call asks for all samples of
+    a batch. In a pool of threads, `parallel(pool, split=True)` reads the samples of one batch at once.
 
-    Raises TypeError for anything but such a dataset, ValueError for a stream that reaches beyond it; while iterating,
-    the default `collate` raises ValueError for samples of different shapes or dtypes.
+    Parameters
+    ----------
+    dataset : anything with `__len__` and `__getitem__`
+        A PyTorch `Dataset`, a list of records, a Hugging Face dataset.
+    collate : callable or None
+        `collate(list of samples)` returns the batch. By default tuples, named tuples and dicts stay what they are, and
+        lists become tuples. Inside of them, arrays, images and numbers become arrays of shape (samples, ...), PyTorch
+        tensors become tensors, and strings become lists.
+    include_indices : bool
+        If True, the index block comes first, as an intp array; in a dict, under "indices".
+    resizes : bool
+        Pass True if `collate` leaves samples out, such as broken ones, and a `rebatch` follows.
 
+    Returns
+    -------
+    Stage
+        Gives batches.
+
+    Raises
+    ------
+    TypeError
+        If `dataset` has no `__len__` or `__getitem__`.
+    ValueError
+        If the stream reaches beyond the dataset; while iterating, by the default `collate`, if samples have different
+        shapes or dtypes.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> records = [{"x": [0.5, 1.5], "name": "a"}, {"x": [2.5, 3.5], "name": "b"}]
     >>> list(ops.indices([1, 0]) | samples(records))

@@ -227,7 +227,10 @@ def _read(file: int, start: int, length: int) -> bytearray:
 
 
 def _pidfd(pid: int) -> int | None:
-    """A file that becomes readable when the process ends. (Its socket may be kept open by its own children.)"""
+    """A file that becomes readable when the process ends.
+
+    A socket of the process won't do: its own children may keep that open.
+    """
     try:
         return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
     except OSError:  # an old kernel, a sandbox, too many open files: the supervisor polls the process

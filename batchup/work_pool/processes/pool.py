@@ -21,23 +21,35 @@ __all__ = ["WorkerProcessPool"]
 
 
 class WorkerProcessPool(WorkerPool):
-    """`processes` worker processes. None is the number of CPUs that this process may use.
+    """Worker processes on this machine, which share memory with the caller.
 
-    They are started by fork and exec, in the background. Lambdas, closures and classes of a notebook or a script are
-    pickled by cloudpickle. The work of a stream is sent to each worker once. NumPy arrays in it are copied, once, to
-    memory that all workers share; of a memory-mapped array the path is sent. Workers see everything as it is when an
-    iteration begins: then arrays are compared with their copies, which takes 0.1 s a GB, and copied again where they
-    differ, and the rest of the work is sent again if it has changed. With `work_pool.share(X)` there is no copy and no
-    comparison. What the work writes into its arrays is seen by that worker alone.
+    The workers are started by fork and exec, in the background. Lambdas, closures and classes of a notebook or a script
+    are pickled by cloudpickle. The work of a stream is sent to each worker once.
 
-    Batches come back in shared memory. The memory of a batch is used again when the last of its arrays is garbage. All
-    of it has at most `max_bytes`, None for a quarter of the free memory. Batches that don't fit go through a pipe, with
-    one RuntimeWarning.
+    NumPy arrays in the work are copied, once, to memory that all workers share; of a memory-mapped array the path is
+    sent. Workers see everything as it is when an iteration begins: arrays are then compared with their copies, which
+    takes 0.1 s a GB, and copied again where they differ, and the rest of the work is sent again if it has changed. With
+    `work_pool.share(X)` there is neither a copy nor a comparison. What the work writes into its arrays is seen by that
+    worker alone.
 
-    `threads_per_worker` is the number of threads of BLAS and OpenMP in each worker. None divides the cores among the
-    workers, unless OMP_NUM_THREADS or a similar variable is set. The import path, the warnings filters and the level of
-    the root logger are those of the caller when an iteration begins. Linux; macOS is untested.
+    Batches come back in shared memory, which is used again when the last array of a batch is garbage.
 
+    The import path, the warnings filters and the level of the root logger are those of the caller when an iteration
+    begins. It runs on Linux; macOS is untested.
+
+    Parameters
+    ----------
+    processes : int or None
+        The number of workers; None for the number of CPUs that this process may use.
+    max_bytes : int or None
+        The largest number of bytes of shared memory for batches; None for a quarter of the free memory. Batches that
+        don't fit go through a pipe, with one RuntimeWarning.
+    threads_per_worker : int or None
+        The number of threads of BLAS and OpenMP in each worker. None divides the cores among the workers, unless
+        OMP_NUM_THREADS or a similar variable is set.
+
+    Examples
+    --------
     >>> from batchup import ops
     >>> with WorkerProcessPool(processes=2) as pool:
     ...     sums = ops.indices(5) | ops.chunk(2) | ops.map(lambda block: int((block**2).sum()))
@@ -104,7 +116,7 @@ class WorkerProcessPool(WorkerPool):
         self.closed = True
         self._close()
 
-    def warn_of_no_room(self) -> None:
+    def _warn_of_no_room(self) -> None:
         """Warn, once, that a batch didn't fit into shared memory."""
         if not self._warned:
             self._warned = True
@@ -191,7 +203,7 @@ class _Item:
         self.run.pool.check_process()
         well, packed, buffers, squeezed = self.pending.result(timeout)
         if squeezed:
-            self.run.pool.warn_of_no_room()
+            self.run.pool._warn_of_no_room()
         return opened((well, packed, buffers), self.run.job.work)
 
     def done(self) -> bool:

@@ -57,7 +57,7 @@ class Choice(NamedTuple):
 
 @record
 class Pick(JointStep):
-    """The step for `Choice`s: does the work of the member that an item comes from.
+    """The step for `Choice` items: does the work of the member that an item comes from.
 
     Parameters
     ----------

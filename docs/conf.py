@@ -19,7 +19,10 @@ myst_heading_anchors = 3
 
 # The frameworks that `batchup.hosts` adapts to are not needed to read its docstrings.
 autodoc_mock_imports = ["torch", "lightning", "keras", "jax"]
-autodoc_default_options = {"members": True, "inherited-members": "NamedTuple,Enum,IntEnum,int,tuple,Exception,BaseException,object,Generic,Protocol"}
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": "NamedTuple,Enum,IntEnum,int,tuple,Exception,BaseException,object,Generic,Protocol",
+}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # Parameters describes the types in words; signatures with both are hard to read
 autodoc_preserve_defaults = True

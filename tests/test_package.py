@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 LATER = ["tqdm", "numpy.random", "multiprocessing", "urllib.request", "h5py"]
 LATER += ["torch", "keras", "lightning", "concurrent.futures", "ctypes", "cloudpickle", "dask", "distributed", "ray"]
@@ -28,3 +31,13 @@ def test_the_rooms_are_there_after_one_import():
     assert {"keras", "lightning", "torch"} <= set(dir(batchup.hosts))
     with pytest.raises(AttributeError, match=r"batchup.hosts.* has no attribute 'tensorflow'"):
         _ = batchup.hosts.tensorflow
+
+
+def test_the_citation_names_the_version_that_is_here():
+    import yaml
+
+    import batchup
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors", "version"} <= set(citation)
+    assert citation["version"] == batchup.__version__

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # For all files: other packages' functions may have no types, and other packages may be missing.
 LENIENT = '# mypy: allow-untyped-calls, allow-redefinition, disable-error-code="import-untyped,import-not-found"\n'
 # For what users write who annotate little of their own; the examples are strict.
-UNTYPED = f"{LENIENT}# mypy: allow-untyped-defs\n"
+UNTYPED = f"{LENIENT}# mypy: allow-untyped-defs, allow-subclassing-any, allow-any-generics\n"
 STRICT = f"{LENIENT}# pyright: strict, reportUnknownMemberType=false\n"
 
 
@@ -43,13 +44,14 @@ def pyright(*files, cwd):
     return [(Path(one["file"]).name, one["range"]["start"]["line"] + 1) for one in errors], errors
 
 
-def readme_blocks():
-    text = (ROOT / "README.md").read_text()
-    shown = r"(?P<before>[^\n]*)\n+```python\n(?P<block>.*?)```"
+def page_blocks(page):
+    """The blocks of Python of a page, hidden ones too, but for those that show what is printed."""
+    shown = r"```python\n(?P<shown>.*?)```"
     hidden = r"<!-- invisible-code-block: python\n(?P<hidden>.*?)-->"
-    for match in re.finditer(f"{hidden}|{shown}", text, flags=re.DOTALL):
-        if "skip: next" not in (match["before"] or ""):
-            yield match["hidden"] or match["block"]
+    for match in re.finditer(f"{hidden}|{shown}", page.read_text(), flags=re.DOTALL):
+        block = match["hidden"] or match["shown"]
+        if not block.startswith(">>>"):
+            yield block
 
 
 WRONG = """
@@ -75,12 +77,13 @@ OF_TORCH = ["train_on_ranks.py"]
 
 
 def test_the_library_and_what_users_write(tmp_path):
-    """The library and the examples strictly, the README's blocks as they are, and what is wrong, in the lines that are."""
+    """The library and the examples strictly, the blocks of pages as they are, and what is wrong, in the lines that are."""
     found, shown = mypy(cwd=ROOT)
     assert found == [], shown
-    blocks = list(readme_blocks())
-    assert len(blocks) > 25
-    (tmp_path / "readme.py").write_text(UNTYPED + "\n".join(blocks))
+    pages = {f"{page.stem}_{n}.py": list(page_blocks(page)) for n, page in enumerate(PAGES)}
+    assert sum(map(len, pages.values())) > 100
+    for name, blocks in pages.items():
+        (tmp_path / name).write_text(UNTYPED + "\n".join(blocks))
     (tmp_path / "wrong.py").write_text(UNTYPED + WRONG)
     examples = sorted((ROOT / "examples").glob("*.py"))
     assert {*OF_TORCH} < {script.name for script in examples}
@@ -89,7 +92,7 @@ def test_the_library_and_what_users_write(tmp_path):
         (tmp_path / script.name).write_text(strict + script.read_text())
     # What is wrong in a strict file alone shows that these are checked strictly.
     (tmp_path / "untyped.py").write_text(f"{STRICT}def first(batch):\n    return batch[0]\n")
-    files = ["readme.py", "wrong.py", "untyped.py", *(script.name for script in examples)]
+    files = [*pages, "wrong.py", "untyped.py", *(script.name for script in examples)]
     expected = {("untyped.py", 3), *(("wrong.py", line) for line in ERRORS)}
     for check in (mypy, pyright):
         found, shown = check(*files, cwd=tmp_path)

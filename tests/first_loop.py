@@ -1,0 +1,18 @@
+"""Run the first loop of the README, with the batchup that is installed: `python first_loop.py README.md`.
+
+`make test-wheel` runs it where a built wheel is installed, and nothing of the checkout can be imported.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import batchup
+
+if not Path(batchup.__file__).is_relative_to(sys.prefix):
+    sys.exit(f"expected an installed batchup, below {sys.prefix}; got {batchup.__file__}")
+readme = Path(sys.argv[1]).read_text()
+if (block := re.search(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)) is None:
+    sys.exit(f"{sys.argv[1]} has no block of Python")
+exec(block[1])
+print(f"The first loop runs with {batchup.__file__}")

@@ -242,6 +242,50 @@ def test_a_closed_ray_pool_says_so():
     assert out.splitlines() == ["the pool was closed", no, no] * 2, err
 
 
+LOSES_A_NODE = """
+import numpy as np
+import ray
+from ray.cluster_utils import Cluster
+
+from batchup import ops, work_pool
+
+X = np.arange(120_000, dtype=np.float32).reshape(300, 400)
+
+
+def sorted_often(batch):
+    for _ in range(300):  # so that all nodes take part
+        np.sort(batch, axis=None)
+    return batch * 2, ray.get_runtime_context().get_node_id()
+
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+lost, _ = [cluster.add_node(num_cpus=1) for _ in range(2)]
+cluster.wait_for_nodes()
+ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+blocks = ops.indices(300) | ops.shuffle(1) | ops.chunk(4)
+received, nodes = [], []
+with work_pool.RayPool() as pool:
+    for batch, node in blocks | ops.gather(X) | ops.map(sorted_often) | ops.parallel(pool, 16):
+        received.append(batch)
+        nodes.append(node)
+        if len(received) == 20:
+            cluster.remove_node(lost)
+for batch, block in zip(received, blocks, strict=True):
+    np.testing.assert_array_equal(batch, X[block] * 2)
+print(len(set(nodes)), lost.node_id in nodes[:20], lost.node_id in nodes[-20:])
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+def test_a_node_of_three_is_removed_in_mid_epoch():
+    """Ray makes the batches of the lost node again: each comes once, in order."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with start(LOSES_A_NODE, warnings="ignore") as process:
+        out, err = process.communicate()
+    assert out.splitlines()[-1:] == ["3 True False"], err  # after what Ray says of the lost node
+
+
 def test_they_read_as_they_are_written(pool):
     assert repr(pool) in ("DaskPool(<Client>)", "RayPool()")
     assert at(1, None)([0]) == 0

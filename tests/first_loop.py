@@ -9,10 +9,14 @@ from pathlib import Path
 
 import batchup
 
-if not Path(batchup.__file__).is_relative_to(sys.prefix):
-    sys.exit(f"expected an installed batchup, below {sys.prefix}; got {batchup.__file__}")
-readme = Path(sys.argv[1]).read_text()
-if (block := re.search(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)) is None:
-    sys.exit(f"{sys.argv[1]} has no block of Python")
-exec(block[1])
-print(f"The first loop runs with {batchup.__file__}")
+
+def main(page):
+    if not Path(batchup.__file__).is_relative_to(sys.prefix):
+        sys.exit(f"expected an installed batchup, below {sys.prefix}; got {batchup.__file__}")
+    block = re.search(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    exec(block[1], {})
+    print(f"The first loop runs with {batchup.__file__}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,14 +1,15 @@
-"""How long an epoch takes: BatchUp beside what users would write or pick instead, in one run.
+"""Measure how long an epoch of arrays in memory takes: BatchUp beside what users would write or use instead.
 
     python benchmarks/arrays.py [--quick] [--cases rows images ...] [--json results.json]
 
-Prints a table of microseconds a batch, and for each target whether it holds. Every source has labels.
-The contenders take turns, in rounds, so that whatever else the machine does meanwhile falls on all of
-them; times are medians over the rounds, ratios and differences are medians of those within each round.
-PyTorch's DataLoader takes part where torch is installed. Where an epoch of it would take long, the time
-is of part of an epoch, from its second batch on, so that it isn't charged for drawing the order. All
-run in one thread: copies this small gain nothing by a second one, and where the machine has other work
-the threads of PyTorch wait for each other, milliseconds a batch.
+Prints a table of microseconds a batch, and for each target whether it is met. Every source has labels. The contenders
+take turns, in rounds, so that other work on the machine affects all of them. Times are medians over the rounds; ratios
+and differences are medians of those within each round.
+
+PyTorch's DataLoader takes part if torch is installed. If an epoch of it would take long, a part of an epoch is
+measured, from its second batch on, so that drawing the order is not counted. All run in one thread: copies this small
+gain nothing from a second one, and on a busy machine the threads of PyTorch wait for each other, for milliseconds a
+batch.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ SEED = 12345
 
 @dataclass(frozen=True)
 class Target:
-    """At most `limit` times what the contender `than` takes, or "us" microseconds a batch more than
-    it; than None, at most so many microseconds."""
+    """At most `limit` times the contender `than`, or "us" microseconds a batch more than it. If `than` is None: at most so
+    many microseconds.
+    """
 
     limit: float
     unit: str
@@ -89,13 +91,13 @@ class Case:
         return f"{self.key}: {'2 of ' * (self.members == 2)}{shape} {self.dtype} by {self.size}"
 
     def sources(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        # Filled, as pages that nobody has written to are all the same page of zeros.
+        # Filled: memory pages that were never written to are all the same page of zeros.
         n = self.shape[0]
         return [(np.full(self.shape, 7, self.dtype), np.arange(n)) for _ in range(self.members)]
 
 
 TAKE, PARTS = "take loop", "its parts"
-COPIES = Target(1.15, "times", TAKE)  # in order, that is a loop of slice copies
+COPIES = Target(1.15, "times", TAKE)  # in order: a loop of slice copies
 JOINT = Target(4.0, "us", PARTS)
 
 CASES = [
@@ -108,9 +110,8 @@ CASES = [
 ]
 
 # -- The contenders --------------------------------------------------------------------------------
-# Each makes, of a case's sources, a function of no arguments that goes through an epoch. One that is
-# too slow for whole epochs makes a function that returns the iterator, and `part` is how many batches
-# of it are timed.
+# Each makes a function without arguments from the sources of a case, which goes through an epoch. A contender that is too
+# slow for whole epochs makes a function that returns the iterator, and `part` is the number of batches that are timed.
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,7 @@ def seconds_a_batch(epoch: Callable[[], Any], part: int | None, n_batches: int) 
     gc.disable()
     try:
         if part is None:
-            epoch()  # warms up: what ran before was somebody else's
+            epoch()  # warms up: another contender ran before
             start = perf_counter()
             epoch()
             return (perf_counter() - start) / n_batches
@@ -274,12 +275,12 @@ def seconds_a_batch(epoch: Callable[[], Any], part: int | None, n_batches: int) 
 
 
 def measure(case: Case, sources: Any, shuffled: bool, rounds: int) -> dict[str, list[float]]:
-    """Microseconds a batch of each contender in each round."""
+    """Return the microseconds a batch of each contender in each round."""
     contenders = contenders_of(case)
     epochs = {c.name: c.make(case, sources, shuffled) for c in contenders}
     times: dict[str, list[float]] = {c.name: [] for c in contenders}
     for number in range(rounds):
-        # Every other round backwards, so that none always follows the same one.
+        # Every other round is backwards, so that no contender always follows the same one.
         for c in reversed(contenders) if number % 2 else contenders:
             seconds = seconds_a_batch(epochs[c.name], c.part, case.n_batches)
             times[c.name].append(seconds * 1e6)
@@ -287,7 +288,7 @@ def measure(case: Case, sources: Any, shuffled: bool, rounds: int) -> dict[str, 
 
 
 def judged(case: Case, order: str, times: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """Whether the target of the case and order holds, if there is one."""
+    """Return whether the target of the case and order is met, if there is one."""
     target = case.shuffled if order == "shuffled" else case.in_order
     if target is None:
         return []
@@ -315,7 +316,7 @@ def machine() -> dict[str, Any]:
 
 
 def reported(case: Case, order: str, times: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """A row for each contender, printed too; ratios are to the first."""
+    """Print and return a row for each contender; ratios are to the first one."""
     first = next(iter(times.values()))
     rows = []
     print(f"\n{case}, {order}")
@@ -333,7 +334,7 @@ def conclude(
     targets: list[dict[str, Any]],
     told: Callable[[dict[str, Any]], str],
 ) -> None:
-    """Print the verdicts, each as `told`, and write all to a file where one was named."""
+    """Print the verdicts, each as `told`, and write all results to a file if one was given."""
     print("\nTargets" + (" (of so little data, they mean nothing)" if arguments.quick else ""))
     for target in targets:
         print(f"  {'holds' if target['holds'] else 'MISSED':6} {told(target)}")
@@ -343,19 +344,19 @@ def conclude(
 
 
 def target(what: str, value: float, bound: float, least: bool = False) -> dict[str, Any]:
-    """That a value is at most, or at `least`, so much."""
+    """A target: a value is at most `limit`, or at least `least`."""
     holds = value >= bound if least else value <= bound
     return {"what": what, "value": value, "bound": bound, "least": least, "holds": holds}
 
 
 def told(own: dict[str, Any]) -> str:
-    """A `target` in words."""
+    """A target in words."""
     limit = f"at {'least' if own['least'] else 'most'} {own['bound']}"
     return f"{own['what']}: {own['value']:.4g} ({limit})"
 
 
 def options(of: str | None, rounds: int) -> argparse.ArgumentParser:
-    """What all benchmarks may be told; `of` is the docstring of one."""
+    """The command-line options of all benchmarks; `of` is the docstring of one."""
     parser = argparse.ArgumentParser(description=(of or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="little data, few rounds: does it run?")
     parser.add_argument("--rounds", type=int, default=rounds)

@@ -1,10 +1,10 @@
-"""How long it takes to see that the arrays of a stream have not changed, when an iteration begins.
+"""Measure how long a pool takes to see that arrays have not changed, when an iteration begins.
 
     python benchmarks/changes.py [--quick] [--rounds 5] [--json results.json]
 
-Prints seconds a GB until `iter(stream)` returns, medians over the rounds: for a process pool, which compares the
-arrays with its copies, and copies those that differ; for shared arrays, which it does neither with; and for an
-executor of processes, which computes a hash and, where it differs, copies the arrays. (Dask and Ray do as the executor.)
+Prints the seconds a GB until `iter(stream)` returns, medians over the rounds. A process pool compares the arrays with
+its copies, and copies those that differ. Shared arrays are neither compared nor copied. An executor of processes
+computes a hash, and copies the arrays if it differs; Dask and Ray do the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ GB = 10**9
 
 
 def seconds_a_gb(pool: Any, array: np.ndarray, rounds: int) -> dict[str, float]:
-    """Until an iteration begins: of an array that has not changed since the last, and of one that has."""
+    """Return the seconds a GB until an iteration begins: of an array that has not changed since the last one, and of one
+    that has.
+    """
     stream = ops.indices(len(array)) | ops.chunk(10) | ops.gather(array) | ops.parallel(pool, buffer=1)
     next(iter(stream))
     times: dict[str, list[float]] = {"unchanged": [], "changed": []}

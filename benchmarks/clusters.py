@@ -1,12 +1,13 @@
-"""How much a batch costs on a cluster: Dask and Ray on this machine, with two workers.
+"""Measure how much a batch costs on a cluster: Dask and Ray on this machine, with two workers.
 
     python benchmarks/clusters.py [--quick] [--engines dask ray] [--json results.json]
 
-Prints milliseconds a batch, medians over the rounds: of batches of 0.8 MB over sources of two sizes,
-as a batch must cost the same whatever the source, and of tiny ones, where handing them over is all
-there is to measure. Beside it the bare engine: a task a batch, of a function that returns it. (While the
-other one is measured Dask drops all copies of a source but one, as its ReduceReplicas policy does after
-two seconds, and sends them anew: half a second for 480 MB, which is in the figures.)
+Prints milliseconds a batch, medians over the rounds. Batches of 0.8 MB come from sources of two sizes, since the cost
+must not depend on the source. Tiny batches show what handing them over costs. Beside each stands the bare engine: one
+task a batch, of a function that returns the batch.
+
+While the other contender is measured, Dask drops all copies of a source but one, as its policy ReduceReplicas does
+after two seconds, and sends them again. That takes half a second for 480 MB, and is included.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ CASES = {
     "0.8 MB, of 480 MB": ((600_000, 1000), (8000, 1000)),
     "tiny": ((120_000, 2), (4000, 2)),
 }
-# At most so many milliseconds a batch.
+# Targets: at most so many milliseconds a batch.
 TARGETS = {"0.8 MB, of 96 MB": 3.0, "0.8 MB, of 480 MB": 3.0, "tiny": 1.0}
 
 Submit = Callable[..., Callable[[], Any]]
 
 
 def made(rows: int) -> np.ndarray:
-    """What a bare task returns."""
+    """Return the batch of a bare task."""
     return np.zeros((rows, 200), np.float32)
 
 
@@ -76,7 +77,7 @@ ENGINES = {"dask": dask, "ray": ray}
 
 
 def bare(submit: Submit, batches: int, rows: int) -> Iterator[Any]:
-    """A task a batch, as many ahead as BatchUp is."""
+    """Run one task a batch, as many ahead as BatchUp does."""
     waiting: deque[Callable[[], Any]] = deque()
     for _ in range(batches):
         waiting.append(submit(made, rows))
@@ -90,7 +91,7 @@ def main() -> None:
     parser = options(__doc__, rounds=5)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, metavar="ENGINE", default=list(ENGINES))
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")  # of the engines' own
+    warnings.simplefilter("ignore")  # warnings of the engines
 
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     rows, targets = [], []

@@ -1,11 +1,11 @@
-"""What batches cost on their way into other people's training loops, beside a bare loop in the same place.
+"""Measure what batches cost on their way into the training loops of other libraries.
 
     python benchmarks/hosts.py [--quick] [--rounds 11] [--json results.json]
 
-Microseconds a batch of 100000 x 4 float32 by 16, shuffled, where the batches themselves cost next to nothing. Beside
-each host is the same host over a generator of one's own, a loop of `np.take`. Then: tensors as sources, beside the same
-NumPy arrays. The contenders take turns; figures are medians over the rounds, differences and ratios medians of those
-within each round. Needs PyTorch, and what else `requirements/hosts.txt` names.
+Prints microseconds a batch of 100000 x 4 float32 by 16, shuffled, where the batches themselves cost next to nothing.
+Beside each host stands the same host over a generator that loops over `np.take`. Then come tensors as sources, beside
+the same NumPy arrays. The contenders take turns. Figures are medians over the rounds; differences and ratios are
+medians of those within each round. Needs PyTorch and the packages of `requirements/hosts.txt`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Bare(IterableDataset[Any]):
 
 
 def contenders(n: int) -> dict[str, tuple[Callable[[], Iterable[Any]], Callable[[], Iterable[Any]]]]:
-    """By host: the batches of an epoch, ours and those of a bare loop."""
+    """For each host: the batches of an epoch by BatchUp, and by a bare loop."""
     X, y = np.full((n, 4), 7, np.float32), np.arange(n)
     stream = ops.indices(n) | ops.shuffle(12345) | ops.chunk(SIZE) | ops.gather(X, y)
     loader = stream.loader()
@@ -72,7 +72,7 @@ def contenders(n: int) -> dict[str, tuple[Callable[[], Iterable[Any]], Callable[
 
 
 def sources(n: int) -> dict[str, tuple[Callable[[], Iterable[Any]], Callable[[], Iterable[Any]]]]:
-    """By package: the batches of its arrays, and of NumPy's."""
+    """For each package: the batches of its arrays, and of NumPy's."""
     X, y = np.full((n, 4), 7, np.float32), np.arange(n, dtype=np.int32)
 
     def batches(*arrays: Any) -> Callable[[], Iterable[Any]]:

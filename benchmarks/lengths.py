@@ -1,15 +1,15 @@
-"""Samples of different lengths: how fast they are read, padded and packed; beside what users would pick instead.
+"""Measure how fast samples of different lengths are read, padded and packed, beside what users would use instead.
 
     python benchmarks/lengths.py [--quick] [--rounds 5] [--json results.json]
 
-Lognormal lengths of mean 512 (sigma 0.8, at most 4096), rows of 4096 tokens.
+The lengths are lognormal with a mean of 512 (sigma 0.8, at most 4096); rows have 4096 tokens.
 
-1. `gather(ragged)`: microseconds a batch of 64, beside `np.take` on rows of the mean length, and beside the fastest loop
-   over slices that we know of, and `np.concatenate` of them.
-2. How full rows of `pack` are, in windows of 10000 samples and of the whole pass; how much `bucket` pads, beside plain
-   batches; seconds to plan a million lengths, and the memory that takes.
-3. Tokens a second of `pack | gather`, beside TRL's pack_dataset(strategy="bfd") and Grain's BestFitPackIterDataset, each
-   from lists in memory to packed rows.
+1. `gather(ragged)`: microseconds a batch of 64. Beside it: `np.take` on rows of the mean length, the fastest loop over
+   slices that we know of, and `np.concatenate` of the slices.
+2. How full the rows of `pack` are, in windows of 10000 samples and of the whole pass; how much `bucket` pads, beside
+   plain batches; the seconds and the memory that planning a million lengths takes.
+3. Tokens a second of `pack | gather`, beside TRL's pack_dataset(strategy="bfd") and Grain's BestFitPackIterDataset,
+   each from lists in memory to packed rows.
 
 What isn't installed (trl, grain) is left out. The contenders take turns; figures are medians over the rounds.
 """

@@ -1,12 +1,11 @@
-"""How fast batches come from a pool: BatchUp beside bare executors and PyTorch's DataLoader, in one run.
+"""Measure how fast batches come from a pool: BatchUp beside bare executors and PyTorch's DataLoader, in one run.
 
     python benchmarks/pools.py [--quick] [--cases jpegs python ...] [--json results.json]
 
-Prints a table of milliseconds a batch, and for each target whether it holds. All have two workers that
-live on from epoch to epoch. The contenders take turns, in rounds, so that whatever else the machine
-does meanwhile falls on all of them; times are medians over the rounds, ratios medians of those within
-each round. PyTorch's DataLoader takes part where torch is installed. Needs Pillow for the JPEGs, which
-it makes in a temporary directory.
+Prints a table of milliseconds a batch, and for each target whether it is met. All have two workers that live on from
+epoch to epoch. The contenders take turns, in rounds, so that other work on the machine affects all of them. Times are
+medians over the rounds; ratios are medians of those within each round. PyTorch's DataLoader takes part if torch is
+installed. Needs Pillow for the JPEGs, which it makes in a temporary directory.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def read_images(paths: list[str], block: Any) -> np.ndarray:
 
 
 def transform(sample: int) -> int:
-    """About half a millisecond of Python."""
+    """Run about half a millisecond of Python."""
     total = sample
     for k in range(8000):
         total = (total * 31 + k) % 65521
@@ -66,12 +65,12 @@ def transform_all(block: Any) -> np.ndarray:
 
 
 def large_batch(number: int) -> np.ndarray:
-    """38 MB, cheaply."""
+    """Make a batch of 38 MB, cheaply."""
     return np.full((64, 3, 224, 224), number, np.float32)
 
 
 class Samples(Dataset):
-    """Sample i of what a function makes."""
+    """A dataset: sample i is `function(i)`."""
 
     def __init__(self, make: Callable[[Any], Any], items: Any):
         self.make = make
@@ -155,7 +154,7 @@ def large(quick: bool) -> Iterator[dict[str, Epoch]]:
     with work_pool.WorkerProcessPool(WORKERS) as pool, process_executor() as executor:
         yield {
             "BatchUp, processes": (range(n) | ops.map(large_batch) | ops.parallel(pool)).__iter__,
-            # Some at a time, as else it would hold all results at once.
+            # Some at a time: otherwise it would hold all results at once.
             "ProcessPoolExecutor.map": lambda: (
                 batch for k in range(0, n, 8) for batch in executor.map(large_batch, range(k, min(n, k + 8)))
             ),
@@ -177,7 +176,7 @@ def memory(quick: bool) -> Iterator[dict[str, Epoch]]:
         return blocks[worker::WORKERS]
 
     def bare() -> list[Any]:
-        """What the memory of the machine has to give: copies to the same place again and again."""
+        """Copy to the same place again and again: the most that the memory of the machine can do."""
         return [block for copied in executor.map(copy, range(WORKERS)) for block in copied]
 
     with work_pool.WorkerThreadPool(WORKERS) as pool, ThreadPoolExecutor(WORKERS) as executor:
@@ -276,12 +275,12 @@ def milliseconds_a_batch(epoch: Epoch) -> float:
 
 
 def measure(epochs: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds a batch of each contender in each round, after an epoch to warm up."""
+    """Return the milliseconds a batch of each contender in each round, after an epoch to warm up."""
     times: dict[str, list[float]] = {name: [] for name in epochs}
     for name in epochs:
         milliseconds_a_batch(epochs[name])
     for number in range(rounds):
-        # Every other round backwards, so that none always follows the same one.
+        # Every other round is backwards, so that no contender always follows the same one.
         for name in reversed(epochs) if number % 2 else epochs:
             times[name].append(milliseconds_a_batch(epochs[name]))
     return times

@@ -1,12 +1,12 @@
-"""How long it takes to go on from a checkpoint, and to the first batch; beside PyTorch's loaders.
+"""Measure how long it takes to go on from a checkpoint, and to get the first batch, beside PyTorch's loaders.
 
     python benchmarks/resume.py [--quick] [--json results.json]
 
-1. Resume at 10, 50 and 99 % of an epoch of 1e7 samples in batches of 64: BatchUp with a seed, with a
-   RandomState and with `permute`, from a fresh iterator to the next batch, beside a bare permutation of as
-   many and torchdata's StatefulDataLoader. Seconds, the median of several runs.
-2. From nothing to the first batch, and peak memory, of a shuffled epoch of 1e7 and 1e9 samples, each in a
-   process of its own with 12 GB at most, beside PyTorch's RandomSampler.
+1. Resume at 10, 50 and 99 % of an epoch of 1e7 samples in batches of 64: BatchUp with a seed, with a RandomState and
+   with `permute`, from a fresh iterator to the next batch. Beside it: a bare permutation of as many samples, and
+   torchdata's StatefulDataLoader. Seconds, the median of several runs.
+2. From nothing to the first batch, and the peak memory, of a shuffled epoch of 1e7 and 1e9 samples, each in a process
+   of its own with at most 12 GB, beside PyTorch's RandomSampler.
 
 What isn't installed (torch, torchdata) is left out.
 """
@@ -43,7 +43,7 @@ SIZE = 64
 
 
 class Numbers:
-    """A data set that costs nothing: sample i is i."""
+    """A dataset that costs nothing: sample i is i."""
 
     def __init__(self, n: int):
         self.n = n
@@ -80,7 +80,7 @@ def resume_batchup(kind: str, n: int, position: int) -> float:
 
 
 def bare_permutation(n: int) -> float:
-    """What any order of n samples costs that is drawn for a whole epoch."""
+    """Draw a permutation of n samples: the least that an order for a whole epoch costs."""
     start = perf_counter()
     np.random.default_rng(7).permutation(n)
     return perf_counter() - start
@@ -124,7 +124,7 @@ def resume(n: int, rounds: int) -> dict[str, dict[str, float]]:
 
 
 def first_batch(kind: str, n: int) -> tuple[float, float]:
-    """Seconds to the first batch, and by how many MB this process grew; it may not grow past 12 GB."""
+    """Return the seconds to the first batch, and by how many MB this process grew, 12 GB at most."""
     resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30, 12 * 2**30))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = perf_counter()

@@ -1,15 +1,16 @@
-"""Whatever can go wrong with a pool, at random, for some minutes: is every batch right, and nothing left?
+"""Cause faults of pools at random, for some minutes, and check every batch.
 
     python benchmarks/soak.py --minutes 10 [--seed 1] [--json results.json]
 
-Several threads iterate over one process pool and one thread pool, with random streams, buffers and faults:
-exceptions, results that can't be pickled, workers that kill themselves or exit, batches that hang until
-they time out, iterations that are broken off or dropped, batches that are held for a while. Meanwhile
-random workers are killed, and the main thread, which iterates too, gets Ctrl-C. Of every iteration either
-all batches come, each once and in order, or they come up to one, in whose place there is an error of
-those that the faults allow; then it is over. At the end no process, thread, open file or mapping may
-be left. Prints what it did; exits with 1 at the first thing that is wrong, or where a minute goes by
-without a batch.
+Several threads iterate over one process pool and one thread pool, with random streams, buffers and faults: exceptions,
+results that can't be pickled, workers that kill themselves or exit, batches that hang until they time out, iterations
+that are ended early or dropped, and batches that are held for a while. Meanwhile random workers are killed, and the
+main thread, which iterates too, gets Ctrl-C.
+
+Each iteration must give all batches, each once and in order; or the batches up to one, in whose place comes an error
+that the fault allows, and then it must be over. At the end no process, thread, open file or mapping may be left.
+
+Prints what it did. Exits with 1 at the first thing that is wrong, or if no batch comes for a minute.
 """
 
 from __future__ import annotations
@@ -35,20 +36,20 @@ import numpy as np
 from batchup import ops, work_pool
 
 THREADS = 3
-HANGS = 60  # seconds without a batch, after which something is wrong
+HANGS = 60  # seconds without a batch that mean a failure
 X = np.arange(2000 * 32, dtype=np.float32).reshape(2000, 32)
 LARGE = np.arange(400 * 4096, dtype=np.float32).reshape(400, 4096)  # batches of it in shared memory
 
 
 class WrongError(Exception):
-    """What must not be."""
+    """Raised for a result that must not happen."""
 
 
 # --- what happens in a worker
 
 
 class Fault:
-    """Does to one batch what is to go wrong, and leaves the others as they are."""
+    """A function that causes a fault at one batch, and leaves the others as they are."""
 
     def __init__(self, kind: str, trigger: float):
         self.kind = kind
@@ -78,7 +79,7 @@ class Fault:
         threading.Event().wait(2 * HANGS)
 
 
-# By fault, what may come in place of its batch; in processes, and in threads.
+# For each fault: the errors that may come in place of its batch, in processes and in threads.
 ALLOWED: dict[str, tuple[type | None, type | None]] = {
     "none": (None, None),
     "exception": (ValueError, ValueError),
@@ -101,7 +102,7 @@ class Soak:
         self.over = threading.Event()
         self.wrong: list[str] = []
         self.last = time.monotonic()
-        self.armed = False  # whether the main thread is where Ctrl-C is to interrupt it
+        self.armed = False  # True while Ctrl-C may interrupt the main thread
         self.processes = work_pool.WorkerProcessPool(2, max_bytes=64 << 20)
         self.threads = work_pool.WorkerThreadPool(2)
 
@@ -123,7 +124,7 @@ class Soak:
             self.one(rng, kept)
 
     def one(self, rng: random.Random, kept: deque[tuple[np.ndarray, np.ndarray]]) -> None:
-        """One iteration, checked."""
+        """Run one iteration, and check it."""
         array = rng.choice([X, LARGE])
         size = rng.choice([1, 7, 40])
         n = rng.randint(1, len(array))
@@ -150,7 +151,7 @@ class Soak:
         kept: deque[tuple[np.ndarray, np.ndarray]],
         rng: random.Random,
     ) -> tuple[Any, int, BaseException | None]:
-        """The iterator, how many batches came, and the error after them; the batches are compared."""
+        """Return the iterator, the number of batches that came, and the error after them. The batches are compared."""
         n, it = 0, iter(())
         try:
             self.armed = threading.current_thread() is threading.main_thread()
@@ -177,7 +178,7 @@ class Soak:
         return it, n, None
 
     def on_ctrl_c(self, *args: Any) -> None:
-        """Anywhere while it iterates, in whatever line of whatever library; but once."""
+        """Raise KeyboardInterrupt once, anywhere while the main thread iterates."""
         if self.armed:
             self.armed = False
             raise KeyboardInterrupt
@@ -195,14 +196,14 @@ class Soak:
         name = type(error).__name__
         self.count(name)
         if isinstance(error, KeyboardInterrupt):
-            # It may have come before the iterator was even asked, or after it had given a batch.
+            # It may have come before `next` was called, or after it had returned.
             if isinstance(it, ops.StreamIterator) and it.state_dict()["position"] - n not in (0, 1):
                 raise WrongError(f"after a Ctrl-C at batch {n} it says {it.state_dict()['position']}")
             return
         if due is not None and type(error) is due and n == at:
             pass
         elif isinstance(error, work_pool.WorkerDied) and in_processes:
-            pass  # the killer
+            pass  # of the thread that kills workers
         elif isinstance(error, TimeoutError) and kind == "hang":
             pass  # a batch that waited for a worker to be replaced
         else:
@@ -229,13 +230,13 @@ class Soak:
                 self.count("Ctrl-C sent")
 
     def in_main(self, rng: random.Random, end: float) -> None:
-        """Iterate here too, where Ctrl-C arrives."""
+        """Iterate in the main thread too, which gets Ctrl-C."""
         kept = deque[tuple[np.ndarray, np.ndarray]](maxlen=20)
         while time.monotonic() < end and not self.over.is_set():
             if time.monotonic() - self.last > HANGS:
                 faulthandler.dump_traceback(all_threads=True)
                 raise WrongError(f"nothing came for {HANGS} s")
-            with suppress(KeyboardInterrupt):  # just when it had ended
+            with suppress(KeyboardInterrupt):  # it has ended meanwhile
                 self.one(rng, kept)
 
     def run(self, minutes: float) -> None:

@@ -1,16 +1,16 @@
-"""What batches cost out of files with chunks, and how well windows mix their labels; beside what users would write.
+"""Measure what batches out of files with chunks cost, and how well windows mix their labels.
 
     python benchmarks/storage.py [--quick] [--rounds 5] [--json results.json]
 
-1. Milliseconds a batch of 64 of 20000 x 3 x 64 x 64 uint8 in chunks of 64 samples, sorted by label: HDF5 as it is and
-   compressed by gzip, zarr 3; in windows of 20 chunks, in order, and in a full shuffle; beside slices by hand, item by
-   item, PyTorch's DataLoader, and scDataset with the same file, window and chunk size. The contenders take turns;
-   figures are medians over the rounds.
-2. The label entropy of a batch of 64 of 14 classes in runs, by the window, beside a full shuffle's and the law of
-   `ops.mix`; the last 1 % of the batches beside the others.
-3. Microseconds a batch of 64 of `permute`, and bytes of a checkpoint.
+1. Milliseconds a batch of 64 of 20000 x 3 x 64 x 64 uint8 in chunks of 64 samples, sorted by label: HDF5 without
+   compression and with gzip, and zarr 3; in windows of 20 chunks, in order, and in a full shuffle. Beside them: slices
+   by hand, item by item, PyTorch's DataLoader, and scDataset with the same file, window and chunk size. The contenders
+   take turns; figures are medians over the rounds.
+2. The label entropy of a batch of 64 of 14 classes in runs, for several windows, beside that of a full shuffle and the
+   prediction of `ops.mix`; the last 1 % of the batches beside the others.
+3. Microseconds a batch of 64 of `permute`, and the bytes of a checkpoint.
 
-Needs h5py; what else isn't installed (zarr, torch, scdataset) is left out.
+Needs h5py. What else isn't installed (zarr, torch, scdataset) is left out.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def files(folder: Path, n: int) -> dict[str, Any]:
 
 
 class Items:
-    """A map-style data set for PyTorch."""
+    """A map-style dataset for PyTorch."""
 
     def __init__(self, X: Any, y: Any):
         self.X, self.y = X, y
@@ -119,7 +119,7 @@ def contenders(X: Any, y: Any) -> dict[str, Callable[[], Iterable[Any]]]:
 
 
 def fetched(items: Items, indices: Any) -> Any:
-    """What scDataset asks for, indices in order, read by slices: the fastest that its users could write."""
+    """Read what scDataset asks for, indices in order, by slices: the fastest function that its users could write."""
     array = items.X
     indices = np.asarray(indices)
     wanted = np.sort(indices)

@@ -139,7 +139,7 @@ class Ragged(Copyable):
             raise TypeError(f"Ragged.from_arrow: expected lists of Arrow; got {describe(lists)}")
         missing = array.null_count + array.values.null_count
         if missing:
-            raise ValueError(f"Ragged.from_arrow: expected no missing values; {missing} are")
+            raise ValueError(f"Ragged.from_arrow: expected no missing values; there are {missing}")
         return Ragged(array.values.to_numpy(), array.offsets.to_numpy())
 
     def to_arrow(self) -> Any:

@@ -75,7 +75,7 @@ def test_arrow_without_a_copy(tmp_path):
     back = WORDS.to_arrow()
     assert back.to_pylist() == LISTS
     assert back.values.buffers()[1].address == WORDS.values.ctypes.data
-    with pytest.raises(ValueError, match="expected no missing values; 1 are"):
+    with pytest.raises(ValueError, match="expected no missing values; there are 1"):
         ops.Ragged.from_arrow(pa.array([[1], None]))
     with pytest.raises(TypeError, match="expected lists of Arrow"):
         ops.Ragged.from_arrow(pa.array([1, 2]))

@@ -188,7 +188,7 @@ REMEDIES = {
     ),
     "reorder of the endless": (
         lambda: ENDLESS | ops.reorder(1),
-        "put repeat behind it",
+        "put repeat behind reorder",
         lambda: (ops.indices(4) | ops.chunk(2) | ops.reorder(1) | ops.repeat(-1)).plan.length == np.inf,
     ),
     "ranks over a generator": (
@@ -258,7 +258,7 @@ REMEDIES = {
     ),
     "missing values": (
         lambda: ops.gather(pa.array([1, None])),
-        "Fill them first, or leave them out",
+        "Fill them first, or leave these rows out",
         lambda: (
             all_of(ops.indices(2) | ops.gather(pa.array([1, None]).fill_null(0))) == [([1, 0],)]
             and all_of(ops.indices(1) | ops.gather(pa.array([1, None]).drop_null())) == [([1],)]

@@ -63,7 +63,7 @@ def as_block(value: Any, where: str) -> PlainBlock:
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list
-        raise TypeError(f"{wanted}; got a list that is no array: {error}") from None
+        raise TypeError(f"{wanted}; NumPy can't make an array of this list: {error}") from None
     if array.ndim == 1 and array.size == 0:
         return range(0)
     if array.ndim != 1 or array.dtype.kind not in "iu":

@@ -153,7 +153,7 @@ def as_blocks(plan: Plan, where: str) -> Plan:
         items = enumerate(plan.items(0, 0, DIRECT))
         return Blocks(tuple([as_block(item, f"{where}: item {k}") for k, item in items]))
     if plan.kind is Kind.OWN:
-        raise TypeError(f"{where}: expected a stream of index blocks; these items are none")
+        raise TypeError(f"{where}: expected a stream of index blocks; these items are not index blocks")
     if isinstance(plan, SameItems | SameSamples):
         return plan.over(lambda child: as_blocks(child, where))
     return Checked(plan, where)

@@ -258,7 +258,7 @@ class Stream:
         if replay_of(self.plan) is Replay.SINGLE_PASS:
             why = "goes through an iterator, which can be gone through only once: make it a list"
         if why:
-            raise TypeError(f"stream[k]: expected a stream that gives the same again; {self!r} {why}")
+            raise TypeError(f"stream[k]: expected a stream that gives the same items each time; {self!r} {why}")
         if position < 0:
             position += len(self)
         if position >= 0:

@@ -115,7 +115,9 @@ class IteratorDataSource(AbstractDataSource):
         request.refuse_shard(self)
         request.refuse_window(self)
         if request.drop_last:
-            raise TypeError(f"drop_last: the batches of {self!r} are what its iterator gives")
+            raise TypeError(
+                f"drop_last: {self!r} gives the batches of its iterator as they are, and can't leave one out"
+            )
         plan = Iterated(self._rest, rng=SINGLE_PASS, samples=self.n_samples)
         return Stream(plan, text=repr(self))
 
@@ -127,8 +129,8 @@ class IteratorDataSource(AbstractDataSource):
             yield batch
         if begun and nothing:
             raise RuntimeError(
-                f"{self!r}: expected one epoch, as its iterator has no more; this is another. For several "
-                "give a function that makes the iterator each time, CallableDataSource(lambda batch_size: ...)"
+                f"{self!r}: its iterator is used up, so there is one epoch only. For several epochs give a function "
+                "that makes the iterator, CallableDataSource(lambda batch_size: ...)"
             )
 
     def __repr__(self) -> str:

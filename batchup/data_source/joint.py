@@ -239,7 +239,7 @@ class ChoiceDataSource(_JointDataSource):
             # The length is the same on all ranks; a rank's part of a batch may have no samples.
             length = stream.plan.length
             if (stream.num_samples if length is None else length) == 0:
-                wanted = f"expected members of a batch of {batch_size} at least, with drop_last"
+                wanted = f"with drop_last, expected members with at least {batch_size} samples"
                 raise ValueError(f"ChoiceDataSource: {wanted}; number {n}, {ds!r}, has {ds.num_samples()} samples")
 
     def samples_by_indices(self, indices: ChoiceBatch) -> Any:

@@ -73,7 +73,7 @@ def mean(
         elif sum_axis is not None:
             row = [np.sum(part, axis=sum_axis) for part in row]
         if not row:
-            raise TypeError("batch_map_mean: expected the function to return sums; it returned none")
+            raise TypeError("batch_map_mean: expected the function to return sums; it returned no value")
         if sums and [part.shape for part in row] != [part.shape for part in sums]:
             raise ValueError(
                 "batch_map_mean: expected sums of the same shapes for each batch; got "
@@ -126,7 +126,7 @@ def _as_array(result: Any, method: str, n: int) -> NDArray[Any]:
         return np.asarray(result)
     raise TypeError(
         f"{method}: expected the function to return None, a number, an array, or a tuple or list of "
-        f"these; for batch {n} there was {describe(result)} in it"
+        f"these; for batch {n} the result has {describe(result)} in it"
     )
 
 

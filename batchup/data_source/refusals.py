@@ -8,14 +8,14 @@ __all__ = ["NotIterable"]
 
 
 class NotIterable:
-    """No iterable, as it needs a batch size; no sequence, and no stream."""
+    """A data source is not iterable, since it needs a batch size. It is neither a sequence nor a stream."""
 
     def __iter__(self) -> NoReturn:
-        raise TypeError(f"{self!r}: its batches are those of loader(batch_size), an epoch each time")
+        raise TypeError(f"{self!r} can't be iterated: iterate its loader(batch_size), which gives an epoch each time")
 
     def __len__(self) -> NoReturn:
         raise TypeError(
-            f"{self!r}: the number of its samples is num_samples(), that of its batches len(stream(batch_size))"
+            f"{self!r} has no len(): its number of samples is num_samples(), its number of batches len(stream(batch_size))"
         )
 
     def __bool__(self) -> bool:

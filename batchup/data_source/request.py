@@ -109,7 +109,9 @@ class Request:
 
     def refuse_shard(self, source: Any) -> None:
         if self.shard is not None:
-            raise TypeError(f"shard: the batches of {source!r} come one after another, and have no parts")
+            raise TypeError(
+                f"shard: {source!r} gives its batches one after another, and they can't be divided among ranks"
+            )
 
 
 def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> None:

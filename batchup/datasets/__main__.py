@@ -61,7 +61,7 @@ def verify(name: str) -> bool:
     """Compare every file of a set with the hash that was recorded when it was converted."""
     found = _here(name)
     if found.packaged:
-        print(f"{name} is part of batchup: nothing of it was fetched")
+        print(f"{name} is part of batchup: there is nothing to verify")
         return True
     pinned = {source.filename: source.sha256 for source in found.sources if source.sha256}
     if damages := cache.made_of_others(found.path, pinned) + cache.damages(found.path, hashes=True):

@@ -32,8 +32,8 @@ def is_complete(target: Path) -> bool:
     """
     if target.is_symlink() and not target.exists():
         raise DatasetError(
-            f"{target} is a symbolic link to {os.readlink(target)}, where nothing is: remove the link, or "
-            "bring back what it is a link to"
+            f"{target} is a symbolic link to {os.readlink(target)}, which doesn't exist: remove the link, or "
+            "restore its target"
         )
     if not target.is_dir():
         return target.exists()
@@ -82,9 +82,9 @@ def seal(target: Path, sources: Sequence[tuple[str, str]]) -> None:
         "files": {},
     }
     if (target / META).exists():
-        raise DatasetError(f"{META} is kept for the record of a set: use another name")
+        raise DatasetError(f"{META} is reserved for the record of a set: use another name")
     if not any(path.is_file() for path in target.rglob("*")):
-        raise DatasetError(f"{target.name}: the converting function made a directory without a file in it")
+        raise DatasetError(f"{target.name}: the converting function made a directory without any file")
     for path in sorted(target.rglob("*")):
         if path.is_file():
             _sync(path)

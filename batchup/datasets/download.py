@@ -166,7 +166,7 @@ def _request(url: str, path: Path, part: Part, headers: Mapping[str, str], expec
         if error.code == 416 and headers:
             # The file ends where the part ends: it may be complete.
             is_whole = error.headers.get("Content-Range", "").endswith(f"*/{part.size}")
-            return None if is_whole or expected.sha256 else "its beginning is of another file"
+            return None if is_whole or expected.sha256 else "what was downloaded before belongs to another file"
         told = f"HTTP {error.code} {error.reason}"
         if error.code in (429, 502, 503, 504):
             after = error.headers.get("Retry-After", "")

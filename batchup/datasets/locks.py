@@ -26,7 +26,7 @@ def locked(path: Path) -> Iterator[None]:
             lock.acquire()
     except OSError as error:
         raise StorageError(
-            f"{path.parent} can't be written to: {error.strerror}; set BATCHUP_HOME to a directory that can"
+            f"{path.parent} can't be written to: {error.strerror}; set BATCHUP_HOME to a directory that can be written to"
         ) from error
     try:
         yield

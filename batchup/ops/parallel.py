@@ -226,7 +226,7 @@ class Parallel(Computed):
                 except Exception as error:
                     if isinstance(error, TimeoutError) and not pending.done():
                         stuck = pending
-                        error = TimeoutError(f"no batch after {self.timeout} s, its timeout")
+                        error = TimeoutError(f"no batch within the timeout of {self.timeout} s")
                     failure = no_stop_iteration(error)
                     note(failure, partial(item_note, self.text, replay_of(self), k, item))
                     raise failure from failure.__cause__

@@ -142,7 +142,7 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
         raise TypeError(f"survey: expected a stream; got {describe(stream)}")
     if not isinstance(stream.plan.length, int):
         wanted = f"survey: expected a stream of a known number of batches; {stream!r}"
-        raise TypeError(f"{wanted} has none. Put repeat, filter and the like away")
+        raise TypeError(f"{wanted} has an unknown number, or is endless. Leave out repeat, filter and the like")
     y = None if labels is None else as_labels(labels, "survey: labels")
     plan = with_seeds(stream.plan)
     blocks = list(islice(_blocks(plan, stream), _MOST))

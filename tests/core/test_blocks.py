@@ -23,7 +23,7 @@ def test_a_range_with_steps_becomes_an_array():
         (3, TypeError, r"here: expected an index block.*; got 3; a whole array is a block: write \[array\]"),
         ("12", TypeError, "got '12'"),
         ([1.5], TypeError, "got <1 float64>"),
-        ([[1], [1, 2]], TypeError, "a list that is no array"),
+        ([[1], [1, 2]], TypeError, "NumPy can't make an array of this list"),
         (np.zeros((2, 2), int), TypeError, "got <2x2 int64>"),
         (np.array([True]), TypeError, r"for a mask use np.flatnonzero\(mask\)"),
         ([1, -2], ValueError, "got the index -2"),

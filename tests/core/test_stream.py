@@ -279,7 +279,9 @@ def test_every_name_is_exported_and_in_the_table_of_stages():
 
 def test_an_item_by_its_number_is_refused_of_what_draws_anew_each_time():
     drawn = ops.indices(9) | ops.shuffle(np.random.RandomState(1)) | ops.chunk(3)
-    with pytest.raises(TypeError, match=r"stream\[k\]: expected a stream that gives the same again.*give a seed"):
+    with pytest.raises(
+        TypeError, match=r"stream\[k\]: expected a stream that gives the same items each time.*give a seed"
+    ):
         drawn[0]
     assert len((ops.indices(9) | ops.shuffle(1) | ops.chunk(3))[0]) == 3
 

@@ -251,9 +251,9 @@ def test_errors_speak_the_users_words():
         ds.batch_map_mean(lambda x: x, 5, sum_axi=0)
     with pytest.raises(TypeError, match=r"expected arrays; got data sources.*CompositeDataSource\(\["):
         ArrayDataSource([ds, X])
-    with pytest.raises(TypeError, match=r"its batches are those of loader\(batch_size\)"):
+    with pytest.raises(TypeError, match=r"can't be iterated: iterate its loader\(batch_size\)"):
         list(ds)
-    with pytest.raises(TypeError, match=r"num_samples\(\), that of its batches len\(stream\(batch_size\)\)"):
+    with pytest.raises(TypeError, match=r"num_samples\(\), its number of batches len\(stream\(batch_size\)\)"):
         len(ds)
     assert ds  # is one, all the same
     for wrong in (lambda: ds | ops.map(len), lambda: ops.map(len)(ds)):

@@ -199,14 +199,14 @@ def test_what_does_not_know_drop_last_is_refused():
         with pytest.raises(TypeError, match="drop_last: expected a parameter drop_last of plainly of Call"):
             ds.stream(4, drop_last=True)
         assert len(some(ds.stream(4))) == 3
-    with pytest.raises(TypeError, match=r"drop_last: the batches of IteratorDataSource.* are what its"):
+    with pytest.raises(TypeError, match=r"drop_last: IteratorDataSource.* gives the batches of its iterator"):
         IteratorDataSource(iter([])).batch_iterator(4, drop_last=True)
 
 
 @pytest.mark.parametrize("stratified", [False, True])
 def test_a_member_of_a_choice_that_is_smaller_than_a_batch_is_refused(stratified):
     ds = ChoiceDataSource([ARRAYS, ArrayDataSource([X[:3], X[:3]])], stratified=stratified)
-    expected = "expected members of a batch of 4 at least, with drop_last; number 1, ArrayData.* has 3 samples"
+    expected = "with drop_last, expected members with at least 4 samples; number 1, ArrayData.* has 3 samples"
     with pytest.raises(ValueError, match=f"^ChoiceDataSource: {expected}"):
         ds.batch_iterator(4, drop_last=True)
     assert len(some(ds.batch_iterator(3, drop_last=True))) == (4 if stratified else 3)

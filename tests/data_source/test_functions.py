@@ -113,14 +113,14 @@ def test_an_iterator_is_given_whatever_the_batch_size():
     assert ds.num_samples() == 9
     assert some(ds.stream(1)) == [([0, 1],)]
     for again in (ds.batch_iterator(1), iter(ds.map(both).stream(1))):
-        with pytest.raises(RuntimeError, match=r"IteratorDataSource\(<list_iterator>\): expected one epoch"):
+        with pytest.raises(RuntimeError, match=r"IteratorDataSource\(<list_iterator>\): its iterator is used up"):
             next(again)
     with pytest.raises(TypeError, match="goes through a user's iterator, which has one epoch"):
         ds.loader(1)
-    with pytest.raises(TypeError, match=r"drop_last: the batches of .* are what its iterator gives"):
+    with pytest.raises(TypeError, match=r"drop_last: .* gives the batches of its iterator as they are"):
         ds.stream(1, drop_last=True)
     assert some(IteratorDataSource(iter([])).stream(1)) == []
-    with pytest.raises(TypeError, match="is an iterator, gone through only once"):
+    with pytest.raises(TypeError, match="is an iterator, which can be gone through only once"):
         ds.stream(1) | ops.repeat(2)
 
 

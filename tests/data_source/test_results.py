@@ -173,9 +173,9 @@ def test_tqdm_itself(capsys):
 @pytest.mark.parametrize("function", [batch_map_concat, batch_map_mean])
 def test_results_that_are_none(function):
     name = function.__name__
-    with pytest.raises(TypeError, match=f"^{name}: .*for batch 0 there was 'text' in it"):
+    with pytest.raises(TypeError, match=f"^{name}: .*for batch 0 the result has 'text' in it"):
         function(lambda y: "text", iter([(Y,)]))
-    with pytest.raises(TypeError, match=f"^{name}: .*for batch 0 there was <dict of 0> in it"):
+    with pytest.raises(TypeError, match=f"^{name}: .*for batch 0 the result has <dict of 0> in it"):
         function(lambda y: (y, {}), iter([(Y,)]))
     with pytest.raises(ValueError, match=f"^{name}: expected 1 results of each batch; batch 1 gave 2"):
         results = iter([(Y,), (Y, Y)])

@@ -160,7 +160,7 @@ def test_a_link_to_nothing(home, site):
     for command in ("fetch", "verify"):
         code, out, err = run(command, "mnist")
         assert (code, out) == (1, "")
-        assert f"{home / 'mnist'} is a symbolic link to {home / 'elsewhere'}, where nothing is" in err
+        assert f"{home / 'mnist'} is a symbolic link to {home / 'elsewhere'}, which doesn't exist" in err
     assert "broken" in run("list")[1]
     assert site.requests == []
     assert run("delete", "mnist") == (0, "", "")

@@ -88,7 +88,7 @@ def test_name_of_the_record_is_taken(home, tmp_path):
         target_path.mkdir()
         (target_path / "meta.json").write_text("mine!")
 
-    with pytest.raises(DatasetError, match=r"meta\.json is kept for the record"):
+    with pytest.raises(DatasetError, match=r"meta\.json is reserved for the record"):
         fetch_mine()
 
 

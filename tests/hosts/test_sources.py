@@ -173,7 +173,7 @@ def test_columns_by_themselves(kind):
 def test_tables_with_holes_and_lists_are_refused():
     holes = {"a": [1, None, 3]}
     for table in (pl.DataFrame(holes), pa.table(holes), pd.DataFrame(holes, dtype="Int64")):
-        with pytest.raises(ValueError, match="array 0: column 'a': expected no missing values; 1 are"):
+        with pytest.raises(ValueError, match="array 0: column 'a': expected no missing values; there are 1"):
             ops.gather(table)
     [(rows,)] = ops.indices(3) | ops.gather(pd.DataFrame({"a": [1.0, np.nan, 3.0]}))
     assert np.isnan(rows["a"]).tolist() == [False, True, False]

@@ -282,7 +282,7 @@ def test_a_timeout_names_the_batch(pools, name, position, buffer):
     stream = blocks(position, happens) | ops.parallel(pools(name), buffer, timeout=0.3)
     assert "timeout=0.3" in repr(stream)
     try:
-        check(stream, position, TimeoutError, "no batch after 0.3 s, its timeout")
+        check(stream, position, TimeoutError, "no batch within the timeout of 0.3 s")
     finally:
         gate.set()
     if before:  # only the one that was stuck is replaced

@@ -166,7 +166,7 @@ def test_a_timeout_takes_its_batch_out_of_the_hand_of_a_worker_at_anothers(tmp_p
         assert eventually(lambda: any(worker.at_work() for worker in pool._supervisor.workers))
         [pid] = pool._supervisor.pids()
         touched = tmp_path / "done by the impatient"
-        with pytest.raises(TimeoutError, match=r"no batch after 0.2 s"):
+        with pytest.raises(TimeoutError, match=r"no batch within the timeout of 0.2 s"):
             next(iter([0] | ops.map(lambda n: touched.touch()) | ops.parallel(pool, timeout=0.2)))
         inbox = pool._supervisor._inbox
         assert eventually(lambda: inbox.asleep and not inbox.ended)  # the worker has been told
@@ -542,7 +542,7 @@ for split in (False, True):
 
 def test_a_thread_pool_with_threads_that_are_stuck_after_a_timeout_closes():
     out = scripts.run(STUCK)
-    assert out.splitlines() == ["no batch after 0.1 s, its timeout", "closed"] * 2
+    assert out.splitlines() == ["no batch within the timeout of 0.1 s", "closed"] * 2
 
 
 def test_a_thread_pool_waits_for_work_that_has_not_timed_out(tmp_path):

@@ -142,10 +142,12 @@ def test_shared_arrays_are_seen_live_whatever_their_size(n):
 
 def test_record_arrays_there_and_back():
     program = """
+import warnings
 import numpy as np
 from batchup import ops, work_pool
 records = np.zeros(9, "f4,i8").view(np.recarray)
 records.f1 = range(9)
+warnings.filterwarnings("ignore", "The chararray class")  # newer versions of NumPy deprecate it
 chars = np.char.chararray(4)
 chars[:] = b"x"
 

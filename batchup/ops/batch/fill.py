@@ -89,7 +89,7 @@ class Fill(Step):
         lengths = next(iter(parts.values())).lengths
         for name, part in parts.items():
             if not np.array_equal(part.lengths, lengths):
-                raise ValueError(f"{self}: expected parts with the same lengths; those of {name!r} are others")
+                raise ValueError(f"{self}: expected parts with the same lengths; those of {name!r} differ")
         total = int(lengths.sum())
         if total > self.capacity:
             raise ValueError(
@@ -122,7 +122,9 @@ class Fill(Step):
     def check_names(self, names: tuple[str, ...]) -> None:
         """Raises ValueError for a part with the name of one that this stage makes."""
         if taken := [name for name in names if name in _OWN]:
-            raise ValueError(f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one")
+            raise ValueError(
+                f"{self}: the batch has a part of the name {taken[0]!r} already, which this stage adds. Give that part another name"
+            )
 
     def _row(self, name: str, part: Ragged, total: int) -> NDArray[Any]:
         value = filling(self.value, name, part, str(self))

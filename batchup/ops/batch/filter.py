@@ -97,7 +97,7 @@ class Filter(OverMade):
             if kept is None:
                 none += 1
                 if none == EMPTY_IN_A_ROW and self.up.length == math.inf:
-                    text = f"{self}: it left none of {none} batches in a row, and they have no end"
+                    text = f"{self}: it selected none of {none} batches in a row, and the stream is endless"
                     warnings.warn(text, stacklevel=users_frame())
             else:
                 none = 0

@@ -129,7 +129,9 @@ class Pad(Step):
         """Raises ValueError for a part with the name of one that this stage makes."""
         taken = [new for name in ragged for new in self._names(name)[1:] if new in names]
         if taken:
-            raise ValueError(f"{self}: expected no part of the name {taken[0]!r}, which it makes; there is one")
+            raise ValueError(
+                f"{self}: the batch has a part of the name {taken[0]!r} already, which this stage adds. Give that part another name"
+            )
 
     def _parts(self, part: Ragged, name: str) -> tuple[Any, ...]:
         lengths = part.lengths.astype(np.int64)

@@ -43,12 +43,12 @@ def samples_in(batch: Any, where: str) -> int:
     lengths = set()
     for part in parts_of(batch):
         if not has_samples(part):
-            wanted = f"{where}: expected batches of arrays, lists and the like, with an axis of samples"
+            wanted = f"{where}: expected batches of arrays or lists, whose first axis is that of the samples"
             raise TypeError(f"{wanted}; got {describe(part)} as a part of one")
         lengths.add(len(part))
     if len(lengths) != 1:
         each = listed(map(describe, parts_of(batch)))
-        wanted = f"{where}: expected batches with parts, each of as many samples as the others"
+        wanted = f"{where}: expected parts with the same number of samples"
         raise ValueError(f"{wanted}; got ({each})")
     return lengths.pop()
 

@@ -163,7 +163,7 @@ class Rebatch(OverMade):
             n = self._samples_of(window, expected, number)
             empty = 0 if n else empty + 1
             if empty > EMPTY_IN_A_ROW and not isinstance(self.up.length, int):
-                raise ValueError(f"{self}: {empty} items in a row have no samples, and there is no end")
+                raise ValueError(f"{self}: {empty} items in a row have no samples, and the stream is endless")
             while i < n:
                 stop = min(n, i + missing)
                 pieces.append(_Cut(window, n, i, stop))
@@ -196,8 +196,8 @@ class Rebatch(OverMade):
             steps = [step for _, step in self.up.work.leaves()] if isinstance(self.up, Computed) else []
             remedies = [step.sizes.remedy for step in steps if step.sizes.remedy]
             raise ValueError(
-                f"{self}: expected as many samples in item {number} before it as were read for it, {expected}; it has "
-                f"{n}. For a function that gives others than it is given write "
+                f"{self}: expected {expected} samples in item {number} before it, as many as were read for it; it has "
+                f"{n}. For a function that changes the number of samples write "
                 f"{' or '.join(remedies) or 'map(fn, resizes=True) before it'}"
             )
         return n

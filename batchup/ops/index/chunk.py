@@ -77,7 +77,7 @@ def _chunk(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
     grid = located(last)
     if plan.length == math.inf and grid and 0 == grid.before(0, 1) == grid.before(0, _LOOKED_AT):
         empty = f"the first {_LOOKED_AT} blocks of {stream!r} have no samples"
-        raise ValueError(f"{where}: {empty}, and there is no end")
+        raise ValueError(f"{where}: {empty}, and it is endless")
     if is_uneven(plan):
         lengths = {Chunk(of_rank, size, drop_last).length for of_rank in (first, last)}
         if None in lengths or len(lengths) > 1:

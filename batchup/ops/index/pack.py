@@ -156,8 +156,8 @@ class Packs(PlanOver):
         if stage != "cut":
             return ""
         return (
-            "has the samples of one row in each block, which are no rows any more when they are cut: for a rank's part "
-            "write pack(..., shard=(rank, world)), for several rows in a batch rebatch(rows) behind fill(capacity)"
+            "has the samples of one row in each block, so its blocks can't be cut or joined: for one rank's part write "
+            "pack(..., shard=(rank, world)), for several rows in a batch rebatch(rows) behind fill(capacity)"
         )
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:

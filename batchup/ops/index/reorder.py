@@ -56,8 +56,8 @@ def reorder(rng: ShuffleLike) -> Stage:
 def _reorder(stream: Stream, rng: Rng | None) -> Stream:
     plan = stream.index_plan(f"reorder({rng})")
     if not isinstance(plan.length, int):
-        wanted = f"reorder({rng}): expected a known number of blocks, that of a pass"
-        many = "has no end: put repeat behind it" if plan.length == math.inf else "has an unknown number"
+        wanted = f"reorder({rng}): expected a known number of blocks in a pass"
+        many = "is endless: put repeat behind reorder" if plan.length == math.inf else "has an unknown number"
         raise TypeError(f"{wanted}; {stream!r} {many}")
     return replace(stream, plan=plan if rng is None else Reorder(plan, rng))
 

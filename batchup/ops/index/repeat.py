@@ -56,7 +56,9 @@ def repeat(times: int) -> Stage:
 def _repeat(stream: Stream, times: int) -> Stream:
     plan = stream.plan
     if replay_of(plan) is Replay.SINGLE_PASS:
-        raise TypeError(f"repeat({times}): {stream!r} is an iterator, gone through only once")
+        raise TypeError(
+            f"repeat({times}): {stream!r} is an iterator, which can be gone through only once. Make it a list"
+        )
     if why := why_not_behind(plan):
         raise TypeError(f"repeat({times}): {stream!r} {why}")
     # What is refused on one rank is refused on all.

@@ -62,7 +62,7 @@ def _where(stream: Stream, mask: NDArray[np.bool_]) -> Stream:
             f"where(mask): expected a mask for the indices of {stream!r}, which reaches {bound - 1}; it has {len(mask)}"
         )
     if plan.length == math.inf and not mask.any():
-        raise ValueError(f"where(mask): the mask leaves none of the samples of {stream!r}, and there is no end")
+        raise ValueError(f"where(mask): the mask selects none of the samples of {stream!r}, which is endless")
     if isinstance(plan, Blocks):
         kept = tuple([_of_block(block, mask) for block in plan.blocks])
         return replace(stream, plan=Blocks(kept))
@@ -105,6 +105,6 @@ class Where(Itemwise):
             # Besides, each sample must have come a hundred times, on average: a block may have one sample only.
             if empty > EMPTY_IN_A_ROW and none > 100 * len(self.mask):
                 raise ValueError(
-                    f"where(mask): {empty} blocks in a row without a sample that it leaves, and there is no end"
+                    f"where(mask): the mask selects no sample of {empty} blocks in a row, and the stream is endless"
                 )
             yield left

@@ -70,7 +70,9 @@ def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named:
     """
     cache = whole_number(cache, "gather: cache")
     if include_indices and "indices" in named:
-        raise ValueError("gather: with include_indices, `indices` is the name of the index block")
+        raise ValueError(
+            "gather: with include_indices, `indices` is the name of the index block. Give the array another name"
+        )
     if arrays and named:
         raise TypeError("gather: expected arrays by position, for tuples, or by name; got both")
     reader = Reader(arrays or tuple(named.values()), tuple(named), "gather", cache)

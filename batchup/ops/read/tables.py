@@ -58,7 +58,9 @@ def of_series(series: Any, where: str) -> NDArray[Any]:
     # A column of pandas with a dtype of NumPy's: NaN is a number like any other.
     native = isinstance(getattr(series, "dtype", None), np.dtype)
     if missing and not (native and array.dtype.kind in "fcmM"):
-        raise ValueError(f"{where}: expected no missing values; {missing} are. Fill them first, or leave them out")
+        raise ValueError(
+            f"{where}: expected no missing values; there are {missing}. Fill them first, or leave these rows out"
+        )
     if array.dtype == object:
         other = next((value for value in array if not isinstance(value, str | bytes)), None)
         if other is not None:
@@ -114,7 +116,7 @@ class OfDataset:
                 raise ValueError(f"{where}: expected no missing values; there are some in this batch")
             if not isinstance(column, np.ndarray) or column.dtype == object:
                 raise TypeError(
-                    f"{where}: expected values of one shape, none of them missing; in this batch they are not. "
+                    f"{where}: expected values of one shape, and no missing ones; this batch has others. "
                     "Give SampleDataSource(dataset, collate=...), or samples(...), a function of your own"
                 )
         return rows

@@ -236,7 +236,9 @@ class Supervisor:
         at_work = worker.at_work()
         if at_work is not None:
             worker.tasks.popleft()
-            at_work.pending.fail(WorkerDied(f"{said} while it made this batch"))
+            at_work.pending.fail(
+                WorkerDied(f"{said} while it made this batch; making it in this process may end that, too")
+            )
         elif self._failed_starts == STARTS:
             self._start_error = f"{said} while it started"
             for run in list(self.runs):

@@ -64,9 +64,9 @@ def test_what_cannot_be_packed_is_refused():
         list(ops.indices([3, 0]) | ops.gather(WORDS) | ops.fill(4))
     with pytest.raises(TypeError, match="a dict of some, as of gather"):
         list(ops.indices([2]) | ops.gather(WORDS, np.arange(5)) | ops.fill(4))
-    with pytest.raises(ValueError, match="no part of the name 'positions'"):
+    with pytest.raises(ValueError, match="a part of the name 'positions' already"):
         list(ops.indices([2]) | ops.gather(positions=WORDS) | ops.fill(4))
-    with pytest.raises(TypeError, match="with an axis of samples; got 1"):
+    with pytest.raises(TypeError, match="whose first axis is that of the samples; got 1"):
         list(
             packs
             | ops.gather(ops.Ragged.of([[1] * 3, [1] * 5, [1] * 2]))

@@ -41,7 +41,7 @@ def test_a_mask_is_checked():
         ops.indices(20) | ops.where([True] * 5)
     with pytest.raises(TypeError, match="a 1-D array of True and False"):
         ops.where([1, 0])
-    with pytest.raises(ValueError, match="there is no end"):
+    with pytest.raises(ValueError, match="the mask selects none of"):
         next(iter(ops.indices(4) | ops.repeat(-1) | ops.where([False] * 4) | ops.chunk(2)))
 
 

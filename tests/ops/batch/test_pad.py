@@ -34,7 +34,7 @@ def test_what_cannot_be_padded_is_refused():
         list(ops.indices([3]) | ops.gather(np.arange(5)) | ops.pad())
     with pytest.raises(TypeError, match="got both"):
         ops.pad(to=4, multiple=8)
-    with pytest.raises(ValueError, match="no part of the name 'words_lengths'"):
+    with pytest.raises(ValueError, match="a part of the name 'words_lengths' already"):
         list(ops.indices([3]) | ops.gather(words=WORDS, words_lengths=np.arange(5)) | ops.pad())
 
 

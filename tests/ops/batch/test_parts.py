@@ -15,7 +15,7 @@ BATCH = ({"x": X, "words": ["a", "b", "c", "d"]}, (Y, Ragged.of([[1], [2, 3], []
 def test_samples_are_counted_in_all_parts():
     assert [type(part).__name__ for part in parts_of(BATCH)] == ["ndarray", "list", "ndarray", "Ragged"]
     assert samples_in(BATCH, "here") == 4
-    with pytest.raises(ValueError, match="here: expected batches with parts, each of as many samples"):
+    with pytest.raises(ValueError, match="here: expected parts with the same number of samples"):
         samples_in((X, Y[:3]), "here")
     with pytest.raises(TypeError, match="got 5 as a part of one"):
         samples_in((X, 5), "here")

@@ -25,11 +25,11 @@ def test_what_cannot_be_cut_is_refused():
     with pytest.raises(TypeError, match=r"which chunk\(4\) cuts"):
         ops.indices(20) | ops.rebatch(4)
     windows = ops.indices(20) | ops.chunk(10) | ops.gather(np.arange(20))
-    with pytest.raises(TypeError, match=r"with an axis of samples; got 45"):
+    with pytest.raises(TypeError, match=r"whose first axis is that of the samples; got 45"):
         list(windows | ops.map(lambda x: (x, int(x.sum()))) | ops.rebatch(4))
-    with pytest.raises(ValueError, match=r"each of as many samples as the others; got \(<10 int64>, <9 int64>\)"):
+    with pytest.raises(ValueError, match=r"with the same number of samples; got \(<10 int64>, <9 int64>\)"):
         list(windows | ops.map(lambda x: (x, x[1:])) | ops.rebatch(4))
-    with pytest.raises(TypeError, match=r"with an axis of samples; got None"):
+    with pytest.raises(TypeError, match=r"whose first axis is that of the samples; got None"):
         list(windows | ops.map(lambda x: None) | ops.rebatch(4))
     with pytest.raises(ValueError, match="the same parts"):
         list(windows | ops.map(lambda x: {"a" if x[0] else "b": x}) | ops.rebatch(15))
@@ -73,7 +73,7 @@ def test_an_error_in_a_window_says_where():
 
 def test_an_endless_stream_of_nothing_is_no_endless_loop():
     nothing = ops.indices(3) | ops.repeat(-1) | ops.map(lambda block: block[:0], resizes=True)
-    with pytest.raises(ValueError, match="1001 items in a row have no samples, and there is no end"):
+    with pytest.raises(ValueError, match="1001 items in a row have no samples, and the stream is endless"):
         next(iter(nothing | ops.rebatch(2)))
 
 

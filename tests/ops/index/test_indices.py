@@ -40,7 +40,7 @@ def test_a_subset_is_not_changed_by_later_writes():
         (np.zeros((2, 2), int), TypeError, r"got <2x2 int64>"),
         ([1, -2], ValueError, r"got the index -2"),
         (range(-2, 5), ValueError, r"got range\(-2, 5\)"),
-        ([[1], [2, 3]], TypeError, r"a list that is no array"),
+        ([[1], [2, 3]], TypeError, r"NumPy can't make an array of this list"),
         (["a"], TypeError, r"got <1 <U1>"),
         (np.array([2**63], np.uint64), ValueError, r"got the index 9223372036854775808"),
     ],

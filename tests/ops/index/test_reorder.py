@@ -16,7 +16,7 @@ def test_a_generator_gives_one_permutation_a_pass():
 
 
 def test_what_has_no_number_of_blocks_is_refused():
-    with pytest.raises(TypeError, match="has no end: put repeat behind it"):
+    with pytest.raises(TypeError, match="is endless: put repeat behind reorder"):
         ops.indices(3) | ops.repeat(-1) | ops.reorder(5)
     with pytest.raises(TypeError, match="has an unknown number"):
         ops.indices(3) | ops.shuffle(1) | ops.where([True] * 3) | ops.chunk(2) | ops.reorder(5)

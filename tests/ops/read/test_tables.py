@@ -26,7 +26,7 @@ def test_a_column_is_an_array():
 @pytest.mark.parametrize(
     ("table", "error", "text"),
     [
-        (pa.table({"x": [1, None]}), ValueError, "array 0: column 'x': expected no missing values; 1 are"),
+        (pa.table({"x": [1, None]}), ValueError, "array 0: column 'x': expected no missing values; there are 1"),
         (pa.table({"x": [[1], [2]]}), TypeError, "column 'x': expected numbers, dates or strings"),
         (pa.table([[1], [2]], names=["x", "x"]), ValueError, "'x' is there twice"),
     ],

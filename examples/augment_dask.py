@@ -34,7 +34,7 @@ def main() -> None:
     y = rng.integers(0, 10, 1000)
     batches = ops.indices(len(X)) | ops.shuffle(12345) | ops.chunk(64) | ops.gather(X, y) | ops.map(smooth)
 
-    # Without a dashboard, which None means, though Dask's annotation does not know it.
+    # None means no dashboard; the type annotation of Dask doesn't allow it.
     options: dict[str, Any] = {"dashboard_address": None, "silence_logs": 50}
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, **options)
     with cluster, Client(cluster) as client:

@@ -2,9 +2,8 @@
 
     python examples/augment_processes.py
 
-Python code runs in one thread at a time; processes run it side by side. The function may be a lambda or
-a closure, as here. A random one takes `rng`, and gives the same whatever the number of processes: in each
-epoch something new.
+Python code runs in one thread at a time, but in several processes at once. The function may be a lambda or a closure, as
+here. A random function takes `rng`, and gives the same for any number of processes, and something new in each epoch.
 """
 
 import os

@@ -2,8 +2,8 @@
 
     python examples/custom_pipeline.py
 
-A stream is a plan, cheap, that says which samples make up each batch, and the work that each batch
-owes: nothing is read before somebody asks for it. A stage makes one stream of another.
+A stream is a plan and its work. The plan is cheap, and says which samples make up each batch. The work is done for a batch
+when it is asked for, and nothing is read before. A stage makes one stream of another.
 """
 
 from itertools import islice
@@ -93,7 +93,7 @@ def parts_of_a_stream() -> None:
     print(few)
     assert sum(1 for _ in few) == 3
 
-    # Even of a thousand billion samples: to start far on costs nothing.
+    # To start at a late position costs nothing, even of 10**12 samples.
     huge = ops.indices(10**12) | ops.chunk(64) | ops.skip(10**10) | ops.take(2)
     print(list(huge))
     assert [block[0] for block in huge] == [64 * 10**10, 64 * 10**10 + 64]

@@ -2,7 +2,7 @@
 
     python examples/images_threads.py
 
-Needs Pillow. The script makes a directory of JPEGs first, and removes it in the end. Decoding lets go of
+Needs Pillow. The script makes a directory of JPEGs first, and removes it in the end. Decoding releases
 the interpreter lock, so threads do it while the loop trains.
 """
 

@@ -52,7 +52,7 @@ def _open_files():
 
 
 def _ours(name):
-    """Of the files in /dev/shm, which are everybody's on the machine, those made by this process."""
+    """True for a file in /dev/shm that this process made; others on the machine have files there too."""
     return "batchup" in name or f"-{os.getpid()}-" in name
 
 
@@ -62,7 +62,7 @@ def named_memory():
 
 
 def traces():
-    """What a pool has, by kind: how many, or the names."""
+    """What pools hold, by kind: the number, or the names."""
     maps = Path("/proc/self/maps").read_text()
     return {
         "children": len(children()),
@@ -74,7 +74,7 @@ def traces():
 
 
 def more(after, before):
-    """What there is now that was not there before."""
+    """What is there now and was not there before."""
     return {
         kind: (before[kind], after[kind])
         for kind in after

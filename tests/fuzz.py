@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 HOW_TO_KEEP_IT = """
-Found one. To keep it, so that everybody's `make test` has it from now on:
+Found one. To keep it, so that each `make test` tries it from now on:
 
   1. Take the arguments of the falsifying example above, and write them over the test:
      @example(recipe=..., k=3), from hypothesis import example. See it fail: .venv/bin/pytest {test}

@@ -1,4 +1,4 @@
-"""The benchmarks run, and leave nobody out. What it measures is no matter for tests."""
+"""The benchmarks run, with all contenders. What they measure is not tested."""
 
 import json
 import os

@@ -127,7 +127,7 @@ def test_class_balancing_samplers():
         WeightedSubsetSampler.class_balancing_sampler(y, [1110])
 
 
-def test_class_balancing_with_a_missing_class_warns_nobody(recwarn):
+def test_class_balancing_with_a_missing_class_does_not_warn(recwarn):
     WeightedSampler.class_balancing_sampler(np.array([0, 2, 2]), n_classes=5)
     assert len(recwarn) == 0
 

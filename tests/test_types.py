@@ -33,7 +33,7 @@ def pyright(*files, cwd):
         "typeCheckingMode": "standard",
         "reportUnknownMemberType": "none",  # of packages that annotate little
         "reportPossiblyUnboundVariable": "warning",
-        "reportMissingImports": "none",  # of packages that not everybody has, such as PyTorch
+        "reportMissingImports": "none",  # of packages that may be missing, such as PyTorch
     }
     (cwd / "pyrightconfig.json").write_text(json.dumps(settings))
     command = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable]

@@ -254,7 +254,7 @@ class LoaderIterator(Iterator[Any]):
         return self._epoch._shown_as(f"LoaderIterator, epoch {self._epoch.number},", self._loader.stream)
 
     def __del__(self) -> None:
-        # Nobody wants the rest of the epoch, which the loader keeps for its state.
+        # The loader keeps the epoch for its state; the rest of it is not needed any more.
         if self._loader._ticket == self._ticket:
             with suppress(RuntimeError):  # raised during a `next`
                 self._epoch.close()

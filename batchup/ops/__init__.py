@@ -1,4 +1,4 @@
-"""The algebra: sources, and stages that turn one stream into another.
+"""Sources, and stages that turn one stream into another.
 
 >>> import numpy as np
 >>> from batchup import ops
@@ -43,23 +43,23 @@ from batchup.ragged import Ragged
 __all__ = [
     "Ragged",  # samples of different lengths in one flat array
     "Stage",  # a pure function from stream to stream
-    "Stream",  # a plan and the work it owes
-    "StreamIterator",  # going through a stream, with checkpoints
+    "Stream",  # a plan, and the work for its items
+    "StreamIterator",  # an iterator over a stream, with checkpoints
     "Survey",  # what survey found
     "bucket",  # a source: batches of samples of like lengths
     "choose",  # one item of one of several streams at a time
     "chunk",  # cut blocks anew, across the seams
     "fill",  # packed samples as a row of tokens
-    "filter",  # only the batches, or samples, of which a function says so
+    "filter",  # keep the batches, or samples, that a function selects
     "gather",  # read the samples of a block
     "indices",  # a source: the indices 0..n-1, or a subset, as one block
     "map",  # call a function with each item
-    "merge",  # whole blocks put together
-    "mix",  # shuffle what lies in chunks, each read once
+    "merge",  # join whole blocks
+    "mix",  # shuffle data in chunks, each read once a pass
     "pack",  # a source: samples that fill a row together
     "pad",  # samples of different lengths as arrays
-    "parallel",  # have a pool do the work, some items ahead
-    "permute",  # as shuffle, in constant memory
+    "parallel",  # let a pool do the work, some items ahead
+    "permute",  # like shuffle, in constant memory
     "rebatch",  # cut batches anew, behind the work
     "reorder",  # permute the order of the blocks
     "repeat",  # several passes, or endless ones
@@ -69,11 +69,11 @@ __all__ = [
     "shuffle",  # permute within each block
     "skip",  # start at an item further on
     "stratify",  # a source: batches with given shares of each class
-    "survey",  # how well a stream mixes labels, and what it reads, before it does
-    "take",  # end after so many items
+    "survey",  # how well a stream mixes labels, and what it reads, before anything is read
+    "take",  # end after a number of items
     "to_jax",  # arrays as JAX arrays
     "to_torch",  # arrays as PyTorch tensors, without a copy
-    "where",  # only the indices of which a mask says so
+    "where",  # keep the indices that a mask selects
     "zip",  # one item of each of several streams
 ]
 

@@ -18,7 +18,7 @@ Y = np.random.RandomState(0).permutation(N)
 
 @record
 class Every(PlanOver):
-    """Every n-th item: what a stage of somebody else's may be."""
+    """Every n-th item: a stage that a user may write."""
 
     tag = "every"
 

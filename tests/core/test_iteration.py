@@ -451,7 +451,7 @@ def test_generators_of_another_kind_are_refused():
         make(np.random.Generator(np.random.SFC64(1))).load_state_dict(state)
 
 
-def test_somebodys_iterator_has_no_checkpoints():
+def test_a_users_iterator_has_no_checkpoints():
     class Again:
         def __iter__(self):
             return iter([1, 2])

@@ -23,7 +23,7 @@ def resumed(make, items):
     return other
 
 
-def test_the_rest_is_right_where_somebody_else_drew_in_the_loop():
+def test_the_rest_is_right_if_the_loop_drew_from_the_generator():
     """The same draws by others have to follow, as those of a run that was not interrupted would."""
     for cut in range(0, 35, 3):
         np.random.seed(1)
@@ -113,7 +113,7 @@ def test_large_draws_are_kept_as_states():
 
 @record
 class Lazy(PlanOver):
-    """A plan as somebody writes it who has not read on: it says nothing, and starts when it is asked."""
+    """A plan of a user who declares nothing: it starts at the first `next`."""
 
     tag = "lazy"
 

@@ -57,7 +57,7 @@ def test_shards_share_no_numbers():
     assert len({*numbers(ranks[0]), *numbers(ranks[1])}) == 10
 
 
-def test_the_generator_is_spawned_from_by_nobody_and_can_be_pickled():
+def test_the_generator_can_not_be_spawned_from_and_can_be_pickled():
     """Its children would come of the system's entropy: others each time, and in each worker."""
     stream = BASE | ops.map(lambda x, rng: rng.spawn(1), rng=7)
     with pytest.raises(TypeError, match="does not implement spawning"):
@@ -116,7 +116,7 @@ def test_the_failing_batch_is_made_again_with_the_same_numbers():
 
 @record
 class Jitter(Step):
-    """A random step of one's own."""
+    """A user's random step."""
 
     tag = "jitter"
 

@@ -61,7 +61,7 @@ SOURCES = {
     "arrays": ARRAYS,
     "subset": SUBSET,
     "squares": Squares(10),
-    "a sampler of one's own": ArrayDataSource([X], sampler=OddFirst()),
+    "a user's sampler": ArrayDataSource([X], sampler=OddFirst()),
     "mapped": ARRAYS.map(swap),
     "noise": ARRAYS.map(noise, rng=2024).map(noise, rng=2024),
     "composite": CompositeDataSource([ARRAYS.map(noise, rng=7), SUBSET]),
@@ -71,7 +71,7 @@ SOURCES = {
     "nested": CompositeDataSource([ChoiceDataSource([ARRAYS, ARRAYS]), ARRAYS], flatten=False),
     "a function": CallableDataSource(counted, 10),
     "of a function": CompositeDataSource([CallableDataSource(counted, 10).map(noise, rng=1), ARRAYS]),
-    "one's own": Weird(),
+    "a user's class": Weird(),
 }
 
 
@@ -83,7 +83,7 @@ def some(batches):
 def test_every_epoch_of_every_source_is_another_and_the_same_again(name):
     ds = SOURCES[name]
     epochs = [some(ds.batch_iterator(4, shuffle=12345, epoch=e)) for e in range(3)]
-    different = 1 if name == "a sampler of one's own" else 3  # which gives one order
+    different = 1 if name == "a user's sampler" else 3  # which gives one order
     assert len(set(map(str, epochs))) == different
     assert some(ds.batch_iterator(4, shuffle=12345)) == epochs[0]
     assert [some(ds.stream(4, shuffle=12345, epoch=e)) for e in range(3)] == epochs
@@ -136,9 +136,9 @@ def test_drop_last_leaves_out_what_is_short(name, shuffle):
 
 
 def test_indices_of_an_epoch():
-    for name in ("arrays", "squares", "mapped", "one's own", "composite"):
+    for name in ("arrays", "squares", "mapped", "a user's class", "composite"):
         ds = SOURCES[name]
-        if name == "one's own":
+        if name == "a user's class":
             ds = ds.map(swap)
         for e in range(2):
             indices = ds.batch_indices_iterator(4, shuffle=12345, epoch=e, drop_last=True)

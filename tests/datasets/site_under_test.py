@@ -126,7 +126,7 @@ def status(code, body=b"<html>sorry</html>"):
 
 
 def dead_url():
-    """An address on loopback at which nobody listens."""
+    """An address on loopback at which no server listens."""
     import socket
 
     with socket.socket() as probe:

@@ -167,7 +167,7 @@ def test_a_link_to_nothing(home, site):
     assert not (home / "mnist").is_symlink()
 
 
-def test_the_home_of_nobody(monkeypatch):
+def test_the_home_of_an_unknown_user(monkeypatch):
     monkeypatch.setenv("BATCHUP_HOME", "~nosuchuser/x")
     code, out, err = run("list")
     assert (code, out) == (1, "")

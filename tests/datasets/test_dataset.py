@@ -1,4 +1,4 @@
-"""A data set of one's own, with the public pieces."""
+"""A user's data set, with the public functions."""
 
 import hashlib
 import json

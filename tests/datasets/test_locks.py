@@ -1,4 +1,4 @@
-"""One process at a time, also where the lock's file is deleted by whoever had it."""
+"""One process at a time, also if the process that had the lock deletes its file."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ FileLock.acquire = lambda self, timeout=None: acquire(self, timeout, poll_interv
 folder = Path(sys.argv[1])
 for _ in range(1000):
     with locked(folder / "lock"):
-        os.close(os.open(folder / "inside", os.O_CREAT | os.O_EXCL))  # fails where somebody else is
+        os.close(os.open(folder / "inside", os.O_CREAT | os.O_EXCL))  # fails if another process is inside
         os.sched_yield()
         os.unlink(folder / "inside")
 """

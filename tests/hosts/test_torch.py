@@ -1,4 +1,4 @@
-"""PyTorch's DataLoader and torchdata's StatefulDataLoader: the batches of the stream, whoever makes them."""
+"""PyTorch's DataLoader and torchdata's StatefulDataLoader: the batches of the stream, for any number of workers."""
 
 import json
 import pickle
@@ -119,7 +119,7 @@ def test_a_loader_in_the_midst_of_an_epoch_goes_on_there(workers, start):
         same(loader, batches() | ops.skip(5 + start))
         same(loader, batches().epoch(1))
     list(islice(again, 3))
-    list(islice(again, 12))  # all of it, and nobody has asked for more
+    list(islice(again, 12))  # all of it, and no more was asked for
     loader = DataLoader(Batches(again, start=start), batch_size=None, **workers)
     same(loader, batches().epoch(2) | ops.skip(start))
 

@@ -160,7 +160,7 @@ def test_stratified_takes_every_member_to_its_end_evenly_spread():
         assert sorted(items) == sorted(i for m, n in enumerate(lengths) for i in numbers(n, 10 * m))
         for m, n in enumerate(lengths):
             assert [i for i in items if i // 10 == m] == numbers(n, 10 * m)
-            for k in range(len(items)):  # at no point is anybody ahead or behind by more than one
+            for k in range(len(items)):  # at no point is a member ahead or behind by more than one
                 given = sum(i // 10 == m for i in items[:k])
                 assert abs(given - n * k / len(items)) < 1.5
         for k in range(len(items) + 2):

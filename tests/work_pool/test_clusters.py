@@ -26,7 +26,7 @@ X = np.arange(120_000, dtype=np.float32).reshape(300, 400)
 
 @contextmanager
 def _importable():
-    """Workers import the tests, as those of a user import his modules."""
+    """Let workers import the tests, as they import the modules of a user."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         yield

@@ -238,7 +238,7 @@ def test_a_worker_that_is_killed_between_batches_is_replaced(pools, name, buffer
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_a_worker_that_is_killed_between_epochs_is_nobodys_trouble(pools, name):
+def test_a_worker_that_is_killed_between_epochs_causes_no_error(pools, name):
     pool = pools(name)
     for victim in pool._supervisor.pids():
         os.kill(victim, signal.SIGKILL)

@@ -65,7 +65,7 @@ def test_of_stdin_that_is_a_file(tmp_path):
 
 
 def test_of_stdin_that_is_a_pipe_as_in_the_caller():
-    """What came through a pipe nobody can read again, Python neither: before 3.13 it shows no source."""
+    """Source that came through a pipe can't be read again: before 3.13 Python shows none."""
     shown = scripts.run_stdin(PROGRAM)
     assert shown.count('File "<stdin>", line 8, in inner') == 4
     assert shown.count('File "<stdin>", line 14, in __call__') == 2

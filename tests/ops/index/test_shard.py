@@ -95,7 +95,7 @@ def test_no_environment_or_a_broken_one(bare):
     bare.setenv("WORLD_SIZE", "two")
     with pytest.raises(ValueError, match=r"expected whole numbers in RANK and WORLD_SIZE; got \['1', 'two'\]"):
         ops.shard()
-    bare.setenv("WORLD_SIZE", "")  # set wrongly, and no sign that somebody else's are meant
+    bare.setenv("WORLD_SIZE", "")  # set wrongly, so no other variables are asked
     bare.setenv("SLURM_PROCID", "0")
     bare.setenv("SLURM_NTASKS", "1")
     with pytest.raises(ValueError, match=r"in RANK and WORLD_SIZE; got \['1', ''\]"):

@@ -67,7 +67,7 @@ def test_the_order_of_a_seed_is_a_function_of_seed_and_pass():
         np.testing.assert_array_equal(stream[p], keyed)
 
 
-# An upgrade must not change anybody's run.
+# An upgrade must not change the orders of a user's run.
 GOLDEN = {
     0: [[8, 0, 6, 2, 4, 7, 3, 9, 10, 1, 5, 11], [3, 4, 5, 10, 7, 1, 11, 0, 2, 8, 9, 6]],
     1: [[11, 9, 4, 7, 10, 0, 5, 3, 8, 1, 6, 2], [2, 3, 11, 4, 10, 1, 7, 0, 8, 9, 6, 5]],

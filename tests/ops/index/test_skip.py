@@ -45,7 +45,7 @@ class _Two:
     ],
     ids=repr,
 )
-def test_more_items_than_an_index_can_count_behind_an_end_that_nobody_knows(stream):
+def test_more_items_than_an_index_can_count_behind_an_unknown_end(stream):
     far = stream | ops.skip(sys.maxsize) | ops.skip(sys.maxsize)
     assert list(far) == list(far | ops.take(3)) == list(far | ops.repeat(2)) == []
     assert list(far | ops.take(3) | ops.skip(1) | ops.map(abs)) == []

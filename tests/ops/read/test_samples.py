@@ -77,7 +77,7 @@ def test_images_of_pillow():
     same(batch_of([(Image.fromarray(image), 1) for image in IMAGES]), (IMAGES[[0, 2]], np.array([1, 1])))
 
 
-def test_the_batch_belongs_to_whoever_gets_it():
+def test_the_batch_belongs_to_its_receiver():
     dataset = [(image, "name") for image in IMAGES.copy()]
     for block in ([3], [3, 4]):
         images, names = batch_of(dataset, block)

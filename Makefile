@@ -38,7 +38,7 @@ PAGES = README.md docs $(addprefix --ignore=,$(PAGES_OF_CLUSTERS) $(PAGES_OF_HOS
 PAGES_OF_CLUSTERS = docs/guides/clusters.md
 PAGES_OF_HOSTS = docs/hosts.md $(addprefix docs/coming_from/,pytorch.md torchdata.md hugging_face.md)
 IN_PARALLEL = tests batchup -n 2 --dist worksteal
-SLOW = tests/test_benchmarks.py tests/work_pool/test_clusters.py
+SLOW = tests/test_benchmarks.py tests/work_pool/test_clusters.py batchup/work_pool/dask.py batchup/work_pool/ray.py
 
 # Training loops of other libraries: PyTorch, Lightning, Accelerate, Keras, JAX, in an environment of their own.
 test-hosts: .venv-hosts$V/ready

@@ -62,7 +62,7 @@ def summary(app, page):
     """Return the first paragraph of a page in one line."""
     from docutils import nodes
 
-    paragraph = next(iter(app.env.get_doctree(page).findall(nodes.paragraph)), None)
+    paragraph = next(iter(app.env.get_and_resolve_doctree(page, app.builder).findall(nodes.paragraph)), None)
     return "" if paragraph is None else " ".join(paragraph.astext().split())
 
 

@@ -66,5 +66,15 @@ def summary(app, page):
     return "" if paragraph is None else " ".join(paragraph.astext().split())
 
 
+def link_parts_of_batchup(app, env, node, contnode):
+    """Link names such as `ops.gather` in docstrings, which leave out the name of the library."""
+    name = f"{project.lower()}.{node.get('reftarget')}"
+    domain = env.domains["py"]
+    if node.get("refdomain") != "py" or name not in domain.objects:
+        return None
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, contnode)
+
+
 def setup(app):
+    app.connect("missing-reference", link_parts_of_batchup)
     app.connect("build-finished", write_llms_txt)

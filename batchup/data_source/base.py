@@ -64,7 +64,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         """
 
     @abstractmethod
-    def batch_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
+    def batch_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> Iterator[Any]:
         """The batches of one epoch.
 
         With a seed the order is the same each time, unless you pass `epoch=`. A `loader` counts the epochs itself.
@@ -75,7 +75,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
             The number of samples in a batch.
         shuffle : int, sequence of int, Generator, RandomState, True, None or False
             A seed, a generator, True for NumPy's global generator, or None for in order; see `ops.shuffle`.
-        **kwargs : any
+        **options : any
             Further options:
 
             * `epoch` (int): the order and the noise of this epoch, for a seed.
@@ -192,7 +192,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
     # The index methods of a source without random access.
 
-    def batch_indices_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **kwargs: Any) -> Iterator[Any]:
+    def batch_indices_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> Iterator[Any]:
         """The sample indices of each batch of an epoch.
 
         `samples_by_indices_nomapping` makes the batches of them, with other random numbers in a random map.
@@ -203,7 +203,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
             The number of samples in a batch.
         shuffle : int, sequence of int, Generator, RandomState, True, None or False
             As for `batch_iterator`.
-        **kwargs : any
+        **options : any
             `epoch`, `drop_last` and `shard`, as for `batch_iterator`.
 
         Yields

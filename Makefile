@@ -38,6 +38,8 @@ PAGES = README.md docs $(addprefix --ignore=,$(PAGES_OF_CLUSTERS) $(PAGES_OF_HOS
 PAGES_OF_CLUSTERS = docs/guides/clusters.md
 PAGES_OF_HOSTS = docs/hosts.md $(addprefix docs/coming_from/,pytorch.md torchdata.md hugging_face.md)
 IN_PARALLEL = tests batchup -n 2 --dist worksteal
+# What doesn't depend on the versions of packages.
+OF_THE_CODE = $(addprefix tests/,test_types.py test_docs.py test_docstrings.py)
 SLOW = tests/test_benchmarks.py tests/work_pool/test_clusters.py batchup/work_pool/dask.py batchup/work_pool/ray.py
 
 # Training loops of other libraries: PyTorch, Lightning, Accelerate, Keras, JAX, in an environment of their own.
@@ -52,7 +54,7 @@ IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/bat
 # depend on them are left out, of types and benchmarks, and there are fewer generated examples.
 test-oldest: .venv-oldest$V/ready
 	.venv-oldest$V/bin/pytest $(PAGES)
-	HYPOTHESIS_PROFILE=few .venv-oldest$V/bin/pytest $(IN_PARALLEL) --ignore=tests/test_types.py $(SLOW:%=--ignore=%)
+	HYPOTHESIS_PROFILE=few .venv-oldest$V/bin/pytest $(IN_PARALLEL) $(addprefix --ignore=,$(OF_THE_CODE) $(SLOW))
 	.venv-oldest$V/bin/pytest tests/work_pool/test_clusters.py
 
 test-latest: .venv-latest$V/ready

@@ -34,7 +34,7 @@ test-slow: .venv$V/ready
 	.venv$V/bin/pytest $(SLOW) $(PAGES_OF_CLUSTERS)
 
 # Pages run by themselves: the blocks of a page share names, and a parallel run may divide a page among the workers.
-PAGES = README.md docs $(addprefix --ignore=,$(PAGES_OF_CLUSTERS) $(PAGES_OF_HOSTS))
+PAGES = README.md CONTRIBUTING.md docs $(addprefix --ignore=,$(PAGES_OF_CLUSTERS) $(PAGES_OF_HOSTS))
 PAGES_OF_CLUSTERS = docs/guides/clusters.md
 PAGES_OF_HOSTS = docs/hosts.md $(addprefix docs/coming_from/,pytorch.md torchdata.md hugging_face.md)
 IN_PARALLEL = tests batchup -n 2 --dist worksteal

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -44,9 +45,20 @@ def run_shell_block(example):
             assert not command, f"no test of this command: {line}"
 
 
+def read_settings(example):
+    """Read a block as `~/.batchup.cfg`, which must name a directory other than the default."""
+    from batchup import config
+
+    with tempfile.TemporaryDirectory() as home, patch.dict(os.environ, HOME=home):
+        os.environ.pop("BATCHUP_HOME", None)
+        default = config.find_data_dir()
+        (Path(home) / ".batchup.cfg").write_text(example.parsed)
+        assert config.find_data_dir() not in (default, None)
+
+
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), CodeBlockParser("sh", run_shell_block)],
-    patterns=["README.md", "docs/*.md", "docs/*/*.md"],
+    parsers=[PythonCodeBlockParser(), CodeBlockParser("sh", run_shell_block), CodeBlockParser("ini", read_settings)],
+    patterns=["README.md", "CONTRIBUTING.md", "docs/*.md", "docs/*/*.md"],
 ).pytest()
 
 
@@ -61,7 +73,11 @@ def pytest_unconfigure(config):
     passed = [] if reporter is None else reporter.getreports("passed")
     if not passed:
         return
-    kinds = {"doctests": "batchup/", "blocks of pages": ("README.md", "docs/"), "examples": "tests/test_examples.py"}
+    kinds = {
+        "doctests": "batchup/",
+        "blocks of pages": ("README.md", "CONTRIBUTING.md", "docs/"),
+        "examples": "tests/test_examples.py",
+    }
     counts = {kind: sum(report.nodeid.startswith(start) for report in passed) for kind, start in kinds.items()}
     counts = {"tests": len(passed) - sum(counts.values()), **counts}
     print(f"ran {', '.join(f'{count} {kind}' for kind, count in counts.items())}")

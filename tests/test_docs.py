@@ -13,10 +13,11 @@ from sphinx.util.inventory import InventoryFile
 from tests.test_docstrings import DOCUMENTED, MODULES, OF_HOSTS, full_name, public_names
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PROSE = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+OF_THE_SITE = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *OF_THE_SITE]
+PROSE = [*PAGES, ROOT / "CHANGELOG.md"]
 # What conftest.py runs, and what is no code.
-LANGUAGES = {"python", "sh", "ini"}
+LANGUAGES = {"python", "sh", "ini", "text"}
 DIRECTIVES = {"{toctree}", "{eval-rst}", "{raw}", "{include}"}
 
 
@@ -138,7 +139,7 @@ def methods_of(thing):
 
 def test_the_list_for_language_models_has_every_page(site):
     listed = (site / "llms.txt").read_text()
-    for page in PAGES[1:]:
+    for page in OF_THE_SITE:
         name = page.relative_to(ROOT / "docs").with_suffix(".html")
         assert str(name) in listed or name.name == "index.html"
     assert re.search(r"^- \[Start\]\(start\.html\): Install BatchUp, ", listed, re.MULTILINE)

@@ -259,9 +259,10 @@ def sorted_often(batch):
 
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+# This process connects to the first node, and one of the others is lost.
+ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
 lost, _ = [cluster.add_node(num_cpus=1) for _ in range(2)]
 cluster.wait_for_nodes()
-ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
 blocks = ops.indices(300) | ops.shuffle(1) | ops.chunk(4)
 received, nodes = [], []
 with work_pool.RayPool() as pool:
@@ -272,7 +273,7 @@ with work_pool.RayPool() as pool:
             cluster.remove_node(lost)
 for batch, block in zip(received, blocks, strict=True):
     np.testing.assert_array_equal(batch, X[block] * 2)
-print(len(set(nodes)), lost.node_id in nodes[:20], lost.node_id in nodes[-20:])
+print(len(set(nodes[:20])), len(set(nodes)), len(set(nodes[-20:])) < 3)
 ray.shutdown()
 cluster.shutdown()
 """
@@ -283,7 +284,7 @@ def test_a_node_of_three_is_removed_in_mid_epoch():
     pytest.importorskip("ray", reason="Ray is not installed")
     with start(LOSES_A_NODE, warnings="ignore") as process:
         out, err = process.communicate()
-    assert out.splitlines()[-1:] == ["3 True False"], err  # after what Ray says of the lost node
+    assert out.splitlines()[-1:] == ["3 3 True"], err  # after what Ray says of the lost node
 
 
 def test_they_read_as_they_are_written(pool):

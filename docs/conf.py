@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from docutils import nodes
+
 import batchup
 
 project = "BatchUp"
@@ -14,7 +16,6 @@ exclude_patterns = ["_build"]
 root_doc = "index"
 
 # Links to pages and to headings that don't exist are warnings, and so errors.
-myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 # The frameworks that `batchup.hosts` adapts to are not needed to read its docstrings.
@@ -29,7 +30,6 @@ autodoc_preserve_defaults = True
 default_role = "py:obj"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True
 napoleon_preprocess_types = False
 
 html_theme = "furo"
@@ -42,7 +42,7 @@ pygments_dark_style = "github-dark"
 
 
 def write_llms_txt(app, exception):
-    """Write `llms.txt` (https://llmstxt.org): each page's title, address and first sentence, in reading order."""
+    """Write `llms.txt` (https://llmstxt.org): each page's title, address and first paragraph, in reading order."""
     if exception or app.builder.name != "html":
         return
     lines = [f"# {project}", "", f"> {summary(app, root_doc)}", "", "## Documentation", ""]
@@ -60,8 +60,6 @@ def reading_order(app, page):
 
 def summary(app, page):
     """Return the first paragraph of a page in one line."""
-    from docutils import nodes
-
     paragraph = next(iter(app.env.get_and_resolve_doctree(page, app.builder).findall(nodes.paragraph)), None)
     return "" if paragraph is None else " ".join(paragraph.astext().split())
 

@@ -5,16 +5,13 @@ import re
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from sphinx.util.inventory import InventoryFile
 
-from tests.test_docstrings import DOCUMENTED, MODULES, OF_HOSTS, full_name, public_names
+from tests.pages import OF_THE_SITE, PAGES, ROOT, blocks_of, prose_of
+from tests.test_docstrings import DOCUMENTED, MODULES, OF_HOSTS, members_of, public_names
 
-ROOT = Path(__file__).resolve().parents[1]
-OF_THE_SITE = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *OF_THE_SITE]
 PROSE = [*PAGES, ROOT / "CHANGELOG.md"]
 # What conftest.py runs, and what is no code.
 LANGUAGES = {"python", "sh", "ini", "text"}
@@ -25,16 +22,8 @@ def relative(path):
     return str(path.relative_to(ROOT))
 
 
-def blocks_of(page):
-    """(language, text) of each block of a page, those in comments too."""
-    text = page.read_text()
-    for match in re.finditer(r"^```(\S+)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        yield match[1], match[2]
-
-
 def names_in(text):
     """The names in backticks that begin with a part of the library or a public class."""
-    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     for code in re.findall(r"`([^`\n]+)`", text):
         if match := re.match(r"[A-Za-z_][\w.]*", code):
             name = match[0].rstrip(".")
@@ -64,23 +53,16 @@ def resolve(name):
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_every_block_is_run(page):
-    languages = {language for language, _ in blocks_of(page)}
-    assert languages <= LANGUAGES | DIRECTIVES
-    text = page.read_text()
-    assert text.count("```") == 2 * len(list(blocks_of(page)))
-    assert not re.search(
-        r"^(    |\t)(>>> |import |from |pip |make |python )", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M
-    )
-    assert "<!-- skip" not in text
+    assert {language for language, _ in blocks_of(page)} <= LANGUAGES | DIRECTIVES
+    prose = prose_of(page.read_text())
+    assert "```" not in prose
+    assert "<!--" not in prose  # such as `skip: next`
+    assert not re.search(r"^(    |\t)(>>> |import |from |pip |make |python )", prose, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PROSE, ids=relative)
 def test_every_name_exists(page):
-    for name in names_in(page.read_text()):
-        if name.startswith("batchup.hosts.") and name.split(".")[2] not in {
-            module.split(".")[2] for module in OF_HOSTS
-        }:
-            continue  # of a framework that isn't installed; tests/hosts has it
+    for name in names_in(prose_of(page.read_text())):
         resolve(name)
 
 
@@ -118,7 +100,7 @@ def test_every_public_name_has_an_entry_in_the_reference(site):
     for module, name, thing in public_names([*MODULES, *OF_HOSTS]):
         assert f"{module}.{name}" in entries or id(thing) in described, f"{module}.{name}"
         if f"{module}.{name}" in entries and inspect.isclass(thing):
-            for method in methods_of(thing):
+            for method, _ in members_of(thing):
                 assert f"{module}.{name}.{method}" in entries, f"{module}.{name}.{method}"
 
 
@@ -128,13 +110,6 @@ def found_or_none(name):
         return getattr(import_module(module), last)
     except (ImportError, AttributeError):  # of a class, or of a framework that isn't installed
         return None
-
-
-def methods_of(thing):
-    for name in dir(thing):
-        base = next(base for base in inspect.getmro(thing) if name in vars(base) or base is object)
-        if f"{full_name(base)}.{name}" in DOCUMENTED and base.__module__.startswith("batchup"):
-            yield name
 
 
 def test_the_list_for_language_models_has_every_page(site):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,12 @@ def test_the_rooms_are_there_after_one_import():
         _ = batchup.hosts.tensorflow
 
 
-def test_the_citation_names_the_version_that_is_here():
+def test_the_version_is_the_same_everywhere():
     import yaml
 
     import batchup
 
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors", "version"} <= set(citation)
-    assert citation["version"] == batchup.__version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"] == batchup.__version__

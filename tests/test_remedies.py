@@ -186,6 +186,34 @@ REMEDIES = {
         "Put repeat behind it",
         lambda: len(ops.indices(12) | ops.mix(1, 4, 2) | ops.repeat(2)) == 4,
     ),
+    "repeat of an iterator": (
+        lambda: iter([1, 2]) | ops.repeat(2),
+        "Make it a list",
+        lambda: all_of(list(iter([1, 2])) | ops.repeat(2)) == [1, 2, 1, 2],
+    ),
+    "a name that include_indices takes": (
+        lambda: ops.gather(indices=X, include_indices=True),
+        "Give the array another name",
+        lambda: set((BLOCKS | ops.gather(own=X, include_indices=True))[0]) == {"indices", "own"},
+    ),
+    "a name that fill takes": (
+        lambda: (ops.indices([0]) | ops.gather(positions=ops.Ragged.of([[1, 2]])) | ops.fill(2))[0],
+        "Give that part another name",
+        lambda: "own" in (ops.indices([0]) | ops.gather(own=ops.Ragged.of([[1, 2]])) | ops.fill(2))[0],
+    ),
+    "a name that pad takes": (
+        lambda: (ops.indices([0]) | ops.gather(a=ops.Ragged.of([[1]]), a_lengths=np.arange(1)) | ops.pad())[0],
+        "Give that part another name",
+        lambda: (
+            set((ops.indices([0]) | ops.gather(a=ops.Ragged.of([[1]]), b=np.arange(1)) | ops.pad())[0])
+            == {"a", "a_lengths", "b"}
+        ),
+    ),
+    "a survey of the endless": (
+        lambda: ops.survey(ENDLESS | ops.gather(X)),
+        "Leave out repeat, filter and the like",
+        lambda: ops.survey(ops.indices(4) | ops.chunk(2) | ops.gather(X)).batches == 2,
+    ),
     "reorder of the endless": (
         lambda: ENDLESS | ops.reorder(1),
         "put repeat behind reorder",

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+from tests.pages import PAGES, ROOT, blocks_of
+
 # For all files: other packages' functions may have no types, and other packages may be missing.
 LENIENT = '# mypy: allow-untyped-calls, allow-redefinition, disable-error-code="import-untyped,import-not-found"\n'
 # For what users write who annotate little of their own; the examples are strict.
@@ -44,16 +44,6 @@ def pyright(*files, cwd):
     return [(Path(one["file"]).name, one["range"]["start"]["line"] + 1) for one in errors], errors
 
 
-def page_blocks(page):
-    """The blocks of Python of a page, hidden ones too, but for those that show what is printed."""
-    shown = r"```python\n(?P<shown>.*?)```"
-    hidden = r"<!-- invisible-code-block: python\n(?P<hidden>.*?)-->"
-    for match in re.finditer(f"{hidden}|{shown}", page.read_text(), flags=re.DOTALL):
-        block = match["hidden"] or match["shown"]
-        if not block.startswith(">>>"):
-            yield block
-
-
 WRONG = """
 import numpy as np
 from batchup import ops
@@ -80,7 +70,9 @@ def test_the_library_and_what_users_write(tmp_path):
     """The library and the examples strictly, the blocks of pages as they are, and what is wrong, in the lines that are."""
     found, shown = mypy(cwd=ROOT)
     assert found == [], shown
-    pages = {f"{page.stem}_{n}.py": list(page_blocks(page)) for n, page in enumerate(PAGES)}
+    python = [[text for language, text in blocks_of(page) if language == "python"] for page in PAGES]
+    programs = [[text for text in blocks if not text.startswith(">>>")] for blocks in python]
+    pages = {f"{page.stem}_{n}.py": blocks for n, (page, blocks) in enumerate(zip(PAGES, programs, strict=True))}
     assert sum(map(len, pages.values())) > 100
     for name, blocks in pages.items():
         (tmp_path / name).write_text(UNTYPED + "\n".join(blocks))

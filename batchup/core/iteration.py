@@ -131,18 +131,7 @@ class StreamIterator(Iterator[Any]):
 
     @contextmanager
     def _turn(self, method: str) -> Iterator[None]:
-        """Keep other threads from `next` meanwhile. Raises RuntimeError during a `next`.
-
-        Parameters
-        ----------
-        method : str
-            The name of the method that needs it, for the error.
-
-        Yields
-        ------
-        None
-            Once.
-        """
+        """Keep other threads from `next` meanwhile. Raises RuntimeError, which names `method`, during a `next`."""
         if self._busy:
             raise self._under_way(method)
         self._busy = True
@@ -259,13 +248,7 @@ class StreamIterator(Iterator[Any]):
             self.start()
 
     def _load_unstarted(self, state: Any) -> None:
-        """Load a checkpoint into an iterator that is not started.
-
-        Parameters
-        ----------
-        state : dict
-            What `state_dict` returned.
-        """
+        """Load a checkpoint into an iterator that is not started."""
         self._check_it_can_go_on()
         state = checked_state(state, self._plan, self._work, self._text)
         position = whole_number(state.get("position"), "load_state_dict: position")

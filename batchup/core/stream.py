@@ -183,18 +183,7 @@ class Stream:
         return self._numbered(number)
 
     def _numbered(self, e: int) -> Stream:
-        """Epoch `e` for a loader: also of a stream over generators, which draws a new one each time.
-
-        Parameters
-        ----------
-        e : int
-            The number of the epoch, from 0 on.
-
-        Returns
-        -------
-        Stream
-            The epoch.
-        """
+        """Epoch `e` for a loader: also of a stream over generators, which draws a new one each time."""
         epoch = self.with_plan(lambda plan: Epoch(with_epochs_told(plan), e))
         return replace(epoch, text=f"({self.text}).epoch({e})")
 

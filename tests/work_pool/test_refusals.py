@@ -95,7 +95,7 @@ def test_without_pidfd_open(tmp_path):
         "0",
         "1",
         "2",
-        " by SIGKILL (signal 9) while it made this batch; making it in this process may end that, too",
+        " by SIGKILL (signal 9) while it made this batch; making it here may end this process, too",
         "[0, 1, 2]",
     ]
 

@@ -237,7 +237,7 @@ class Supervisor:
         if at_work is not None:
             worker.tasks.popleft()
             at_work.pending.fail(
-                WorkerDied(f"{said} while it made this batch; making it in this process may end that, too")
+                WorkerDied(f"{said} while it made this batch; making it here may end this process, too")
             )
         elif self._failed_starts == STARTS:
             self._start_error = f"{said} while it started"

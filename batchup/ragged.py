@@ -9,8 +9,10 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import describe, plain_array, whole_number
 from batchup.core.work import Copyable
+from batchup.strings import Strings
+from batchup.values import array_of
 
 Offsets = NDArray[np.signedinteger[Any]]
 
@@ -47,7 +49,7 @@ class Ragged(Copyable):
     __array_ufunc__ = None
 
     def __init__(self, values: ArrayLike, offsets: ArrayLike):
-        flat, ends = np.asarray(values), np.asarray(offsets)
+        flat, ends = plain_array(values, "Ragged: values"), plain_array(offsets, "Ragged: offsets")
         if flat.ndim == 0:
             raise TypeError(f"Ragged: expected values, a flat array of tokens; got {describe(values)}")
         if ends.ndim != 1 or not len(ends) or ends.dtype.kind not in "iu":
@@ -93,7 +95,7 @@ class Ragged(Copyable):
         >>> Ragged.of([[1, 2, 3], [4]]).values
         array([1, 2, 3, 4])
         """
-        arrays = [np.asarray(sample) for sample in samples]
+        arrays = [_tokens_of(sample) for sample in samples]
         if not arrays:
             raise ValueError("Ragged.of: expected one sample at least; got none")
         kinds = {(array.shape[1:], array.dtype) for array in arrays if array.size}
@@ -358,6 +360,14 @@ class Ragged(Copyable):
     def __getstate__(self) -> dict[str, Any]:
         own = ("values", "_starts", "_stops", "tokens_cut", "samples_cut")
         return {name: getattr(self, name) for name in own}
+
+
+def _tokens_of(sample: Any) -> NDArray[Any]:
+    """A sample of `Ragged.of` as an array of the same values."""
+    if hasattr(sample, "__array__"):
+        return plain_array(sample, "Ragged.of")
+    tokens = array_of(sample, "Ragged.of")
+    return tokens.copy() if isinstance(tokens, Strings) else tokens
 
 
 def _ends(lengths: Offsets) -> NDArray[np.int64]:

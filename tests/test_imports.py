@@ -11,6 +11,7 @@ ROOT = Path(batchup.__file__).parent
 # Each layer imports from those before it.
 LAYERS = [
     ["core"],
+    ["strings", "values", "arrow", "files"],
     ["ragged", "config"],
     ["ops.index"],
     ["ops.read"],

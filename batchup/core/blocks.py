@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import describe
+from batchup.core.checks import describe, plain_array
 
 
 class LazyBlock(ABC):
@@ -61,7 +61,7 @@ def as_block(value: Any, where: str) -> PlainBlock:
         hint = "; a whole array is a block: write [array], or indices(array)" if number else ""
         raise TypeError(f"{wanted}; got {describe(value)}{hint}")
     try:
-        array = np.asarray(value)
+        array = plain_array(value, where)
     except ValueError as error:  # a ragged list
         raise TypeError(f"{wanted}; NumPy can't make an array of this list: {error}") from None
     if array.ndim == 1 and array.size == 0:

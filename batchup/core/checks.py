@@ -56,6 +56,24 @@ def true_or_false(value: Any, name: str) -> bool:
     return bool(value)
 
 
+def plain_array(value: Any, where: str) -> NDArray[Any]:
+    """`value` as an array of NumPy's own class. Errors begin with `where`.
+
+    Raises TypeError for an array of a subclass, such as a masked array: stages would lose what the subclass adds.
+    """
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+        if isinstance(value, np.memmap):
+            return value.view(np.ndarray)
+        wanted = f"{where}: expected a plain NumPy array; got {describe(value)}, a {type(value).__name__}"
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(
+                f"{wanted}, whose mask would be lost. Write array.filled(value), and np.ma.getmaskarray(array) for the mask "
+                "as an array of its own"
+            )
+        raise TypeError(f"{wanted}. Write np.asarray(array)")
+    return np.asarray(value)
+
+
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """A read-only copy, as samplers keep: later changes of the array would not reach their streams."""
     copy = np.array(array)
@@ -65,7 +83,7 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 def as_labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
     """`y` as the labels of samples, (n,) integers >= 0."""
-    labels = np.asarray(y)
+    labels = plain_array(y, where)
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iub"):
         wanted = f"{where}: expected labels, a 1-D array of integers >= 0"
         raise TypeError(f"{wanted}; got {describe(labels)}")

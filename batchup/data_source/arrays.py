@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -186,13 +187,13 @@ class _Reader:
 
 
 class ArrayDataSource(RandomAccessDataSource):
-    """Mini-batches of arrays: `sampler.stream(batch_size, shuffle) | gather(*data)`.
+    """Mini-batches of arrays: `sampler.stream(batch_size, shuffle) | gather(*data)`; of a dict `gather(**data)`.
 
-    A batch is a tuple with one array of shape (samples, ...) for each array of `data`.
+    A batch is a tuple with one array of shape (samples, ...) for each array of `data`, or a dict with the same names.
 
     Parameters
     ----------
-    data : list of array-likes of one length
+    data : list, tuple or dict of array-likes of one length
         See `ops.gather` for what is accepted.
     indices : 1-D array of int or None
         The subset to take, in this order; None for all samples.
@@ -208,7 +209,7 @@ class ArrayDataSource(RandomAccessDataSource):
     Raises
     ------
     TypeError
-        If `data` is not a list of array-likes.
+        If `data` is not a list, tuple or dict of array-likes.
     ValueError
         If their lengths differ, or indices lie outside.
 
@@ -220,44 +221,64 @@ class ArrayDataSource(RandomAccessDataSource):
     ...     print(batch_X.tolist(), batch_y.tolist())
     [[4, 5], [6, 7]] [7, 8]
     [[0, 1]] [5]
+    >>> next(ArrayDataSource({"image": X, "label": y}).batch_iterator(2))["label"]
+    array([5, 6])
     """
 
     def __init__(
         self,
-        data: list[Any],
+        data: list[Any] | tuple[Any, ...] | Mapping[str, Any],
         indices: ArrayLike | None = None,
         repeats: int = 1,
         sampler: AbstractSampler | None = None,
         include_indices: bool = False,
         cache: int = 0,
     ):
-        if not isinstance(data, list):
-            raise TypeError(f"ArrayDataSource: expected a list of arrays, such as [X, y]; got {describe(data)}")
+        if not isinstance(data, list | tuple | Mapping):
+            raise TypeError(
+                "ArrayDataSource: expected a list of arrays, such as [X, y], or a dict of them by names, such as "
+                f'{{"image": X, "label": y}}; got {describe(data)}'
+            )
         if not data:
-            raise ValueError("ArrayDataSource: expected one array at least; got an empty list")
-        if any(isinstance(array, AbstractDataSource) for array in data):
+            raise ValueError(f"ArrayDataSource: expected one array at least; got an empty {type(data).__name__}")
+        names = tuple(data) if isinstance(data, Mapping) else ()
+        if other := [name for name in names if not isinstance(name, str)]:
+            raise TypeError(f"ArrayDataSource: expected names that are strings; got {describe(other[0])}")
+        if include_indices and "indices" in names:
+            raise ValueError(
+                "ArrayDataSource: with include_indices, `indices` is the name of the index block. Give the array another "
+                "name"
+            )
+        arrays = tuple(data.values()) if isinstance(data, Mapping) else tuple(data)
+        if any(isinstance(array, AbstractDataSource) for array in arrays):
             raise TypeError(
                 "ArrayDataSource: expected arrays; got data sources among them. Side by side they are "
                 "CompositeDataSource([ds, ArrayDataSource([y])])"
             )
-        reader = Reader(tuple(data), where="ArrayDataSource", cache=whole_number(cache, "ArrayDataSource: cache"))
-        self._reader = reader
+        reader = Reader(arrays, names, "ArrayDataSource", whole_number(cache, "ArrayDataSource: cache"))
+        self._reader, self._names = reader, names
         super().__init__(reader.length, indices, repeats, sampler, include_indices)
-        self.data = list(data)
+        self.data = self._with_names(arrays)
 
-    def read(self, indices: NDArray[np.intp]) -> tuple[Any, ...]:
-        samples: tuple[Any, ...] = self._reader.read(indices)
-        return samples
+    def read(self, indices: NDArray[np.intp]) -> Any:
+        return gather_step(self._reader, self._names).run(indices)
+
+    def _with_names(self, arrays: tuple[Any, ...]) -> list[Any] | dict[str, Any]:
+        return dict(zip(self._names, arrays, strict=True)) if self._names else list(arrays)
 
     def __getstate__(self) -> dict[str, Any]:
         # Tables and tensors go as the arrays that are read, once.
-        return {**self.__dict__, "data": list(self._reader.arrays)}
+        return {**self.__dict__, "data": self._with_names(self._reader.arrays)}
 
     def _chunks(self, request: Request) -> int | NDArray[np.intp]:
         return self._reader.chunks()
 
     def _reading(self) -> ops.Stage:
-        return reading(gather_step(self._reader, (), self.include_indices))
+        return reading(gather_step(self._reader, self._names, self.include_indices))
 
     def __repr__(self) -> str:
-        return shortened(f"ArrayDataSource([{', '.join(map(describe, self.data))}]{self._options()})")
+        if isinstance(self.data, dict):
+            data = f"{{{', '.join(f'{name!r}: {describe(array)}' for name, array in self.data.items())}}}"
+        else:
+            data = f"[{', '.join(map(describe, self.data))}]"
+        return shortened(f"ArrayDataSource({data}{self._options()})")

@@ -15,6 +15,7 @@ from batchup.core.item import as_batch
 from batchup.core.iteration import StreamIterator
 from batchup.core.loader import Loader, LoaderIterator
 from batchup.core.stream import Stream
+from batchup.ops.batch.parts import concatenated
 
 __all__ = ["concat", "mean"]
 
@@ -42,7 +43,7 @@ def concat(
                 f"{[part.shape for part in rows[0]]}, then {[part.shape for part in row]}"
             )
         rows.append([part.copy() for part in row])  # the function may reuse its arrays
-    return None if nothing else tuple([np.concatenate(parts) for parts in zip(*rows, strict=True)])
+    return None if nothing else tuple([concatenated(parts, "batch_map_concat") for parts in zip(*rows, strict=True)])
 
 
 def mean(
@@ -123,7 +124,7 @@ def _rows(
 
 def _as_array(result: Any, method: str, n: int) -> NDArray[Any]:
     if hasattr(result, "__array__") or isinstance(result, int | float | complex):
-        return np.asarray(result)
+        return np.asanyarray(result)
     raise TypeError(
         f"{method}: expected the function to return None, a number, an array, or a tuple or list of "
         f"these; for batch {n} the result has {describe(result)} in it"

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import describe
+from batchup.core.checks import describe, plain_array
 from batchup.memory.limits import available_memory
 
 __all__ = ["Segment", "SharedMap", "map_file", "new_file", "next_key", "room_for", "share", "view_of"]
@@ -154,6 +154,7 @@ def share(array: NDArray[Any]) -> NDArray[Any]:
     """
     if not isinstance(array, np.ndarray) or array.dtype.hasobject:
         raise TypeError(f"share: expected a NumPy array without objects; got {describe(array)}")
+    array = plain_array(array, "share")
     with room_for(describe(array), array.nbytes):
         segment = Segment(array.nbytes)
         memory = SharedMap(segment.file, max(segment.size, 1))

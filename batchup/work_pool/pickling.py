@@ -18,15 +18,29 @@ from typing import Any
 
 import cloudpickle
 import numpy as np
+from numpy.typing import NDArray
 
 from batchup.core.checks import describe
 from batchup.core.item import Item, Place
 from batchup.core.joint import Choice
+from batchup.ops.read.hdf5 import reduced_hdf5
+from batchup.ops.read.zarr import reduced_zarr
 from batchup.work_pool.errors import RemoteTraceback, WorkError
 from batchup.work_pool.forks import called
 from batchup.work_pool.tracebacks import as_here, code_with_source
 
-__all__ = ["Outcome", "Pickler", "Unpacked", "dumps", "opened", "outcome_of", "pack_item", "pack_work", "packed_error"]
+__all__ = [
+    "Outcome",
+    "Pickler",
+    "Unpacked",
+    "dumps",
+    "opened",
+    "outcome_of",
+    "pack_item",
+    "pack_work",
+    "packed_error",
+    "span_of",
+]
 
 # True if the work succeeded; the result or the exception, pickled; and its large buffers.
 Outcome = tuple[bool, bytes, list[Any]]
@@ -50,11 +64,44 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, type) and obj.__module__.startswith("numpy."):
             with suppress(ImportError):
                 import_module(obj.__module__)
+        reduced = _OF_PACKAGES.get(type(obj).__module__.partition(".")[0], _as_usual)(obj)
+        if reduced is not NotImplemented:
+            return reduced
+        if type(obj) is np.ndarray and (span := span_of(obj)) is not None:
+            return _spread, (span, obj.shape, obj.strides, obj.dtype, obj.flags.writeable)
         torch = sys.modules.get("torch")
         if torch is not None and type(obj) is torch.Tensor and not obj.requires_grad:
             with suppress(TypeError, RuntimeError):  # the tensor is not dense, or not on the CPU
                 return _reduced_tensor(obj)
         return super().reducer_override(obj)
+
+
+def _as_usual(_: Any) -> Any:
+    return NotImplemented
+
+
+# Objects of these packages are opened again, wherever in the work they are.
+_OF_PACKAGES: dict[str, Callable[[Any], Any]] = {"h5py": reduced_hdf5, "zarr": reduced_zarr}
+
+
+def span_of(array: NDArray[Any]) -> NDArray[np.uint8] | None:
+    """The bytes that a view with overlapping elements lies in, such as sliding windows; None for other arrays."""
+    if array.dtype.hasobject or not array.size or min(array.strides, default=0) < 0:
+        return None
+    last = sum((n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True))
+    if last + array.itemsize >= array.nbytes:
+        return None
+    first = array[(slice(0, 1),) * array.ndim]
+    return np.lib.stride_tricks.as_strided(first.view(np.uint8).reshape(-1), (last + array.itemsize,), (1,))
+
+
+def _spread(
+    span: NDArray[np.uint8], shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any], writeable: bool
+) -> NDArray[Any]:
+    """The view of which `span` has the bytes."""
+    array: NDArray[Any] = np.ndarray(shape, dtype, span, 0, strides)
+    array.flags.writeable = writeable and span.flags.writeable
+    return array
 
 
 def _reduced_tensor(tensor: Any) -> tuple[Any, ...]:

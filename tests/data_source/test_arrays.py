@@ -113,8 +113,10 @@ def test_an_empty_set_has_no_batches():
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda: ArrayDataSource((X, Y)), TypeError, r"expected a list of arrays, such as \[X, y\]; got <tuple of 2>"),
-        (lambda: ArrayDataSource(X), TypeError, r"expected a list of arrays, such as \[X, y\]; got <11x3 int64>"),
+        (lambda: ArrayDataSource(X), TypeError, r"expected a list of arrays, such as \[X, y\], .*; got <11x3 int64>"),
+        (lambda: ArrayDataSource({1: X}), TypeError, "expected names that are strings; got 1"),
+        (lambda: ArrayDataSource({}), ValueError, "expected one array at least; got an empty dict"),
+        (lambda: ArrayDataSource({"indices": X}, include_indices=True), ValueError, "Give the array another name"),
         (lambda: ArrayDataSource([]), ValueError, "got an empty list"),
         (lambda: ArrayDataSource([X, Y[:5]]), ValueError, "array 0 has 11, array 1 has 5"),
         (lambda: ArrayDataSource([X, 5]), TypeError, "array 1: expected an array"),

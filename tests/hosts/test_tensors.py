@@ -239,3 +239,37 @@ def test_a_kept_checkpoint_gives_exactly_the_rest(file):
 
 def test_there_are_files_of_all_versions():
     assert len(KEPT) == len(OF_HOSTS) * (len(MIGRATIONS) + 1)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_dtypes_of_ml_dtypes_keep_their_bits(name):
+    bits = np.arange(256, dtype=np.uint8).repeat(np.dtype(name).itemsize)
+    X = bits.view(name)
+    tensor = torch.from_numpy(bits.view(f"i{X.itemsize}")).view(getattr(torch, name))
+    for source in (X, tensor):
+        stream = ops.indices(256) | ops.shuffle(1) | ops.chunk(50) | ops.gather(source)
+        for block, (batch,), (made,) in zip(
+            ops.indices(256) | ops.shuffle(1) | ops.chunk(50), stream, stream | ops.to_torch(), strict=True
+        ):
+            assert batch.dtype == X.dtype
+            assert batch.tobytes() == X[block].tobytes()
+            assert made.dtype == tensor.dtype
+            assert made.view(torch.uint8).numpy().tobytes() == X[block].tobytes()
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">i8", ">c8"])
+def test_big_endian_arrays_become_tensors(dtype):
+    [(batch,)] = ops.indices(4) | ops.gather(np.arange(4).astype(dtype)) | ops.to_torch()
+    assert batch.tolist() == [0, 1, 2, 3]
+    [(batch,)] = ops.indices(4) | ops.gather(np.arange(4).astype(">f4")) | ops.to_jax()
+    assert batch.tolist() == [0, 1, 2, 3]
+
+
+def test_a_mask_is_not_lost_in_a_tensor():
+    rain = np.ma.masked_greater([1.0, 1e20], 1e10)
+    for stage in (ops.to_torch(), ops.to_jax()):
+        with pytest.raises(TypeError, match=r"MaskedArray, whose mask would be lost. Write array.filled\(value\)"):
+            ops.indices(2) | ops.gather(rain) | stage
+        masked = ops.indices(2) | ops.map(lambda block: np.ma.masked_array(block, block > 0)) | stage
+        with pytest.raises(TypeError, match="whose mask would be lost"):
+            list(masked)

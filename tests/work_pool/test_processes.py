@@ -509,3 +509,57 @@ def test_the_arrays_of_a_parallel_data_source_are_put_in_shared_memory_once():
         del segment
         del par
         assert eventually(lambda: not any(worker.known for worker in pool._supervisor.workers))
+
+
+def test_views_go_to_workers_by_the_memory_below_them():
+    series = np.arange(200_000, dtype=np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(series, 64)
+    spread = np.broadcast_to(np.arange(100_000), (100, 100_000))
+    with work_pool.WorkerProcessPool(1) as pool:
+        stream = ops.indices(100) | ops.shuffle(1) | ops.chunk(7) | ops.gather(windows[::1000][:100], spread)
+        parallel = stream | ops.parallel(pool)
+        assert sum(segment.size for segment in parallel.plan.workers.job.segments) < 2 * (
+            series.nbytes + spread[0].nbytes
+        )
+        for one, other in zip(stream, parallel, strict=True):
+            assert all(map(np.array_equal, one, other))
+        parallel = ops.indices(100) | ops.chunk(7) | ops.gather(windows[:100]) | ops.parallel(pool)
+        series += 1
+        for one, block in zip(parallel, ops.indices(100) | ops.chunk(7), strict=True):
+            assert np.array_equal(
+                one[0], windows[block[:]] if isinstance(block, np.ndarray) else windows[:100][list(block)]
+            )
+
+
+def mapped_rows(path, value, n=2000):
+    np.save(f"{path}.new.npy", np.full((n, 64), value))
+    os.replace(f"{path}.new.npy", path)
+    return np.load(path, mmap_mode="r")
+
+
+def batches_of(X, pool):
+    return ops.indices(len(X)) | ops.chunk(500) | ops.gather(X) | ops.parallel(pool)
+
+
+def test_a_memory_map_of_a_file_that_was_replaced(tmp_path):
+    path = tmp_path / "x.npy"
+    X = mapped_rows(path, 0)
+    with work_pool.WorkerProcessPool(1) as pool:
+        early = batches_of(X, pool)
+        assert not early.plan.workers.job.segments  # workers map the file
+        assert mapped_rows(path, 1).max() == 1
+        late = batches_of(X, pool)
+        for stream in (early, late):
+            assert {int(x.max()) for (x,) in stream} == {0}
+
+
+def test_a_memory_map_of_a_file_that_has_shrunk(tmp_path):
+    path = tmp_path / "x.npy"
+    X = mapped_rows(path, 0)
+    with work_pool.WorkerProcessPool(1) as pool:
+        stream = ops.indices(len(X)) | ops.chunk(500) | ops.gather(X) | ops.parallel(pool, buffer=1)
+        batches = iter(stream)
+        next(batches)
+        os.truncate(path, 200_000)
+        with pytest.raises(ValueError, match=r"it has shrunk to 200000. Map it anew"):
+            list(batches)

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import describe
+from batchup.core.checks import describe, plain_array
+from batchup.core.stream import Stream
+from batchup.core.work import Step
+from batchup.ops.read.gather import Gather
 
 # Pairs of the names of dtypes: of NumPy, and of the framework.
 Dtypes = tuple[tuple[str, str], ...]
@@ -35,6 +38,21 @@ def dtype_names(dtypes: Mapping[Any, Any] | None, where: str, known: Any) -> Dty
 def shown_dtypes(names: Dtypes) -> list[str]:
     """The argument `dtypes` in the text of a stage, if there is one."""
     return [f"{dict(names)}"] if names else []
+
+
+def with_plain_arrays(stream: Stream, step: Step) -> Stream:
+    """The stream with a step that converts arrays. Raises TypeError if `gather` right before it reads one with a mask."""
+    last = stream.steps[-1] if stream.steps else None
+    for array in last.arrays if isinstance(last, Gather) else ():
+        if isinstance(array, np.ndarray):
+            plain_array(array, str(step))
+    return stream.with_step(step)
+
+
+def native(part: NDArray[Any], where: str) -> NDArray[Any]:
+    """The array in the byte order of this machine. Raises TypeError for an array with a mask."""
+    part = plain_array(part, where)
+    return part if part.dtype.isnative else part.astype(part.dtype.newbyteorder("="))
 
 
 def not_numbers(where: str, part: NDArray[Any]) -> TypeError:

@@ -1,14 +1,14 @@
 """Parts and samples of batches: count them, select some, join several."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.blocks import LazyBlock, block_array
-from batchup.core.checks import describe, is_a, listed
+from batchup.core.checks import describe, is_a, listed, plain_array
 from batchup.core.item import mapped, planned_in
 from batchup.ragged import Ragged
 
@@ -93,12 +93,29 @@ def _joined(parts: Sequence[Any], where: str) -> Any:
         import jax.numpy
 
         return jax.numpy.concatenate(list(parts))
-    return np.concatenate(parts) if len(parts) > 1 else np.array(first)
+    return concatenated(parts, where) if len(parts) > 1 else np.array(first, subok=type(first) not in _PLAIN)
+
+
+_PLAIN = {np.ndarray, np.memmap}  # the classes of arrays to which nothing is added
+
+
+def concatenated(arrays: Sequence[NDArray[Any]], where: str) -> NDArray[Any]:
+    """The arrays in one, of the class of the first. Raises TypeError if that can't be kept."""
+    first = arrays[0]
+    if type(first) in _PLAIN:
+        return np.concatenate(arrays)
+    if isinstance(first, np.ma.MaskedArray):
+        joined: NDArray[Any] = np.ma.concatenate(arrays)  # type: ignore[no-untyped-call]
+    else:  # for other classes np.concatenate may return plain arrays
+        joined = np.empty_like(first, shape=(sum(map(len, arrays)), *first.shape[1:]))
+        for part, end in zip(arrays, accumulate(map(len, arrays)), strict=True):
+            joined[end - len(part) : end] = part
+    return joined if type(joined) is type(first) else plain_array(first, where)  # which raises
 
 
 def _fits(one: Any, other: Any) -> bool:
     """True if both can be concatenated as they are; strings may have different widths."""
-    if type(one) is not type(other) and not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
+    if type(one) is not type(other) and not {type(one), type(other)} <= _PLAIN:
         return False
     if isinstance(one, list):
         return True

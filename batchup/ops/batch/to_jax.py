@@ -15,7 +15,7 @@ from batchup.core.item import mapped
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import SAME, Sizes, Step
-from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown_dtypes
+from batchup.ops.batch.dtypes import Dtypes, dtype_names, native, not_numbers, shown_dtypes, with_plain_arrays
 from batchup.ops.read.gather import Gather, columns_known
 
 
@@ -79,7 +79,7 @@ def _to_jax(stream: Stream, step: ToJax) -> Stream:
             raise ValueError(f"{wanted}; those of {stream!r} have {largest}")
     if len(stream.steps) == 1 and isinstance(stream.steps[0], Gather):
         stream = replace(stream, steps=(stream.steps[0].aligned(),))
-    return stream.with_step(step)
+    return with_plain_arrays(stream, step)
 
 
 def _has_a_mask(step: ToJax) -> str:
@@ -141,6 +141,7 @@ class ToJax(Step):
 
         if not isinstance(part, np.ndarray):
             return part
+        part = native(part, "to_jax")
         part = part.astype(self._wanted.get(part.dtype.name, part.dtype), copy=False)
         if part.dtype.kind in "OUSmM":
             raise not_numbers("to_jax", part)

@@ -9,9 +9,9 @@ import numpy as np
 from batchup.core.checks import call_text
 from batchup.core.item import mapped
 from batchup.core.record import record
-from batchup.core.stream import Stage, Stream
+from batchup.core.stream import Stage
 from batchup.core.work import SAME, Step
-from batchup.ops.batch.dtypes import Dtypes, dtype_names, not_numbers, shown_dtypes
+from batchup.ops.batch.dtypes import Dtypes, dtype_names, native, not_numbers, shown_dtypes, with_plain_arrays
 
 
 def to_torch(dtypes: Mapping[Any, Any] | None = None) -> Stage:
@@ -53,7 +53,7 @@ def to_torch(dtypes: Mapping[Any, Any] | None = None) -> Stage:
 
     names = dtype_names(dtypes, "to_torch", lambda name: isinstance(getattr(torch, name, None), torch.dtype))
     step = ToTorch(names)
-    return Stage(Stream.with_step, step, text=str(step))
+    return Stage(with_plain_arrays, step, text=str(step))
 
 
 @record
@@ -79,10 +79,14 @@ class ToTorch(Step):
 
         if not isinstance(part, np.ndarray):
             return part
+        part = native(part, "to_torch")
         if not part.flags.writeable or min(part.strides, default=0) < 0:
             part = part.copy()
+        # Of the dtypes of ml_dtypes, such as bfloat16, PyTorch has its own: the same bits.
+        same = getattr(torch, part.dtype.name, None) if part.dtype.isbuiltin == 2 else None
         try:
-            tensor = torch.from_numpy(part)
+            tensor = torch.from_numpy(part if same is None else part.view(f"i{part.itemsize}"))
+            tensor = tensor if same is None else tensor.view(same)
         except TypeError:
             raise not_numbers("to_torch", part) from None
         return tensor.to(self._wanted[part.dtype.name]) if part.dtype.name in self._wanted else tensor

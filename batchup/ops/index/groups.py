@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.blocks import Block, as_block, block_array
-from batchup.core.checks import describe
+from batchup.core.checks import describe, plain_array
 from batchup.core.draws import Draws
 from batchup.core.grid import Grid, Listed
 from batchup.core.plan import Kind, Plan
@@ -28,7 +28,7 @@ def shown_indices(indices: ArrayLike | None) -> str | None:
 
 def as_lengths(lengths: ArrayLike | Ragged, indices: ArrayLike | None, where: str) -> tuple[Lengths, NDArray[np.intp]]:
     """The lengths, checked, and the samples that shall come."""
-    array = lengths.lengths if isinstance(lengths, Ragged) else np.asarray(lengths)
+    array = lengths.lengths if isinstance(lengths, Ragged) else plain_array(lengths, where)
     wanted = f"{where}: expected lengths, a 1-D array of whole numbers >= 0"
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise TypeError(f"{wanted}; got {describe(lengths)}")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.blocks import as_block
-from batchup.core.checks import call_text, describe
+from batchup.core.checks import call_text, describe, plain_array
 from batchup.core.draws import Draws, Replay
 from batchup.core.grid import Even, Grid
 from batchup.core.plan import EndlessSource, Kind, Plan
@@ -99,7 +99,7 @@ def checked_weights(weights: ArrayLike, where: str, name: str) -> NDArray[np.flo
     """`weights` as a 1-D array of numbers >= 0 with a positive finite sum."""
     wanted = f"{where}: expected {name}s as a 1-D array of numbers >= 0 with a positive finite sum"
     try:
-        p = np.asarray(weights, dtype=np.float64)
+        p = np.asarray(weights if np.iscomplexobj(weights) else plain_array(weights, where), dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{wanted}; got {describe(weights)}") from None
     if p.ndim != 1 or np.iscomplexobj(weights):

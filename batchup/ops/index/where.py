@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup.core.blocks import Block, block_array
-from batchup.core.checks import describe
+from batchup.core.checks import describe, plain_array
 from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Grid, Total
@@ -48,7 +48,7 @@ def where(mask: ArrayLike) -> Stage:
     >>> list(kept | ops.chunk(3)), kept.num_samples
     ([array([0, 2, 3]), array([5])], 4)
     """
-    array = np.asarray(mask)
+    array = plain_array(mask, "where(mask)")
     if array.ndim != 1 or array.dtype.kind != "b":
         raise TypeError(f"where(mask): expected a 1-D array of True and False; got {describe(array)}")
     return Stage(_where, array.copy(), text=f"where({describe(array)})")

@@ -16,36 +16,22 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from copy import copy
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from toolz import valmap
 
 from batchup.core.blocks import block_array
-from batchup.core.checks import describe
+from batchup.core.checks import describe, is_a
 from batchup.core.grid import chunk_numbers
-from batchup.ops.read.arrays import with_samples
+from batchup.ops.read.arrays import SPARSE
 
 GAP = 128 * 1024  # bytes: smaller gaps are read, larger ones skipped
 RUN = 16 * 2**20  # bytes of chunks that one call reads, at most
 Samples = Any  # an array, or a dict of some
-
-
-def in_chunks(array: Any, where: str) -> Stored | None:
-    """An array with `chunks`, to be read by them; None for anything else."""
-    shape = getattr(array, "shape", None)
-    if not isinstance(shape, tuple) or not hasattr(array, "__getitem__"):
-        return None
-    package = type(array).__module__.partition(".")[0]
-    if not hasattr(array, "chunks") and package != "tensorstore":
-        return None
-    with_samples(array, where)
-    kind = {"tensorstore": _OfTensorStore, "zarr": _OfZarr}.get(package, Stored)
-    return kind(array) if kind is not Stored or array.chunks else None
 
 
 class ChunkCache:
@@ -124,9 +110,9 @@ class Stored:
     def number_of_chunks(self) -> int:
         return -(-len(self) // self._ends) if isinstance(self._ends, int) else len(self._ends)
 
-    def with_cache(self, cache: ChunkCache | None) -> Stored:
-        other = copy(self)
-        other.cache = cache
+    def with_cache(self, cache: ChunkCache | None) -> Self:
+        other = type(self).__new__(type(self))  # `copy` would make it anew, as another process does
+        other.__dict__.update(self.__dict__, cache=cache)
         return other
 
     @property
@@ -134,8 +120,15 @@ class Stored:
         return max(1, int(np.dtype(self.dtype).itemsize * np.prod(self.shape[1:])))
 
     def read(self, start: int, stop: int) -> Samples:
-        """The samples of a slice."""
-        return np.asarray(self.array[start:stop])
+        """The samples of a slice. Raises ValueError if there are fewer."""
+        return self._checked(np.asarray(self.array[start:stop]), stop - start)
+
+    def _checked(self, samples: NDArray[Any], n: int) -> NDArray[Any]:
+        """The samples. Raises ValueError if there are not n, as after the array was resized."""
+        if len(samples) != n:
+            wanted = f"expected {n} samples of {describe(self)}"
+            raise ValueError(f"{wanted}; got {len(samples)}. If it was resized, build the stream again")
+        return samples
 
     def run(self, block: range) -> Samples:
         """The samples of consecutive indices, in memory of their own."""
@@ -220,26 +213,7 @@ def fresh(samples: Samples, some: slice = slice(None)) -> Samples:
     return np.array(samples[some])
 
 
-class _OfZarr(Stored):
-    is_fresh = True
-
-
-class _OfTensorStore(Stored):
-    is_fresh = True
-
-    def __init__(self, array: Any):
-        super().__init__(array)
-        self.dtype = np.dtype(array.dtype.numpy_dtype)
-
-    def _chunks(self) -> Any:
-        return self.array.chunk_layout.read_chunk.shape[0] or 1
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        data: NDArray[Any] = self.array[start:stop].read().result()
-        return data
-
-
-def by_slices(column: Any, pick: Callable[[Any], Any]) -> Callable[[range], Any]:
+def by_slices(column: Any, pick: Callable[[Any], Any], where: str) -> Callable[[range], Any]:
     """A function that reads the samples of a range from an array-like: by slices if it takes them, else by `pick`."""
     takes: bool | None = None
     # Other classes may keep what they give, so it is copied.
@@ -251,13 +225,21 @@ def by_slices(column: Any, pick: Callable[[Any], Any]) -> Callable[[range], Any]
             takes = _takes_slices(column)
         if not takes or not len(block):
             return pick(block)
-        samples = column[block.start : block.stop]
-        if len(samples) != len(block):
-            given = f"{describe(column)} gave {describe(samples)}"
-            raise ValueError(f"expected one sample for each of {len(block)} indices; {given}")
+        samples = as_many(column[block.start : block.stop], len(block), column, where)
         return samples if fresh else np.array(samples)
 
     return run
+
+
+def as_many(samples: Any, n: int, source: Any, where: str) -> Any:
+    """The samples that a source gave. Raises ValueError if there are not n, TypeError for a sparse matrix."""
+    if is_a(samples, *SPARSE):
+        wanted = f"{where}: expected {describe(source)} to give dense arrays; it gave a sparse one"
+        raise TypeError(f"{wanted}. Give the CSR matrix itself, or return rows.toarray()")
+    if not hasattr(samples, "__len__") or len(samples) != n:
+        given = f"{describe(source)} gave {describe(samples)}"
+        raise ValueError(f"{where}: expected one sample for each of {n} indices; {given}")
+    return samples
 
 
 def _takes_slices(column: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from batchup.core.blocks import block_array
 from batchup.core.checks import describe, is_a
+from batchup.files import OpenFile
 from batchup.ops.read.arrays import with_samples
 from batchup.ops.read.chunked import RUN, Samples, Stored
 
@@ -19,37 +21,42 @@ _UNKNOWN, _NOT_THERE = -1, -2
 
 
 def in_hdf5(array: Any, where: str) -> Stored | None:
-    """A dataset of h5py, to be read from its file; None for anything else."""
-    if not is_a(array, "h5py.Dataset"):
+    """A dataset of h5py, or a view of one, to be read from its file; None for anything else."""
+    dataset = array
+    if type(array).__module__ == "h5py._hl.dataset":
+        dataset = getattr(array, "_dset", array)  # dataset.astype(dtype), .asstr() and .fields(names)
+    if not is_a(dataset, "h5py.Dataset"):
         return None
-    if array.shape is None:
+    if dataset.shape is None:
         raise TypeError(f"{where}: expected an array; got a dataset of h5py without data, h5py.Empty")
-    return OfHdf5(with_samples(array, where))
+    with_samples(dataset, where)
+    return OfHdf5(dataset, None if array is dataset else array)
 
 
 class OfHdf5(Stored):
-    """A dataset of h5py. Another process opens it again, by its file and its name in the file."""
+    """A dataset of h5py, or a view of one. Another process opens it again, by its file and its name in the file."""
 
     is_fresh = True
 
-    def __init__(self, array: Any):
-        super().__init__(array)
-        chunked = array.chunks is not None
+    def __init__(self, dataset: Any, view: Any = None):
+        self._dataset = dataset
+        super().__init__(dataset)
+        self.array = dataset if view is None else view
+        if view is not None:
+            self.dtype = view[0:0].dtype
+        chunked = dataset.chunks is not None
         if not chunked:
             self._ends = max(1, RUN // self.bytes_a_sample)
-        self.whole = chunked and array.id.get_create_plist().get_nfilters() > 0
-        self._mapped = _Mapped.of(array)
+        self.whole = chunked and dataset.id.get_create_plist().get_nfilters() > 0
+        self._file = open_file(dataset)
+        self._mapped = _Mapped.of(dataset) if view is None else None
 
     @property
     def chunks(self) -> int | NDArray[np.intp] | None:
-        return None if self.array.chunks is None else super().chunks
+        return None if self._dataset.chunks is None else super().chunks
 
     def _chunks(self) -> Any:
-        return 1 if self.array.chunks is None else self.array.chunks[0]
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        data: NDArray[Any] = self.array[start:stop]
-        return data
+        return 1 if self._dataset.chunks is None else self._dataset.chunks[0]
 
     def run(self, block: range) -> Samples:
         if self._mapped is None or block.stop > len(self) or not len(block):
@@ -74,22 +81,63 @@ class OfHdf5(Stored):
                 yield a, b, begin, chunk[1][begin - chunk[0] : stop - chunk[0]]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        file = self.array.file
-        path = os.fsdecode(file.filename)
-        if not os.path.exists(path):
-            raise TypeError(f"{describe(self.array)} of h5py is in no file that another process can open")
-        if file.mode != "r" and not file.swmr_mode:
-            raise TypeError(
-                f"{describe(self.array)} of h5py is in a file that is open for writing, {path}, which another process "
-                'can\'t open meanwhile: open it with mode "r"'
-            )
-        return _opened, (os.path.abspath(path), self.array.name)
+        view = None if self.array is self._dataset else (type(self.array), vars(self.array))
+        if view is not None:
+            view = view[0], {name: value for name, value in view[1].items() if name != "_dset"}
+        return _opened, (*found_by(self._dataset, self._file), view)
 
 
-def _opened(path: str, name: str) -> OfHdf5:
+def _opened(file: OpenFile, name: str, view: tuple[Any, dict[str, Any]] | None) -> OfHdf5:
+    dataset = opened_again(file, name)
+    if view is None:
+        return OfHdf5(dataset)
+    kind, state = view
+    again = kind.__new__(kind)
+    vars(again).update(state, _dset=dataset)
+    return OfHdf5(dataset, again)
+
+
+def reduced_hdf5(thing: Any) -> Any:
+    """How to open a dataset, group or file of h5py in another process; NotImplemented for anything else."""
+    if not is_a(thing, "h5py.Dataset", "h5py.Group"):
+        return NotImplemented
+    return opened_again, found_by(thing, open_file(thing))
+
+
+def open_file(thing: Any) -> OpenFile | None:
+    """The file that a dataset, group or file of h5py is in; None if no other process finds it."""
+    file = thing.file
+    return OpenFile.of(file.id.get_vfd_handle(), os.fsdecode(file.filename)) if file.driver == "sec2" else None
+
+
+def found_by(thing: Any, file: OpenFile | None) -> tuple[OpenFile, str]:
+    """The file of h5py and the name in it, by which another process finds a dataset. Raises TypeError if none does."""
+    what, opened = f"{describe(thing)} of h5py", thing.file
+    if file is None and opened.driver != "sec2":
+        raise TypeError(f"{what} is in no file that another process can open")
+    path = file.path if file else os.fsdecode(opened.filename)
+    if opened.mode != "r" and not opened.swmr_mode:
+        raise TypeError(
+            f"{what} is in a file that is open for writing, {path}, which another process can't open meanwhile: open "
+            'it with mode "r"'
+        )
+    if thing.name is None:
+        raise TypeError(f"{what} has no name in its file, by which another process could find it")
+    if file is None or not file.is_there:
+        raise TypeError(
+            f"{what} is in a file that was replaced: {path} is another file now, which another process would open. "
+            "Open it anew, and build the stream again"
+        )
+    return file, thing.name
+
+
+def opened_again(file: OpenFile, name: str) -> Any:
+    """A dataset, group or file of h5py in another process. Raises ValueError if another file has the name now."""
     import h5py
 
-    return OfHdf5(h5py.File(path, "r")[name])
+    opened = h5py.File(file.path, "r")
+    file.check(opened.id.get_vfd_handle())
+    return opened if name == "/" else opened[name]
 
 
 class _Mapped:
@@ -99,11 +147,12 @@ class _Mapped:
     the file can't change, and nothing has to be decoded, the pages of the file are the samples.
     """
 
-    def __init__(self, array: Any, file: NDArray[np.uint8], size: int):
+    def __init__(self, array: Any, memory: mmap.mmap, size: int):
         self.size = size
         self._id = array.id
-        self._file = file
-        self._dtype, self._shape = array.dtype, array.shape
+        self._memory = memory
+        self._file = np.frombuffer(memory, np.uint8)
+        self.dtype, self.shape = array.dtype, array.shape
         self._offsets = np.full(max(1, -(-array.shape[0] // size)), _UNKNOWN, np.int64)
 
     @staticmethod
@@ -113,7 +162,7 @@ class _Mapped:
         plain = not array.dtype.hasobject and array.dtype.itemsize and created.get_nfilters() == 0
         if not plain or file.mode != "r" or file.swmr_mode or file.userblock_size or not array.size:
             return None
-        if file.driver not in ("sec2", "stdio") or created.get_external_count() or array.is_virtual:
+        if file.driver != "sec2" or created.get_external_count() or array.is_virtual:
             return None
         chunks, shape = array.chunks, array.shape
         if chunks is None and array.id.get_offset() is None:  # in the header, or not written yet
@@ -124,11 +173,11 @@ class _Mapped:
 
         if array.id.get_type() != h5t.py_create(array.dtype):  # an unusual number of bits, say
             return None
-        try:
-            mapped = np.memmap(os.fsdecode(file.filename), np.uint8, "r").view(np.ndarray)
+        try:  # the file that is open, whatever its name means now
+            memory = mmap.mmap(file.id.get_vfd_handle(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):
             return None
-        return _Mapped(array, mapped, shape[0] if chunks is None else chunks[0])
+        return _Mapped(array, memory, shape[0] if chunks is None else chunks[0])
 
     def chunk(self, sample: int) -> tuple[int, NDArray[Any]] | None:
         """The number of the first sample of the chunk that a sample lies in, and the chunk; None if it was not written."""
@@ -137,17 +186,22 @@ class _Mapped:
         if offset == _UNKNOWN:
             offset = self._offsets[number] = self._find(number)
         first = number * self.size
-        rows = min(self.size, self._shape[0] - first)
-        shape = (rows, *self._shape[1:])
-        if offset < 0 or offset + int(np.prod(shape)) * self._dtype.itemsize > len(self._file):
+        rows = min(self.size, self.shape[0] - first)
+        shape = (rows, *self.shape[1:])
+        if offset < 0 or offset + int(np.prod(shape)) * self.dtype.itemsize > len(self._file):
             return None  # h5py then raises
-        return first, np.ndarray(shape, self._dtype, self._file.data, offset)
+        if self._memory.size() < len(self._file):  # reading what was cut off would end the process
+            raise ValueError(
+                f"expected {len(self._file)} bytes in the file of {describe(self)}; it has shrunk to {self._memory.size()}. "
+                "Open it anew, and build the stream again"
+            )
+        return first, np.ndarray(shape, self.dtype, self._file.data, offset)
 
     def _find(self, number: int) -> int:
         if len(self._offsets) == 1 and self._id.get_offset() is not None:
             return int(self._id.get_offset())
         try:
-            place = (number * self.size,) + (0,) * (len(self._shape) - 1)
+            place = (number * self.size,) + (0,) * (len(self.shape) - 1)
             found = self._id.get_chunk_info_by_coord(place)
         except (ValueError, RuntimeError, AttributeError):
             return _NOT_THERE

@@ -15,12 +15,14 @@ from batchup.core.blocks import Block, block_array
 from batchup.core.checks import describe, listed
 from batchup.core.stream import Stream
 from batchup.ops.index.mixing import warn_of_runs
-from batchup.ops.read.arrays import as_column
-from batchup.ops.read.chunked import ChunkCache, Stored, by_slices, in_chunks
+from batchup.ops.read.arrays import as_column, with_samples
+from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices
 from batchup.ops.read.hdf5 import in_hdf5
 from batchup.ops.read.parquet import in_row_groups
 from batchup.ops.read.tables import Columns, OfDataset
+from batchup.ops.read.zarr import OfTensorStore, OfZarr
 from batchup.ragged import Ragged
+from batchup.strings import Strings
 
 Read = Callable[[Any], Any]
 
@@ -59,7 +61,8 @@ class Reader:
         self.arrays = tuple(map(_kept, arrays, columns))
         self.columns = tuple(columns)
         self.length = lengths[0]
-        self.read: Read = _aligned_reader(columns) if is_aligned else _reader(columns)
+        wheres = [f"{where}: array {name}" for name in self._names]
+        self.read: Read = _aligned_reader(columns, wheres) if is_aligned else _reader(columns, wheres)
         self._warned = False
 
     def aligned(self) -> Reader:
@@ -109,28 +112,44 @@ def _chunk_ends(column: Any) -> NDArray[np.intp]:
 
 
 def _kept(array: Any, column: Any) -> Any:
-    return array if isinstance(array, list | tuple | range | np.memmap) else column
+    as_it_is = isinstance(array, np.memmap) or (
+        isinstance(array, list | tuple | range) and not isinstance(column, Strings)
+    )
+    return array if as_it_is else column
 
 
 def _readable(array: Any, where: str) -> Any:
     """The array in the form in which it is read."""
     if isinstance(array, Stored):
         return array
-    for kind in (in_row_groups, in_hdf5, in_chunks):
+    for kind in (in_row_groups, in_hdf5, _in_chunks):
         stored = kind(array, where)
         if stored is not None:
             return stored
     return as_column(array, where)
 
 
-def _reader(columns: list[Any]) -> Read:
+def _in_chunks(array: Any, where: str) -> Stored | None:
+    """An array with `chunks`, to be read by them; None for anything else."""
+    shape = getattr(array, "shape", None)
+    if not isinstance(shape, tuple) or not hasattr(array, "__getitem__"):
+        return None
+    package = type(array).__module__.partition(".")[0]
+    if not hasattr(array, "chunks") and package != "tensorstore":
+        return None
+    with_samples(array, where)
+    kind = {"tensorstore": OfTensorStore, "zarr": OfZarr}.get(package, Stored)
+    return kind(array) if kind is not Stored or array.chunks else None
+
+
+def _reader(columns: list[Any], wheres: list[str]) -> Read:
     """A function that reads all arrays.
 
     Most often there are two. For these it has no loop and no call that can be avoided: each takes a tenth of a
     microsecond.
     """
-    picks = [_pick(column) for column in columns]
-    runs = [_run(column) for column in columns]
+    picks = list(map(_pick, columns, wheres))
+    runs = list(map(_run, columns, wheres))
     if len(columns) == 2 and all(map(_is_plain, columns)):
         (X, y), (pick_X, pick_y) = columns, picks
 
@@ -148,15 +167,15 @@ def _reader(columns: list[Any]) -> Read:
     return read
 
 
-def _aligned_reader(columns: list[Any]) -> Read:
+def _aligned_reader(columns: list[Any], wheres: list[str]) -> Read:
     """A function that reads all arrays into memory that begins at a cache line, as XLA wants it."""
-    picks = [_pick_aligned(column) for column in columns]
+    picks = list(map(_pick_aligned, columns, wheres))
     return lambda block: tuple([pick(block) for pick in picks])
 
 
-def _pick_aligned(column: Any) -> Read:
+def _pick_aligned(column: Any, where: str) -> Read:
     if not (type(column) is np.ndarray and _is_plain(column) and column.flags.c_contiguous):
-        pick, run = _pick(column), _run(column)
+        pick, run = _pick(column, where), _run(column, where)
         return lambda block: (run if type(block) is range else pick)(block)
 
     def pick_aligned(block: Block) -> NDArray[Any]:
@@ -182,7 +201,7 @@ def _is_plain(column: Any) -> bool:
     return isinstance(column, np.ndarray) and not column.dtype.hasobject
 
 
-def _pick(column: Any) -> Read:
+def _pick(column: Any, where: str = "") -> Read:
     """How to read the samples of an index array."""
     if type(column) is np.ndarray and _is_plain(column) and column.flags.c_contiguous:
         # 1.5 to 2 times faster than column[block] for small rows. An array that is not C-contiguous it would copy
@@ -196,12 +215,12 @@ def _pick(column: Any) -> Read:
         return lambda block: column.read(block_array(block))
     if isinstance(column, Stored):
         return lambda block: column.samples(block_array(block))
-    if isinstance(column, Ragged):
+    if isinstance(column, Ragged | Strings):
         return lambda block: column[block_array(block)]
-    return lambda block: _pick_counted(column, block_array(block))
+    return lambda block: _pick_counted(column, block_array(block), where)
 
 
-def _run(column: Any) -> Read:
+def _run(column: Any, where: str = "") -> Read:
     """How to read the samples of a range of step 1."""
     if _is_plain(column):
         return lambda run: column[run.start : run.stop].copy()
@@ -211,17 +230,14 @@ def _run(column: Any) -> Read:
         return column.run
     if isinstance(column, Ragged):
         return lambda run: column[run.start : run.stop].copy()
-    if isinstance(column, np.ndarray):
-        return _pick(column)
-    return by_slices(column, _pick(column))
+    if isinstance(column, np.ndarray | Strings):
+        return _pick(column, where)
+    return by_slices(column, _pick(column, where), where)
 
 
-def _pick_counted(column: Any, block: NDArray[np.intp]) -> Any:
+def _pick_counted(column: Any, block: NDArray[np.intp], where: str) -> Any:
     """The samples that a user's array-like gives for an index array. Raises ValueError for another number of samples."""
-    samples = column[block]
-    if not hasattr(samples, "__len__") or len(samples) != len(block):
-        given = f"{describe(column)} gave {describe(samples)}"
-        raise ValueError(f"expected one sample for each of {len(block)} indices; {given}")
+    samples = as_many(column[block], len(block), column, where)
     if isinstance(samples, np.ndarray) and samples.dtype == object:
         for place, sample in np.ndenumerate(samples):
             if isinstance(sample, np.ndarray):

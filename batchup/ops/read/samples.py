@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,13 +12,16 @@ from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
-from batchup.core.checks import call_text, describe, describe_callable, is_a
+from batchup.core.checks import call_text, describe, describe_callable, is_a, plain_array
 from batchup.core.errors import note
 from batchup.core.item import mapped
 from batchup.core.record import data, record, unnamed
 from batchup.core.stream import Stage
 from batchup.core.work import SAME, UNKNOWN, Results, Sizes, Split, Step
 from batchup.ops.read.gather import with_indices, with_reading
+from batchup.ops.read.tables import TABLES
+from batchup.strings import packed
+from batchup.values import array_of
 
 Collate = Callable[[list[Any]], Any]
 
@@ -84,6 +88,8 @@ def samples_step(
     wanted = f"{where}: expected a dataset with __len__ and __getitem__, which takes an int"
     if isinstance(dataset, Mapping):
         raise TypeError(f"{wanted}; got {describe(dataset)}: give one of its parts, dataset['train']")
+    if is_a(dataset, *TABLES):
+        raise TypeError(f"{wanted}; got {describe(dataset)}, whose columns gather takes")
     if isinstance(dataset, str | bytes) or not hasattr(dataset, "__getitem__"):
         raise TypeError(f"{wanted}; got {describe(dataset)}")
     try:
@@ -153,6 +159,9 @@ class Samples(Step):
             batch = mapped(collate([self._sample(0)]), _emptied, (tuple, dict))
         return with_indices(block, batch) if self.include_indices else batch
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "dataset": packed(self.dataset)}
+
     def __str__(self) -> str:
         collate = self.collate and describe_callable(self.collate)
         options = {"collate": collate, "include_indices": self.include_indices, "resizes": self.resizes}
@@ -167,7 +176,7 @@ def collated(samples: list[Any], where: str = "") -> Any:
     """The batch of a list of samples: the default `collate` of `samples`."""
     first = samples[0]
     if isinstance(first, Mapping):
-        _check(samples, lambda s: (type(s), isinstance(s, Mapping) and tuple(s)), where)
+        _check(samples, lambda s: (type(s), isinstance(s, Mapping) and frozenset(s)), where)
         return {key: collated([s[key] for s in samples], f"{where}[{key!r}]") for key in first}
     if isinstance(first, tuple) or (isinstance(first, list) and not where):
         _check(samples, lambda s: (type(s), isinstance(s, tuple | list) and len(s)), where)
@@ -177,16 +186,31 @@ def collated(samples: list[Any], where: str = "") -> Any:
     _check(samples, type, where)
     if isinstance(first, str | bytes):
         return samples
+    if isinstance(first, list) and any(isinstance(value, str | bytes) for sample in samples for value in sample):
+        return samples
     if is_a(first, "torch.Tensor"):
         import torch
 
         _check(samples, lambda s: (s.shape, s.dtype), where)
         return torch.stack(samples)
-    arrays = [np.asarray(sample) for sample in samples]
+    arrays = [_array(sample, where) for sample in samples]
     _check(arrays, lambda array: (array.shape, array.dtype), where)
-    if arrays[0].dtype.hasobject:
-        raise TypeError(f"samples: {_expected(where)}; got {describe(first)}. {_REMEDY}")
     return np.stack(arrays)
+
+
+def _array(sample: Any, where: str) -> NDArray[Any]:
+    """One sample, or a part of one, as an array of the same values."""
+    array = None
+    if hasattr(sample, "__array__") or hasattr(sample, "__array_interface__"):
+        array = plain_array(sample, f"samples: at sample{where}")
+    elif isinstance(sample, list):
+        array = array_of(sample, f"samples: at sample{where}")
+    else:
+        with suppress(TypeError, ValueError):
+            array = array_of([sample], "")[0]
+    if array is None or array.dtype.hasobject:
+        raise TypeError(f"samples: {_expected(where)}; got {describe(sample)}. {_REMEDY}")
+    return np.asarray(array)
 
 
 _REMEDY = "Have the dataset give what fits, or give collate=, a function of a list of samples"
@@ -209,7 +233,5 @@ def _check(samples: list[Any], kind: Callable[[Any], Any], where: str) -> None:
 def _kind(sample: Any) -> str:
     if isinstance(sample, Mapping):
         return f"a dict of {', '.join(map(repr, sample))}"
-    if isinstance(sample, list) and np.asarray(sample).dtype != object:
-        sample = np.asarray(sample)
     named = hasattr(sample, "shape") or isinstance(sample, tuple | list)
     return describe(sample) if named else type(sample).__name__

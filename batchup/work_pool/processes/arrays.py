@@ -5,19 +5,22 @@ from __future__ import annotations
 import errno
 import io
 import mmap
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe
+from batchup.files import OpenFile, mapped_at
 from batchup.memory.shared import Segment, SharedMap, next_key, room_for, same_bytes, view_of
-from batchup.work_pool.pickling import Pickler
+from batchup.work_pool.pickling import Pickler, span_of
 
-__all__ = ["ArrayPickler", "Copies", "Place", "received_segments"]
+DummyArray: Any = type(as_strided(np.zeros(1)).base)  # which views of `as_strided` have for a base
+
+__all__ = ["ArrayPickler", "Copies", "Place", "check_maps", "received_segments"]
 
 # Bytes: smaller arrays are pickled with the rest.
 LARGE = 256 * 1024
@@ -116,24 +119,31 @@ class ArrayPickler(Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) in (np.ndarray, np.memmap) and not obj.dtype.hasobject:
-            if obj.nbytes >= LARGE:
-                return self._placed(obj)
-            found = _mapping_under(obj)
-            if found is not None and isinstance(found[0], SharedMap):  # seen as it is, whatever its size
+            mapped = self._mapped(obj)
+            if mapped is not None:
+                return mapped
+            if obj.nbytes >= LARGE and span_of(obj) is None:
                 return self._placed(obj)
         return super().reducer_override(obj)
 
+    def _mapped(self, array: NDArray[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
+        """How to map an array again that is in mapped memory: that of `share`, whatever its size, or of a file."""
+        found = _mapping_under(array)
+        if found is None:
+            return None
+        memory, of_file, offset = found
+        layout = array.strides, array.shape, array.dtype, array.flags.writeable
+        if isinstance(memory, SharedMap):
+            self._used[memory.segment.key] = memory.segment
+            return in_segment, (memory.segment.key, offset, *layout)
+        if of_file is None or array.nbytes < LARGE:
+            return None
+        file = _file_of(memory, str(of_file.filename))
+        at = of_file.offset - of_file.offset % mmap.ALLOCATIONGRANULARITY + offset
+        return None if file is None else (in_file, (file, at, *layout))
+
     def _placed(self, array: NDArray[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         layout = array.shape, array.dtype, array.flags.writeable
-        found = _mapping_under(array)
-        if found is not None:
-            memory, of_file, offset = found
-            if isinstance(memory, SharedMap):
-                self._used[memory.segment.key] = memory.segment
-                return in_segment, (memory.segment.key, offset, array.strides, *layout)
-            if of_file is not None:
-                at = of_file.offset - of_file.offset % mmap.ALLOCATIONGRANULARITY + offset
-                return in_file, (str(of_file.filename), at, array.strides, *layout)
         place = self._copies.find(array, len(self._places))
         self._places.append(place)
         if place is not None:
@@ -163,16 +173,30 @@ def _mapping_under(array: NDArray[Any]) -> tuple[mmap.mmap, Any, int] | None:
         return None
     owner: Any = array
     of_file: np.memmap[Any, Any] | None = None
-    while isinstance(owner, np.ndarray | memoryview):
+    while isinstance(owner, np.ndarray | memoryview | DummyArray):
         if isinstance(owner, np.memmap) and owner.filename is not None and owner.mode != "c":
             of_file = owner  # with mode "c" there may be changes that are in no file
         owner = owner.obj if isinstance(owner, memoryview) else owner.base
     if not isinstance(owner, mmap.mmap):
         return None
-    if of_file is not None and not os.path.exists(str(of_file.filename)):
-        of_file = None
-    start = np.frombuffer(owner, np.uint8).ctypes.data
-    return owner, of_file, array.ctypes.data - start
+    return owner, of_file, array.ctypes.data - _address_of(owner)
+
+
+def _address_of(memory: mmap.mmap) -> int:
+    return int(np.frombuffer(memory, np.uint8).ctypes.data)
+
+
+def _file_of(memory: mmap.mmap, path: str) -> OpenFile | None:
+    """The file that is mapped; None if its path leads to another one now, so that the array has to be copied.
+
+    A mapping doesn't tell which file it is of. So the file that has the path now is mapped, too, and compared.
+    """
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as again:
+            same = mapped_at(_address_of(again)) == mapped_at(_address_of(memory)) and again.size() == memory.size()
+            return OpenFile.of(file.fileno(), path) if same else None
+    except (OSError, ValueError):
+        return None
 
 
 # --- in a worker. What it writes into these is its own: the mappings are private, copied on write.
@@ -197,11 +221,35 @@ def in_segment(
     return array
 
 
+# The maps of files that were opened here, each with the number of bytes that are read.
+_maps: weakref.WeakKeyDictionary[mmap.mmap, int] = weakref.WeakKeyDictionary()
+
+
+def check_maps() -> None:
+    """Raise ValueError if a mapped file has shrunk: reading what was cut off would end the process."""
+    for memory, size in _maps.items():
+        if memory.size() < size:
+            raise ValueError(
+                f"expected {size} bytes in a memory-mapped file; it has shrunk to {memory.size()}. Map it anew, and build the "
+                "stream again"
+            )
+
+
 def in_file(
-    path: str, offset: int, strides: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype[Any], writeable: bool
+    opened: OpenFile,
+    offset: int,
+    strides: tuple[int, ...],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    writeable: bool,
 ) -> NDArray[Any]:
     last = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    memory = np.memmap(path, np.uint8, "c", offset, (last + dtype.itemsize,))
-    array: NDArray[Any] = np.ndarray(shape, dtype, memory, 0, strides)
+    with open(opened.path, "rb") as file:
+        opened.check(file.fileno())
+        begin = offset - offset % mmap.ALLOCATIONGRANULARITY
+        end = offset + last + dtype.itemsize
+        memory = mmap.mmap(file.fileno(), end - begin, access=mmap.ACCESS_COPY, offset=begin)
+    _maps[memory] = end
+    array: NDArray[Any] = np.ndarray(shape, dtype, memory, offset - begin, strides)
     array.flags.writeable = writeable
     return array

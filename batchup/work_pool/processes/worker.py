@@ -37,8 +37,8 @@ import numpy as np
 
 from batchup.memory.shared import map_file
 from batchup.memory.slabs import Slabs
-from batchup.work_pool.pickling import Unpacked, outcome_of, packed_error
-from batchup.work_pool.processes.arrays import received_segments
+from batchup.work_pool.pickling import Outcome, Unpacked, outcome_of, packed_error
+from batchup.work_pool.processes.arrays import check_maps, received_segments
 from batchup.work_pool.processes.messages import Connection, Descriptor
 from batchup.work_pool.processes.settings import take_over
 
@@ -135,7 +135,7 @@ class _Worker:
         self._prepare(settings, released)
         self._at[0] = number
         start = time.perf_counter()
-        well, packed, buffers = outcome_of(self._jobs[job].run, item)
+        well, packed, buffers = self._outcome(job, item)
         done = "done", number, time.perf_counter() - start
         raw = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
         size = sum(map(len, raw))
@@ -150,6 +150,13 @@ class _Worker:
             told = MemoryError(f"expected room for a batch of {size} bytes in a worker, to send it")
             self._connection.send((*done, (False, packed_error(told)), None, [], False))
         self._at[0] = -1
+
+    def _outcome(self, job: int, item: bytes) -> Outcome:
+        try:
+            check_maps()
+        except ValueError as error:
+            return False, packed_error(error), []
+        return outcome_of(self._jobs[job].run, item)
 
 
 def _end_with_parent(parent: int) -> None:

@@ -1,9 +1,14 @@
 """The kinds of array that gather reads."""
 
+import h5py
 import numpy as np
 import pytest
+import scipy.sparse
 
-from batchup import ops
+from batchup import ops, work_pool
+from batchup.data_source import ArrayDataSource
+from batchup.testing import plain
+from batchup.work_pool import share
 
 N = 12
 
@@ -88,7 +93,7 @@ def test_other_array_likes_get_integer_arrays(block):
 
 def test_lists_of_numbers_and_of_arrays():
     rows = [np.full((2, 3), n) for n in range(5)]
-    [(a, b, c, d)] = [[4, 0]] | ops.gather([1.5, 2, 3, 4, 5], rows, [[n, n] for n in range(5)], range(5))
+    [(a, b, c, d)] = [[4, 0]] | ops.gather([1.5, 2.0, 3.0, 4.0, 5.0], rows, [[n, n] for n in range(5)], range(5))
     assert a.tolist() == [5.0, 1.5]
     assert b.shape == (2, 2, 3)
     assert b[:, 0, 0].tolist() == [4, 0]
@@ -127,8 +132,12 @@ def test_tensors_and_other_libraries_arrays_read_as_array_likes():
             ValueError,
             "expected arrays of one shape and dtype; got <2 float64>, <3 float64>",
         ),
-        ([[1, 2], [3]], TypeError, r"expected numbers, or arrays of one shape"),
-        ([object()], TypeError, r"expected numbers, or arrays of one shape; got <object>"),
+        ([[1, 2], [3]], TypeError, r"expected numbers, or lists and arrays of one shape; .*ops\.Ragged\.of\(samples\)"),
+        ([object()], TypeError, r"expected numbers, strings, or arrays of one shape; got <object>"),
+        ([1, 2.5], TypeError, r"expected values of one type; got int64, float64 in the list"),
+        ([1, None], ValueError, r"expected no missing values; there is a None in the list"),
+        ([2**63], TypeError, r"expected numbers that int64 can hold"),
+        ([np.ma.masked_array([1], [True])], TypeError, r"MaskedArray, whose mask would be lost"),
     ],
 )
 def test_what_are_no_arrays(array, error, text):
@@ -164,3 +173,74 @@ def test_objects_that_are_arrays_are_copied_others_are_the_same_objects():
                 sample[...] = -1
     assert [sample.tolist() for sample in samples] == [list(range(n)) for n in range(1, 5)]
     assert column[4] is other
+
+
+class Metres(np.ndarray):
+    """A class of arrays of another package."""
+
+
+SUBCLASSES = {
+    "masked": np.ma.masked_greater(np.arange(8.0), 5),
+    "records": np.rec.array([(n, n / 2) for n in range(8)], dtype=[("a", "i2"), ("b", "f8")]),
+    "matrix": np.arange(16).reshape(8, 2).view(np.matrix),
+    "others": np.arange(8.0).view(Metres),
+}
+
+
+@pytest.mark.parametrize("name", SUBCLASSES)
+def test_classes_of_arrays_are_kept_by_stages_and_pools_or_refused(name):
+    X = SUBCLASSES[name]
+    stream = ops.indices(8) | ops.shuffle(1) | ops.chunk(3) | ops.gather(X)
+    kept = [stream, stream | ops.filter(lambda x: np.arange(len(x)) % 2 == 0), stream | ops.rebatch(4)]
+    with work_pool.WorkerProcessPool(1) as pool:
+        kept += [one | ops.parallel(pool) for one in kept]
+        for one in kept:
+            batches = [batch for (batch,) in one]
+            assert {type(batch) for batch in batches} == {type(X)}
+            if name == "masked":
+                assert sum(int(np.ma.getmaskarray(batch).sum()) for batch in batches) >= 1
+    for refused in (share, lambda x: ops.gather([x, x]), ops.where, lambda x: ops.Ragged(x, [0, 8])):
+        with pytest.raises(TypeError, match="expected a plain NumPy array"):
+            refused(X)
+
+
+def test_rows_of_sparse_matrices():
+    matrix = scipy.sparse.random(20, 5, 0.3, format="csr", random_state=1)
+    for source in (matrix, scipy.sparse.csr_array(matrix)):
+        for block in ([3, 0, 3], [], range(5, 9)):
+            [(batch,)] = [block] | ops.gather(source)
+            assert np.array_equal(batch, matrix.toarray()[np.array(block, int)])
+            assert batch.dtype == matrix.dtype
+            assert batch.flags.writeable
+    with pytest.raises(TypeError, match=r"in the format coo. Write matrix.tocsr\(\)"):
+        ops.gather(matrix.tocoo())
+
+    class Rows:
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, block):
+            return matrix[block]
+
+    with pytest.raises(
+        TypeError, match=r"gather: array 0: expected <Rows of 20> to give dense arrays.*rows.toarray\(\)"
+    ):
+        list([[1]] | ops.gather(Rows()))
+    with pytest.raises(TypeError, match=r"got a group of h5py: give one of its arrays, group\['X'\]"):
+        ops.gather(h5py.File("nowhere", "w", driver="core", backing_store=False))
+
+
+def test_tuples_and_dicts_of_arrays():
+    X, y = np.arange(8).reshape(4, 2), np.arange(4)
+    for data in ([X, y], (X, y)):
+        assert plain(next(ArrayDataSource(data).batch_iterator(2))) == ([[0, 1], [2, 3]], [0, 1])
+    source = ArrayDataSource({"image": X, "label": y}, include_indices=True)
+    assert plain(next(source.batch_iterator(2, shuffle=5))) == plain(
+        next(iter(ops.indices(4) | ops.shuffle(5) | ops.chunk(2) | ops.gather(image=X, label=y, include_indices=True)))
+    )
+    assert plain(source.samples_by_indices([3])) == {"indices": [3], "image": [[6, 7]], "label": [3]}
+    assert repr(source) == "ArrayDataSource({'image': <4x2 int64>, 'label': <4 int64>}, include_indices=True)"
+    with work_pool.WorkerProcessPool(1) as pool:
+        assert list(map(plain, source.loader(2, pool=pool))) == list(map(plain, source.batch_iterator(2)))
+    with pytest.raises(ValueError, match="array label has 3"):
+        ArrayDataSource({"image": X, "label": y[:3]})

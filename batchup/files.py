@@ -1,0 +1,89 @@
+"""Which file is open, so that no other one is read in its place: names may come to mean other files."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+
+class OpenFile(NamedTuple):
+    """A file that this process has open, and the absolute path by which other processes find it."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    machine: str
+
+    @staticmethod
+    def of(file: int, name: str) -> OpenFile | None:
+        """The file with this descriptor, which was opened as `name`. None if no path leads to it now."""
+        status = os.fstat(file)
+        for path in (os.path.abspath(name), _path_of(file)):
+            if path is not None and _is(path, status):
+                return OpenFile(path, status.st_dev, status.st_ino, status.st_size, this_machine())
+        return None
+
+    @property
+    def is_there(self) -> bool:
+        """True if the path leads to this file."""
+        try:
+            return self.is_same(os.stat(self.path))
+        except OSError:
+            return False
+
+    def is_same(self, status: os.stat_result) -> bool:
+        """True if this is the status of the file; on another machine, where devices have other numbers, if its size is."""
+        if self.machine == this_machine():
+            return (status.st_dev, status.st_ino) == (self.device, self.inode)
+        return status.st_size == self.size
+
+    def check(self, file: int) -> None:
+        """Raise ValueError if the open file with this descriptor is another one."""
+        if not self.is_same(os.fstat(file)):
+            raise ValueError(
+                f"expected the file {self.path} that was open when the stream was built; another file has this name now. "
+                "Open it anew, and build the stream again"
+            )
+
+
+def _path_of(file: int) -> str | None:
+    """The path of an open file, as Linux knows it."""
+    try:
+        return os.readlink(f"/proc/self/fd/{file}")
+    except OSError:
+        return None
+
+
+def _is(path: str, status: os.stat_result) -> bool:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
+
+
+@cache
+def this_machine() -> str:
+    """A name of this machine since it was started."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return platform.node()
+
+
+def mapped_at(address: int) -> tuple[str, str] | None:
+    """The device and inode of the file that is mapped at an address, as Linux names them. None if it is unknown."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        addresses, _, _, device, inode, *_ = line.split(maxsplit=5)
+        first, last = (int(end, 16) for end in addresses.split("-"))
+        if first <= address < last:
+            return device, inode
+    return None

@@ -1,0 +1,135 @@
+"""Arrays of zarr and tensorstore: other processes open them again, and must find the array that the caller has."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from numpy.typing import NDArray
+
+from batchup.core.checks import describe, is_a
+from batchup.ops.read.chunked import Stored
+
+
+class OfZarr(Stored):
+    """An array of zarr. Its store has an absolute path, if it is in a directory or a zip file."""
+
+    is_fresh = True
+
+    def __init__(self, array: Any):
+        super().__init__(_with_absolute_path(array))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_zarr, reduced_zarr(self.array)[1]
+
+
+def reduced_zarr(thing: Any) -> Any:
+    """How to open an array of zarr in another process; NotImplemented for anything else.
+
+    Raises TypeError for a store that another process can't see.
+    """
+    if not (is_a(thing, "zarr.Array") and hasattr(thing, "_async_array")):
+        return NotImplemented
+    array = _with_absolute_path(thing)
+    file_system = getattr(array.store, "fs", None)
+    protocol = getattr(getattr(file_system, "sync_fs", file_system), "protocol", "")
+    if "memory" in ((protocol,) if isinstance(protocol, str) else protocol):
+        raise TypeError(
+            f"{describe(array)} of zarr is in memory:// of this process, which another process can't see. Copy it to a "
+            "directory, or read it into memory: array[:]"
+        )
+    return _opened_array, (array._async_array,)
+
+
+def _opened_array(asynchronous: Any) -> Any:
+    """The array in another process. It was pickled with its metadata, so its store may have no array at all."""
+    import zarr
+
+    array = zarr.Array(asynchronous)
+    return _found(array, array.store)
+
+
+def _opened_zarr(asynchronous: Any) -> OfZarr:
+    return OfZarr(_opened_array(asynchronous))
+
+
+def _with_absolute_path(array: Any) -> Any:
+    store = array.store
+    path = {"LocalStore": "root", "ZipStore": "path"}.get(type(store).__name__)
+    if path is None or os.path.isabs(getattr(store, path)):
+        return array
+    absolute = os.path.abspath(getattr(store, path))
+    options = {"mode": "r"} if path == "path" else {"read_only": store.read_only}
+    return _found(array, type(store)(absolute, **options))
+
+
+def _found(array: Any, store: Any) -> Any:
+    """The array in this store. Raises ValueError if another one, or none, is there."""
+    import zarr
+
+    try:
+        found = zarr.open_array(store=store, path=array.path, mode="r" if store.read_only else "r+")
+    except Exception as error:  # of any store
+        raise ValueError(
+            f"expected the array of zarr {array.store_path}, {describe(array)}; this process finds none there: {error}"
+        ) from None
+    if found.metadata != array.metadata:
+        raise ValueError(
+            f"expected the array of zarr {array.store_path}, {describe(array)}; this process finds another one there, "
+            f"{describe(found)}"
+        )
+    return found
+
+
+class OfTensorStore(Stored):
+    """An array of tensorstore."""
+
+    is_fresh = True
+
+    def __init__(self, array: Any):
+        store = _kvstore(spec := array.spec().to_json())
+        path = store.get("path", "")
+        if store.get("driver") == "file" and not os.path.isabs(path):
+            store["path"] = os.path.abspath(path) + "/" * path.endswith("/")
+            array = _opened(spec)
+        super().__init__(array)
+        self.dtype = array.dtype.numpy_dtype
+
+    def _chunks(self) -> Any:
+        return self.array.chunk_layout.read_chunk.shape[0] or 1
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        return self._checked(self.array[start:stop].read().result(), stop - start)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        spec = self.array.spec(retain_context=True)
+        if _kvstore(spec.to_json()).get("driver") in ("memory", "array"):
+            raise TypeError(
+                f"{describe(self)} of tensorstore is in the memory of this process, which another process can't see. Copy it "
+                "to a directory, or read it into memory: array.read().result()"
+            )
+        return _opened_tensorstore, (spec,)
+
+
+def _kvstore(spec: dict[str, Any]) -> dict[str, Any]:
+    """Where the bytes are, of an array's specification."""
+    while "base" in spec:
+        spec = spec["base"]
+    store: dict[str, Any] = spec.get("kvstore", spec)
+    return store
+
+
+def _opened(spec: Any) -> Any:
+    """The array of this specification. Raises ValueError if there is none."""
+    import tensorstore
+
+    try:
+        return tensorstore.open(spec, open=True, create=False).result()
+    except Exception as error:
+        raise ValueError(
+            f"expected the array of tensorstore that the caller reads; this process finds none: {error}"
+        ) from None
+
+
+def _opened_tensorstore(spec: Any) -> OfTensorStore:
+    return OfTensorStore(_opened(spec))

@@ -116,7 +116,7 @@ class Ragged(Copyable):
         Parameters
         ----------
         lists : pyarrow array, chunked array, or column of a Hugging Face dataset
-            Lists of numbers.
+            Lists of numbers, bools, dates or strings, also lists in views and of one size.
 
         Returns
         -------
@@ -130,19 +130,9 @@ class Ragged(Copyable):
         ValueError
             If there are missing values.
         """
-        array = lists
-        if hasattr(lists, "source") and hasattr(lists, "column_name"):  # a column of Hugging Face
-            name = lists.column_name
-            array = lists.source.with_format("arrow", columns=[name])[:][name]
-        if hasattr(array, "combine_chunks") and hasattr(array, "num_chunks"):
-            array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
-            array = array.chunk(0) if hasattr(array, "num_chunks") else array  # an old version of Arrow
-        if not hasattr(array, "offsets") or not hasattr(array, "flatten"):
-            raise TypeError(f"Ragged.from_arrow: expected lists of Arrow; got {describe(lists)}")
-        missing = array.null_count + array.values.null_count
-        if missing:
-            raise ValueError(f"Ragged.from_arrow: expected no missing values; there are {missing}")
-        return Ragged(array.values.to_numpy(), array.offsets.to_numpy())
+        from batchup.ops.read.arrow import ragged_of
+
+        return ragged_of(lists)
 
     def to_arrow(self) -> Any:
         """The samples as lists of Arrow, without a copy unless this is a view.
@@ -281,7 +271,7 @@ class Ragged(Copyable):
         slices = map(slice, (starts * size).tolist(), (stops * size).tolist())
         memory = bytearray().join(map(self._bytes.__getitem__, slices))
         tokens = np.frombuffer(memory, self.dtype)
-        return tokens if self.values.ndim == 1 else tokens.reshape(-1, *self.values.shape[1:])
+        return tokens if self.values.ndim == 1 else tokens.reshape(int((stops - starts).sum()), *self.values.shape[1:])
 
     @cached_property
     def _bytes(self) -> memoryview:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,18 +33,32 @@ class Strings(Copyable, Sequence[Any]):
         ends = np.fromiter(chain([0], map(len, encoded)), np.int64, len(encoded) + 1).cumsum()
         return Strings(np.frombuffer(b"".join(encoded), np.uint8), ends, text)
 
+    @staticmethod
+    def joined(several: Sequence[Strings]) -> Strings:
+        """The strings of several, one after another."""
+        spans = [(int(part._offsets[0]), int(part._offsets[-1])) for part in several]
+        data = np.concatenate([part._data[a:b] for part, (a, b) in zip(several, spans, strict=True)])
+        ends = np.concatenate([[0], *[np.diff(part._offsets) for part in several]]).cumsum(dtype=np.int64)
+        return Strings(data, ends, several[0]._text)
+
     @property
     def nbytes(self) -> int:
         """The number of bytes of both arrays."""
-        return self._data.nbytes + self._offsets.nbytes
+        return int(self._offsets[-1]) - int(self._offsets[0]) + self._offsets.nbytes
 
     def copy(self) -> NDArray[Any]:
         """All strings as an object array."""
-        return self[np.arange(len(self))]  # type: ignore[no-any-return]
+        return self._several(np.arange(len(self)))
 
     def __len__(self) -> int:
         return self.shape[0]
 
+    @overload
+    def __getitem__(self, which: int) -> Any: ...
+    @overload
+    def __getitem__(self, which: slice) -> Strings: ...
+    @overload
+    def __getitem__(self, which: NDArray[Any]) -> NDArray[Any]: ...
     def __getitem__(self, which: Any) -> Any:
         if isinstance(which, slice):
             start, stop, step = which.indices(len(self))

@@ -11,7 +11,7 @@ ROOT = Path(batchup.__file__).parent
 # Each layer imports from those before it.
 LAYERS = [
     ["core"],
-    ["strings", "values", "arrow", "files"],
+    ["strings", "values", "files"],
     ["ragged", "config"],
     ["ops.index"],
     ["ops.read"],
@@ -25,7 +25,10 @@ LAYERS = [
 ]
 
 # Public methods that need an upper layer import it when they are called.
-UPWARDS = {("core.stream", "ops.parallel")}  # stream.loader(pool=)
+UPWARDS = {
+    ("core.stream", "ops.parallel"),  # stream.loader(pool=)
+    ("ragged", "ops.read.arrow"),  # Ragged.from_arrow
+}
 
 
 def module_of(file):

@@ -16,6 +16,7 @@ from batchup.data_source.joint import ChoiceBatch, ChoiceDataSource, CompositeDa
 from batchup.data_source.parallel import ParallelDataSource
 from batchup.data_source.results import batch_map_concat, batch_map_mean
 from batchup.data_source.samples import SampleDataSource
+from batchup.data_source.table import TableDataSource
 
 __all__ = [
     "AbstractDataSource",
@@ -29,6 +30,7 @@ __all__ = [
     "ParallelDataSource",
     "RandomAccessDataSource",
     "SampleDataSource",
+    "TableDataSource",
     "batch_map_concat",
     "batch_map_mean",
     "coerce_data_source",

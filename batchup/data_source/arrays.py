@@ -140,7 +140,7 @@ class RandomAccessDataSource(StreamDataSource):
         return listed(indices, length, where)
 
     def _stream(self, request: Request) -> ops.Stream:
-        return self._blocks(request) | self._reading()
+        return self._blocks(request) | self._reading(request)
 
     def _index_stream(self, request: Request) -> ops.Stream:
         return self._blocks(request) | ops.map(block_array, name="indices")
@@ -160,7 +160,7 @@ class RandomAccessDataSource(StreamDataSource):
         request.refuse_window(self)
         raise NotImplementedError
 
-    def _reading(self) -> ops.Stage:
+    def _reading(self, request: Request) -> ops.Stage:
         """The stage that makes batches of index blocks."""
         return ops.map(_Reader(self), name=f"{type(self).__name__}.read")
 
@@ -273,8 +273,8 @@ class ArrayDataSource(RandomAccessDataSource):
     def _chunks(self, request: Request) -> int | NDArray[np.intp]:
         return self._reader.chunks()
 
-    def _reading(self) -> ops.Stage:
-        return reading(gather_step(self._reader, self._names, self.include_indices))
+    def _reading(self, request: Request) -> ops.Stage:
+        return reading(gather_step(self._reader, self._names, self.include_indices), request.batch_size)
 
     def __repr__(self) -> str:
         if isinstance(self.data, dict):

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchup import ops
 from batchup.core.checks import describe
 from batchup.data_source.arrays import RandomAccessDataSource
+from batchup.data_source.request import Request
 from batchup.ops.read.samples import samples_step, sampling
 from batchup.sampling import AbstractSampler
 
@@ -73,7 +74,7 @@ class SampleDataSource(RandomAccessDataSource):
     def read(self, indices: NDArray[np.intp]) -> Any:
         return replace(self._step, include_indices=False).run(indices)
 
-    def _reading(self) -> ops.Stage:
+    def _reading(self, request: Request) -> ops.Stage:
         return sampling(self._step)
 
     def __repr__(self) -> str:

@@ -37,6 +37,7 @@ from batchup.ops.joins import choose, zip
 from batchup.ops.parallel import parallel
 from batchup.ops.read.gather import gather
 from batchup.ops.read.samples import samples
+from batchup.ops.read.table import table
 from batchup.ops.survey import Survey, survey
 from batchup.ragged import Ragged
 
@@ -70,6 +71,7 @@ __all__ = [
     "skip",  # start at an item further on
     "stratify",  # a source: batches with given shares of each class
     "survey",  # how well a stream mixes labels, and what it reads, before anything is read
+    "table",  # the rows of a table or of files, for gather
     "take",  # end after a number of items
     "to_jax",  # arrays as JAX arrays
     "to_torch",  # arrays as PyTorch tensors, without a copy

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, is_a, plain_array
-from batchup.ops.read.tables import SERIES, TABLES, Columns, OfDataset, of_series, of_table
+from batchup.ops.read.tables import SERIES, Columns, of_series
 from batchup.ragged import Ragged
 from batchup.strings import Strings
 from batchup.values import array_of, mixed
@@ -17,7 +17,7 @@ SPARSE = "scipy.sparse.spmatrix", "scipy.sparse.sparray"
 
 def as_column(array: Any, where: str) -> Any:
     """The array, checked: it has a length, and is indexed by integer arrays."""
-    if isinstance(array, Columns | OfDataset | Ragged | Strings):
+    if isinstance(array, Columns | Ragged | Strings):
         return array
     if is_a(array, "torch.Tensor"):
         return _of_tensor(array, where)
@@ -25,12 +25,9 @@ def as_column(array: Any, where: str) -> Any:
         return with_samples(plain_array(array, where), where)  # for JAX a view, on a CPU
     if isinstance(array, np.ndarray):  # of a subclass, too: its slices and selections are of the same class
         return with_samples(array, where)
-    if is_a(array, *TABLES):
-        return of_table(array, where)
     if is_a(array, *SERIES):
-        return of_series(array, where)
-    if is_a(array, "datasets.arrow_dataset.Dataset"):
-        return OfDataset(array, where)
+        column = of_series(array, where)
+        return Columns(column, len(array)) if isinstance(column, dict) else column
     if is_a(array, *SPARSE):
         return SparseRows(array, where)
     wanted = f"{where}: expected an array, or anything with __len__ and __getitem__"

@@ -22,16 +22,16 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from toolz import valmap
 
 from batchup.core.blocks import block_array
 from batchup.core.checks import describe, is_a
 from batchup.core.grid import chunk_numbers
 from batchup.ops.read.arrays import SPARSE
+from batchup.ops.read.forms import Gathered, bytes_of, owned
 
 GAP = 128 * 1024  # bytes: smaller gaps are read, larger ones skipped
 RUN = 16 * 2**20  # bytes of chunks that one call reads, at most
-Samples = Any  # an array, or a dict of some
+Samples = Any  # an array, or a column of a table in another form: see `forms`
 
 
 class ChunkCache:
@@ -64,7 +64,7 @@ class ChunkCache:
         with self._lock:
             if self._kept.get(key) is not entry:
                 return  # dropped meanwhile
-            entry.size = sum(part.nbytes for part in _parts(entry.samples).values())
+            entry.size = bytes_of(entry.samples)
             self._bytes += entry.size
             while self._bytes > self._capacity and self._kept:
                 _, oldest = self._kept.popitem(last=False)
@@ -135,28 +135,22 @@ class Stored:
         if self.cache is not None or not len(block) or block.stop > len(self):
             return self.samples(block_array(block))
         data = self.read(block.start, block.stop)
-        return data if self.is_fresh else fresh(data)
+        return data if self.is_fresh else owned(data)
 
     def samples(self, block: NDArray[np.intp]) -> Samples:
         """The samples of a block of indices, in memory of their own."""
         if not len(block):
-            first = self.read(0, min(1, len(self)))
-            return fresh(first, slice(0))
+            return owned(self.read(0, min(1, len(self))), slice(0))
         order = block.argsort(kind="stable")
         wanted = block[order]
         if wanted[-1] >= len(self):
             raise IndexError(f"expected indices below {len(self)}; got {wanted[-1]}")
-        out: dict[Any, NDArray[Any]] = {}
-        data: Samples = None
+        out: Gathered | None = None
         for a, b, begin, data in self._reads(wanted):
-            rows = wanted[a:b] - begin
-            places = order[a:b]
-            for name, part in _parts(data).items():
-                if name not in out:
-                    out[name] = np.empty((len(block), *part.shape[1:]), part.dtype)
-                all_of_it = len(part) == b - a and bool((np.diff(rows) == 1).all())
-                out[name][places] = part if all_of_it else part[rows]
-        return out if isinstance(data, dict) else out[None]
+            out = out or Gathered(data, len(block))
+            out.put(order[a:b], data, wanted[a:b] - begin)
+        assert out is not None
+        return out.batch()
 
     def _reads(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, int, int, Samples]]:
         """The reads, each as (a, b, first, data): it gives samples a to b of the wanted ones, and begins at sample `first`."""
@@ -200,17 +194,6 @@ def _chunk_ends(chunks: Any, n: int) -> int | NDArray[np.intp]:
     if int(sizes.sum()) != n:
         raise ValueError(f"expected chunks of {n} samples in all; they have {sizes.sum()}")
     return sizes.cumsum()
-
-
-def _parts(samples: Samples) -> dict[Any, NDArray[Any]]:
-    return samples if isinstance(samples, dict) else {None: samples}
-
-
-def fresh(samples: Samples, some: slice = slice(None)) -> Samples:
-    """The samples in memory of their own."""
-    if isinstance(samples, dict):
-        return valmap(lambda part: np.array(part[some]), samples)
-    return np.array(samples[some])
 
 
 def by_slices(column: Any, pick: Callable[[Any], Any], where: str) -> Callable[[range], Any]:

@@ -79,14 +79,14 @@ def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named:
     return reading(gather_step(reader, tuple(named), include_indices))
 
 
-def reading(step: Gather) -> Stage:
-    """The stage of a `Gather`."""
-    return Stage(_gathered, step, text=str(step))
+def reading(step: Gather, batch_size: int | None = None) -> Stage:
+    """The stage of a `Gather`. `batch_size` is that of the batches which a `rebatch` will make, for warnings."""
+    return Stage(_gathered, step, batch_size, text=str(step))
 
 
-def _gathered(stream: Stream, step: Gather) -> Stream:
+def _gathered(stream: Stream, step: Gather, batch_size: int | None) -> Stream:
     gathered = with_reading(stream, step, step.reader.length, "gather", "arrays")
-    step.reader.warn_of_runs(stream, str(step))
+    step.reader.warn(stream, str(step), batch_size)
     return gathered
 
 
@@ -111,25 +111,28 @@ class Gather(Step):
     reader: Reader = unnamed()
     names: tuple[str, ...] = ()
     include_indices: bool = False
+    alone: bool = False  # True for a table by itself: the batch is its dict
     sizes = SAME
 
     @property
     def run(self) -> Read:
         """The function that reads the samples of an index block."""
-        return self._run if self.names or self.include_indices else self.reader.read
+        return self._run if self.names or self.include_indices or self.alone else self.reader.read
 
     def _run(self, block: Block) -> Any:
         batch = self.reader.read(block)
         if self.names:
             batch = dict(zip(self.names, batch, strict=True))
+        elif self.alone:
+            [batch] = batch
         return with_indices(block, batch) if self.include_indices else batch
 
     def aligned(self) -> Gather:
         """The same step, whose batches begin at a cache line."""
-        return gather_step(self.reader.aligned(), self.names, self.include_indices)
+        return gather_step(self.reader.aligned(), self.names, self.include_indices, self.alone)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return gather_step, (self.reader, self.names, self.include_indices)
+        return gather_step, (self.reader, self.names, self.include_indices, self.alone)
 
     def __str__(self) -> str:
         arrays = [describe(array) for array in self.arrays]
@@ -138,14 +141,19 @@ class Gather(Step):
         return shortened(call_text("gather", *([] if named else arrays), **options))
 
 
-def gather_step(reader: Reader, names: tuple[str, ...] = (), include_indices: bool = False) -> Gather:
+def gather_step(
+    reader: Reader, names: tuple[str, ...] = (), include_indices: bool = False, alone: bool = False
+) -> Gather:
     """The step that reads by a `Reader`."""
-    return Gather(reader.arrays, reader, names, bool(include_indices))
+    return Gather(reader.arrays, reader, names, bool(include_indices), alone)
 
 
 def columns_known(stream: Stream) -> dict[str, Any]:
     """The columns that the named parts of a batch are read from, right behind `gather`; elsewhere they are unknown."""
     last = stream.steps[-1] if stream.steps else None
+    if isinstance(last, Gather) and last.alone:
+        [table] = last.reader.columns
+        return dict(getattr(table, "columns", {}))
     if not isinstance(last, Gather) or not last.names:
         return {}
     own = dict(zip(last.names, last.reader.columns, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,14 @@ from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
-from batchup.core.checks import describe, listed
+from batchup.core.checks import describe, is_a, listed
 from batchup.core.stream import Stream
 from batchup.ops.index.mixing import warn_of_runs
 from batchup.ops.read.arrays import as_column, with_samples
 from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices
 from batchup.ops.read.hdf5 import in_hdf5
-from batchup.ops.read.parquet import in_row_groups
-from batchup.ops.read.tables import Columns, OfDataset
+from batchup.ops.read.table import Chosen, table_of
+from batchup.ops.read.tables import TABLES, Columns
 from batchup.ops.read.zarr import OfTensorStore, OfZarr
 from batchup.ragged import Ragged
 from batchup.strings import Strings
@@ -72,7 +73,7 @@ class Reader:
     def __reduce__(self) -> tuple[Any, ...]:
         return Reader, (self.arrays, *self._options)
 
-    def warn_of_runs(self, stream: Stream, text: str) -> None:
+    def warn(self, stream: Stream, text: str, batch_size: int | None) -> None:
         """Warn, once, if labels lie in runs, and the windows of the stream are too small to mix them."""
         self._warned = self._warned or warn_of_runs(stream.plan, self.columns, text)
 
@@ -83,7 +84,7 @@ class Reader:
         keeps them.
         """
         named = zip(self._names, self.columns, strict=True)
-        chunked = {name: c for name, c in named if isinstance(c, Stored | OfDataset) and c.chunks is not None}
+        chunked = {name: c for name, c in named if isinstance(c, Stored) and c.chunks is not None}
         if not chunked:
             arrays = listed(map(describe, self.arrays))
             raise TypeError(
@@ -122,7 +123,9 @@ def _readable(array: Any, where: str) -> Any:
     """The array in the form in which it is read."""
     if isinstance(array, Stored):
         return array
-    for kind in (in_row_groups, in_hdf5, _in_chunks):
+    if is_a(array, *TABLES):
+        return table_of(array, Chosen(codes=False), where)
+    for kind in (in_hdf5, _in_chunks):
         stored = kind(array, where)
         if stored is not None:
             return stored
@@ -164,13 +167,25 @@ def _reader(columns: list[Any], wheres: list[str]) -> Read:
     def read(block: Block) -> tuple[Any, ...]:
         return tuple([read_one(block) for read_one in (runs if type(block) is range else picks)])
 
-    return read
+    return _spread(read, columns)
+
+
+def _spread(read: Read, columns: list[Any]) -> Read:
+    """The same function, which gives features and target of a table as arrays of their own."""
+    spread = [getattr(column, "spread", False) for column in columns]
+    if not any(spread):
+        return read
+    return lambda block: tuple(
+        chain.from_iterable(
+            part if is_several else (part,) for part, is_several in zip(read(block), spread, strict=True)
+        )
+    )
 
 
 def _aligned_reader(columns: list[Any], wheres: list[str]) -> Read:
     """A function that reads all arrays into memory that begins at a cache line, as XLA wants it."""
     picks = list(map(_pick_aligned, columns, wheres))
-    return lambda block: tuple([pick(block) for pick in picks])
+    return _spread(lambda block: tuple([pick(block) for pick in picks]), columns)
 
 
 def _pick_aligned(column: Any, where: str) -> Read:
@@ -211,8 +226,6 @@ def _pick(column: Any, where: str = "") -> Read:
         return column.__getitem__  # type: ignore[no-any-return]
     if isinstance(column, Columns):
         return column.reader(_pick)
-    if isinstance(column, OfDataset):
-        return lambda block: column.read(block_array(block))
     if isinstance(column, Stored):
         return lambda block: column.samples(block_array(block))
     if isinstance(column, Ragged | Strings):
@@ -226,7 +239,7 @@ def _run(column: Any, where: str = "") -> Read:
         return lambda run: column[run.start : run.stop].copy()
     if isinstance(column, Columns):
         return column.reader(_run)
-    if isinstance(column, Stored | OfDataset):
+    if isinstance(column, Stored):
         return column.run
     if isinstance(column, Ragged):
         return lambda run: column[run.start : run.stop].copy()

@@ -19,7 +19,7 @@ from batchup.core.record import data, record, unnamed
 from batchup.core.stream import Stage
 from batchup.core.work import SAME, UNKNOWN, Results, Sizes, Split, Step
 from batchup.ops.read.gather import with_indices, with_reading
-from batchup.ops.read.tables import TABLES
+from batchup.ops.read.tables import FRAMES
 from batchup.strings import packed
 from batchup.values import array_of
 
@@ -88,7 +88,7 @@ def samples_step(
     wanted = f"{where}: expected a dataset with __len__ and __getitem__, which takes an int"
     if isinstance(dataset, Mapping):
         raise TypeError(f"{wanted}; got {describe(dataset)}: give one of its parts, dataset['train']")
-    if is_a(dataset, *TABLES):
+    if is_a(dataset, *FRAMES, "polars.LazyFrame"):
         raise TypeError(f"{wanted}; got {describe(dataset)}, whose columns gather takes")
     if isinstance(dataset, str | bytes) or not hasattr(dataset, "__getitem__"):
         raise TypeError(f"{wanted}; got {describe(dataset)}")

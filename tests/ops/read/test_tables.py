@@ -27,7 +27,7 @@ def test_a_column_is_an_array():
     ("table", "error", "text"),
     [
         (pa.table({"x": [1, None]}), ValueError, "array 0: column 'x': expected no missing values; there are 1"),
-        (pa.table({"x": [[1], [2]]}), TypeError, "column 'x': expected numbers, dates or strings"),
+        (pa.table({"x": [[[1]], [[2]]]}), TypeError, "column 'x': expected lists of numbers, dates, strings"),
         (pa.table([[1], [2]], names=["x", "x"]), ValueError, "'x' is there twice"),
     ],
 )

@@ -1,0 +1,348 @@
+"""Columns of Arrow as arrays: each type of Arrow has one form, with the same values, or is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from more_itertools import duplicates_everseen
+from numpy.typing import NDArray
+
+from batchup.ops.read.forms import joined
+from batchup.ragged import Ragged
+from batchup.strings import Strings
+
+Convert = Callable[[Any], Any]
+
+
+class Kind(NamedTuple):
+    """How a type of Arrow is read.
+
+    Parameters
+    ----------
+    text : str
+        The dtype, for errors and reprs.
+    convert : callable
+        `convert(array)` returns an array, `Strings`, `Ragged`, or a dict of these, of an array of Arrow.
+    form : "array", "strings", "ragged" or "dict"
+        What `convert` returns.
+    """
+
+    text: str
+    convert: Convert
+    form: str = "array"
+
+
+def kind_of(type_: Any, where: str, fill: Any = None) -> Kind:
+    """How a column of this type is read. `fill` is written where numbers are missing.
+
+    Raises TypeError for a type that has no form in NumPy, ValueError if the type can't hold `fill`.
+    """
+    import pyarrow as pa
+
+    is_ = pa.types
+    if isinstance(type_, pa.BaseExtensionType):
+        return _extension(type_, where, fill)
+    if is_.is_dictionary(type_):
+        inner = kind_of(type_.value_type, where, fill)
+        return inner._replace(convert=lambda array: inner.convert(array.dictionary_decode()))
+    if getattr(is_, "is_run_end_encoded", _no)(type_):
+        import pyarrow.compute as pc
+
+        inner = kind_of(type_.value_type, where, fill)
+        return inner._replace(convert=lambda array: inner.convert(pc.run_end_decode(array)))
+    if is_.is_struct(type_):
+        return _struct(type_, where, fill)
+    if is_.is_fixed_size_list(type_):
+        return _fixed(type_, where, fill)
+    if is_list(type_):
+        return _lists(type_, where, fill)
+    leaf = _leaf(type_, where)
+    if fill is None:
+        return leaf
+    value = scalar(fill, type_, where)
+    return leaf._replace(convert=lambda array: leaf.convert(array.fill_null(value)))
+
+
+def _no(_: Any) -> bool:
+    return False
+
+
+def is_list(type_: Any) -> bool:
+    """True for lists of any length, also in views."""
+    from pyarrow import types
+
+    views = (getattr(types, name, _no) for name in ("is_list_view", "is_large_list_view"))
+    return types.is_list(type_) or types.is_large_list(type_) or any(is_view(type_) for is_view in views)
+
+
+def _leaf(type_: Any, where: str) -> Kind:
+    import pyarrow as pa
+
+    is_ = pa.types
+    if is_.is_boolean(type_):
+        return Kind("bool", lambda array: array.to_numpy(zero_copy_only=False))
+    if is_.is_integer(type_) or is_.is_floating(type_):
+        return Kind(str(np.dtype(type_.to_pandas_dtype())), lambda array: array.to_numpy())
+    if is_.is_timestamp(type_) and type_.tz not in (None, "UTC", "+00:00", "Etc/UTC"):
+        raise TypeError(
+            f"{where}: expected times without a time zone, or in UTC, as NumPy's are; got {type_}. Cast it to the same times in "
+            f"UTC: column.cast(pyarrow.timestamp({type_.unit!r}, 'UTC'))"
+        )
+    unit = "D" if is_.is_date32(type_) else "ms" if is_.is_date64(type_) else getattr(type_, "unit", "")
+    if is_.is_date(type_) or is_.is_timestamp(type_) or is_.is_duration(type_):
+        dtype = np.dtype(f"{'m8' if is_.is_duration(type_) else 'M8'}[{unit}]")
+        whole = pa.int32() if is_.is_date32(type_) else pa.int64()
+        return Kind(str(dtype), lambda array: array.view(whole).to_numpy().astype(np.int64, copy=False).view(dtype))
+    text = is_.is_string(type_) or is_.is_large_string(type_) or str(type_) == "string_view"
+    if text or is_.is_binary(type_) or is_.is_large_binary(type_) or str(type_) == "binary_view":
+        return Kind("str" if text else "bytes", lambda array: strings_of(array, text), "strings")
+    if is_.is_fixed_size_binary(type_) and not is_.is_decimal(type_):
+        return Kind("bytes", lambda array: strings_of(array.cast(pa.binary()), False), "strings")
+    raise TypeError(
+        f"{where}: expected numbers, dates, strings, or lists and structs of these; got {type_}.{_remedy(type_)}"
+    )
+
+
+def _remedy(type_: Any) -> str:
+    from pyarrow import types
+
+    if types.is_decimal(type_):
+        return " Cast it first: column.cast('float64'), or 'int64'; in polars column.cast(polars.Float64)"
+    if types.is_time(type_):
+        whole = f"int{type_.bit_width}"
+        return f" Cast it first, to the number of its units since midnight: column.cast({whole!r})"
+    if types.is_null(type_):
+        return " All its values are missing: leave the column out"
+    return " Leave the column out, or give the rows to samples(dataset, collate)"
+
+
+def scalar(value: Any, type_: Any, where: str) -> Any:
+    """A number as one of a type of Arrow. Raises ValueError if the type can't hold it."""
+    import pyarrow as pa
+
+    try:
+        held = pa.scalar(value, type_)
+        fits = not (isinstance(value, float) and math.isfinite(value) and not math.isfinite(held.as_py()))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits:
+        name = where.rpartition("column ")[2]
+        raise ValueError(
+            f"{where}: nulls: expected a value that a column of {type_} can hold; got {value!r}. Give one for this column: "
+            f"nulls={{{name}: ...}}"
+        )
+    return held
+
+
+def strings_of(array: Any, text: bool) -> Strings:
+    """A column of strings, or of bytes, without a copy."""
+    import pyarrow as pa
+
+    if "view" in str(array.type):
+        array = array.cast(pa.large_string() if text else pa.large_binary())
+    wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
+    _, ends, data = array.buffers()
+    if ends is None or not len(array):
+        return Strings.of([] if text else [b""])[:0]
+    offsets: NDArray[Any] = np.frombuffer(ends, np.int64 if wide else np.int32)[
+        array.offset : array.offset + len(array) + 1
+    ]
+    return Strings(np.frombuffer(data or b"", np.uint8), offsets, text)
+
+
+def _fixed(type_: Any, where: str, fill: Any) -> Kind:
+    """Lists of one size: one more axis."""
+    size, inner = type_.list_size, kind_of(type_.value_type, where, fill)
+    if inner.form in ("ragged", "dict"):
+        raise _too_deep(type_, where)
+
+    def convert(array: Any) -> NDArray[Any]:
+        values = plain(inner.convert(array.values[array.offset * size : (array.offset + len(array)) * size]))
+        return values.reshape(len(array), size, *values.shape[1:])
+
+    return Kind(f"{inner.text}[{size}]", convert)
+
+
+def _too_deep(type_: Any, where: str) -> TypeError:
+    return TypeError(
+        f"{where}: expected lists of numbers, dates, strings, or lists of one size; got {type_}. Leave the column out, or "
+        "give the rows to samples(dataset, collate)"
+    )
+
+
+def _lists(type_: Any, where: str, fill: Any) -> Kind:
+    inner = kind_of(type_.value_type, where, fill)
+    if inner.form in ("ragged", "dict"):
+        raise _too_deep(type_, where)
+    return Kind(f"lists of {inner.text}", lambda array: lists_of(array, inner.convert), "ragged")
+
+
+def lists_of(array: Any, convert: Convert) -> Ragged:
+    """Lists of Arrow as a `Ragged`, without a copy unless they are views."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        ends = array.offsets.to_numpy()
+        first, last = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
+        return Ragged(plain(convert(array.values[first:last])), ends - first if len(ends) else [0])
+    lengths = pc.list_value_length(array).to_numpy() if len(array) else np.empty(0, np.int64)
+    return Ragged(plain(convert(array.flatten())), np.concatenate([[0], lengths]).cumsum(dtype=np.int64))
+
+
+def plain(part: Any) -> NDArray[Any]:
+    """Values as an array."""
+    return part.copy() if isinstance(part, Strings) else part
+
+
+def _struct(type_: Any, where: str, fill: Any) -> Kind:
+    fields = [type_.field(n) for n in range(type_.num_fields)]
+    names = [field.name for field in fields]
+    if twice := set(duplicates_everseen(names)):
+        raise ValueError(f"{where}: expected each name of a field once; {min(twice)!r} is there twice")
+    kinds = [kind_of(field.type, f"{where}, field {field.name!r}", fill) for field in fields]
+
+    def convert(array: Any) -> dict[str, Any]:
+        return {name: kind.convert(part) for name, kind, part in zip(names, kinds, array.flatten(), strict=True)}
+
+    text = ", ".join(f"{name}: {kind.text}" for name, kind in zip(names, kinds, strict=True))
+    return Kind(f"{{{text}}}", convert, "dict")
+
+
+def _extension(type_: Any, where: str, fill: Any) -> Kind:
+    name = getattr(type_, "extension_name", "")
+    if name == "arrow.bool8":
+        return Kind("bool", lambda array: array.storage.to_numpy() != 0)
+    if name == "arrow.fixed_shape_tensor":
+        inner, shape = kind_of(type_.storage_type, where, fill), tuple(type_.shape)
+        if type_.permutation not in (None, list(range(len(shape)))):
+            return Kind(f"{inner.text}", lambda array: array.to_numpy_ndarray())
+        return Kind(f"{inner.text}", lambda array: inner.convert(array.storage).reshape(len(array), *shape))
+    if type(type_).__module__.startswith("datasets.") and None not in (
+        shape := tuple(getattr(type_, "shape", (None,)))
+    ):
+        value = kind_of(_innermost(type_.storage_type), where, fill)
+        return Kind(f"{value.text}{list(shape)}", lambda array: _of_shape(array.storage, shape, value.convert, where))
+    raise TypeError(
+        f"{where}: expected a type that NumPy has; got an extension type of Arrow, {type_}. Give what it is stored as: "
+        f"column.cast(column.type.storage_type)"
+    )
+
+
+def _innermost(type_: Any) -> Any:
+    return _innermost(type_.value_type) if is_list(type_) else type_
+
+
+def _of_shape(lists: Any, shape: tuple[int, ...], convert: Convert, where: str) -> NDArray[Any]:
+    """Nested lists, which must have this shape, as one array."""
+    count = len(lists)
+    for size in shape:
+        if len(lists) and set(np.diff(lists.offsets.to_numpy()).tolist()) != {size}:
+            raise ValueError(f"{where}: expected arrays of the shape {shape}; there are others")
+        lists = lists.flatten()
+    return np.asarray(convert(lists)).reshape(count, *shape)
+
+
+def column_of(column: Any, kind: Kind) -> Any:
+    """An array or chunked array of Arrow as an array, `Strings`, `Ragged`, or a dict of these."""
+    import pyarrow as pa
+
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    full = [chunk for chunk in chunks if len(chunk)] or [pa.array([], column.type) if not chunks else chunks[0]]
+    return joined([kind.convert(chunk) for chunk in full])
+
+
+def with_dtype(kind: Kind, dtype: np.dtype[Any]) -> Kind:
+    """The same with numbers of this dtype, also inside of lists."""
+    try:
+        if np.dtype(kind.text.removeprefix("lists of ").partition("[")[0]).kind not in "biuf":
+            return kind
+    except TypeError:  # strings, structs
+        return kind
+
+    def convert(array: Any) -> Any:
+        part = kind.convert(array)
+        if isinstance(part, Ragged):
+            return Ragged(part.flat.astype(dtype, copy=False), part.offsets - part.offsets[0])
+        return part.astype(dtype, copy=False)
+
+    return kind._replace(
+        text=kind.text.replace(kind.text.removeprefix("lists of ").partition("[")[0], str(dtype)), convert=convert
+    )
+
+
+def bytes_of_type(type_: Any) -> float | None:
+    """The number of bytes of a value in NumPy; None if it varies."""
+    from pyarrow import types
+
+    if types.is_struct(type_):
+        sizes = [bytes_of_type(type_.field(n).type) for n in range(type_.num_fields)]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+    if types.is_fixed_size_list(type_):
+        inner = bytes_of_type(type_.value_type)
+        return None if inner is None else inner * type_.list_size
+    if getattr(type_, "extension_name", "") == "arrow.fixed_shape_tensor":
+        return bytes_of_type(type_.storage_type)
+    if types.is_date(type_):
+        return 8
+    return (
+        type_.bit_width / 8
+        if types.is_primitive(type_) and not types.is_boolean(type_)
+        else 1
+        if types.is_boolean(type_)
+        else None
+    )
+
+
+def missing_in(column: Any) -> int:
+    """The number of missing values of a column, at any depth."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray):
+        return sum(map(missing_in, column.chunks))
+    type_ = column.type
+    if isinstance(type_, pa.BaseExtensionType):
+        return missing_in(column.storage)
+    if pa.types.is_dictionary(type_):
+        inside = column.dictionary.null_count
+        return int(column.dictionary_decode().null_count if inside else column.null_count)
+    if getattr(pa.types, "is_run_end_encoded", _no)(type_):
+        import pyarrow.compute as pc
+
+        return missing_in(pc.run_end_decode(column))
+    own = int(column.null_count)
+    if pa.types.is_struct(type_):
+        return own or sum(map(missing_in, column.flatten()))
+    if pa.types.is_fixed_size_list(type_):
+        size = type_.list_size
+        return own or missing_in(column.values[column.offset * size : (column.offset + len(column)) * size])
+    if is_list(type_):
+        return own or missing_in(column.flatten())
+    return own
+
+
+def ragged_of(lists: Any) -> Ragged:
+    """The samples of a column of lists: `Ragged.from_arrow`."""
+    import pyarrow as pa
+
+    where = "Ragged.from_arrow"
+    column = lists
+    if hasattr(lists, "source") and hasattr(lists, "column_name"):  # a column of Hugging Face
+        name = lists.column_name
+        column = lists.source.with_format("arrow", columns=[name])[:][name]
+    if not isinstance(column, pa.Array | pa.ChunkedArray):
+        raise TypeError(f"{where}: expected lists of Arrow; got {type(lists).__name__}")
+    fixed = pa.types.is_fixed_size_list(column.type)
+    if not (fixed or is_list(column.type)):
+        raise TypeError(f"{where}: expected lists of Arrow; got a column of {column.type}")
+    if missing := missing_in(column):
+        raise ValueError(f"{where}: expected no missing values; there are {missing}")
+    part: Any = column_of(column, kind_of(column.type, where))
+    if not fixed:
+        assert isinstance(part, Ragged)
+        return part
+    size = column.type.list_size
+    return Ragged(part.reshape(-1, *part.shape[2:]), np.arange(len(part) + 1) * size)

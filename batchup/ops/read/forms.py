@@ -1,0 +1,94 @@
+"""The forms that columns have, arrays, `Strings`, `Ragged` and dicts of these: join them, select rows, copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from toolz import valmap
+
+from batchup.ragged import Ragged
+from batchup.strings import Strings
+
+Form = Any  # an array, Strings, Ragged, or a dict of these by names
+
+
+def joined(parts: Sequence[Form]) -> Form:
+    """Columns of one form, one after another."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, dict):
+        return {name: joined([part[name] for part in parts]) for name in first}
+    if isinstance(first, Strings):
+        return Strings.joined(parts)
+    return Ragged.joined(parts) if isinstance(first, Ragged) else np.concatenate(parts)
+
+
+def owned(part: Form, some: slice = slice(None)) -> Form:
+    """Some rows in memory of their own; strings as an object array."""
+    if isinstance(part, dict):
+        return valmap(lambda inner: owned(inner, some), part)
+    if isinstance(part, np.ndarray):
+        return np.array(part[some])
+    return part[some].copy()
+
+
+def length_of(part: Form) -> int:
+    """The number of rows."""
+    while isinstance(part, dict):
+        part = next(iter(part.values()))
+    return len(part)
+
+
+def bytes_of(part: Form) -> int:
+    """The number of bytes of all rows."""
+    return sum(map(bytes_of, part.values())) if isinstance(part, dict) else int(part.nbytes)
+
+
+class Gathered:
+    """Rows of several columns of one form, put in any order into one, in memory of its own.
+
+    `like` is one of these columns, and `count` the number of rows in all.
+    """
+
+    def __init__(self, like: Form, count: int):
+        self._count = count
+        self._parts = {name: Gathered(part, count) for name, part in like.items()} if isinstance(like, dict) else {}
+        self._is_dict = isinstance(like, dict)
+        dense = not isinstance(like, dict | Ragged | Strings)
+        self._out = np.empty((count, *like.shape[1:]), like.dtype) if dense else None
+        self._text = isinstance(like, Strings)
+        if self._text:
+            self._out = np.empty(count, object)
+        self._pieces: list[Ragged] = []
+        self._places: list[NDArray[np.intp]] = []
+
+    def put(self, places: NDArray[np.intp], part: Form, rows: NDArray[np.intp]) -> None:
+        """Write these rows of a column to these places."""
+        if self._is_dict:
+            for name, inner in self._parts.items():
+                inner.put(places, part[name], rows)
+        elif isinstance(part, Ragged):
+            self._pieces.append(part[rows])
+            self._places.append(places)
+        elif hasattr(part, "put_rows"):
+            part.put_rows(self._out, places, rows)
+        else:
+            assert self._out is not None
+            whole = not self._text and len(part) == len(rows) and bool((np.diff(rows) == 1).all())
+            self._out[places] = part if whole else part[rows]
+
+    def batch(self) -> Form:
+        """All rows."""
+        if self._is_dict:
+            return valmap(Gathered.batch, self._parts)
+        if not self._pieces:
+            return self._out
+        places = np.concatenate(self._places)
+        order = np.empty(len(places), np.intp)
+        order[places] = np.arange(len(places))
+        together = Ragged.joined(self._pieces)
+        return together if bool((np.diff(places) == 1).all()) else together[order]

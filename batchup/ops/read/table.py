@@ -1,0 +1,435 @@
+"""Tables as arrays of rows: which columns are read, in which form: `table`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from toolz import valmap
+
+from batchup.core.blocks import block_array
+from batchup.core.checks import describe, is_a, listed
+from batchup.ops.read.arrow import Kind, bytes_of_type, column_of, kind_of, missing_in, with_dtype
+from batchup.ops.read.chunked import Stored
+from batchup.ops.read.forms import Form, Gathered, owned
+from batchup.ops.read.stacked import Stacked
+from batchup.ops.read.table_files import HuggingFace, Rows, rows_of
+from batchup.ops.read.tables import (
+    FRAMES,
+    Categories,
+    Columns,
+    Unified,
+    checked_names,
+    codes_of,
+    is_category,
+    names_of,
+    of_series,
+    refuse_missing,
+    shown_columns,
+)
+
+Nulls = Any  # a number, or a dict of numbers by the names of columns
+
+
+def table(
+    data: Any,
+    columns: Sequence[str] | None = None,
+    *,
+    features: Sequence[str] | str | None = None,
+    target: str | None = None,
+    dtype: DTypeLike | None = None,
+    nulls: Nulls = None,
+) -> Columns | TableRows:
+    """The rows of a table, for `gather`: some of its columns, or an array of features and a target.
+
+    Parameters
+    ----------
+    data : table or path
+        A path of a Parquet or Arrow file, a pattern such as `"train/*.parquet"`, or a list of these; a table, dataset or
+        `ParquetFile` of pyarrow; a frame of pandas or polars; a dataset of Hugging Face.
+    columns : list of str or None
+        The columns to read; None for all. The samples of a block are a dict of arrays by these names.
+    features : list of str, str or None
+        In place of `columns`: columns of numbers, side by side in one array of shape (rows, features), or the name of
+        one column, in its own form. `gather` gives it as an array of its own.
+    target : str or None
+        With `features`: a further column, which `gather` gives as a further array.
+    dtype : dtype or None
+        The dtype of the features; by default that of their columns, which must all have the same one.
+    nulls : number, dict or None
+        What to write where values are missing, in the columns that have missing values; or a dict of it by the names of
+        columns.
+
+    Returns
+    -------
+    array-like of rows
+        Its length is the number of rows. `table.categories` has the list of categories of each column of categories, by name.
+
+    Raises
+    ------
+    TypeError
+        If a column has a type without a form in NumPy, or the features are of several dtypes.
+    ValueError
+        If a column is missing, files have different schemas, or a column has missing values without `nulls`.
+    FileNotFoundError
+        If there is no file.
+
+    Notes
+    -----
+    Numbers, bools, dates and times have the dtype that they have in the table; strings and bytes are objects; lists of
+    one size, and tensors of one shape, are arrays of more dimensions, other lists are `Ragged`, and structs are dicts.
+    Categories are int64 codes into one list for all files.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from batchup import ops
+    >>> frame = pd.DataFrame({"age": [31.0, 45.0], "size": [1.8, 1.6], "town": pd.Categorical(["Bonn", "Aachen"])})
+    >>> rows = table(frame, features=["age", "size"], target="town")
+    >>> list(ops.indices([1, 0]) | ops.gather(rows))
+    [(array([[45. ,  1.6],
+           [31. ,  1.8]]), array([0, 1]))]
+    >>> rows.categories
+    {'town': array(['Aachen', 'Bonn'], dtype=object)}
+    """
+    return table_of(data, Chosen.of(columns, features, target, dtype, nulls, "table"), "table")
+
+
+class Chosen:
+    """Which columns of a table are read, and in which form."""
+
+    def __init__(
+        self,
+        columns: list[str] | None = None,
+        features: list[str] | str | None = None,
+        target: str | None = None,
+        dtype: np.dtype[Any] | None = None,
+        nulls: Nulls = None,
+        codes: bool = True,
+    ):
+        self.columns, self.features, self.target, self.dtype = columns, features, target, dtype
+        self.nulls, self.codes = nulls, codes
+
+    @staticmethod
+    def of(columns: Any, features: Any, target: Any, dtype: Any, nulls: Nulls, where: str) -> Chosen:
+        """The arguments of `table`, checked."""
+        if columns is not None and features is not None:
+            raise ValueError(f"{where}: expected columns, for dicts, or features, for an array; got both")
+        if features is None and (target is not None or dtype is not None):
+            name = "target" if target is not None else "dtype"
+            raise ValueError(f"{where}: {name}: expected features, too: the columns to put side by side; got none")
+        if target is not None and not isinstance(target, str):
+            raise TypeError(f"{where}: target: expected the name of a column; got {describe(target)}")
+        columns = None if columns is None else _names(columns, f"{where}: columns")
+        if features is not None and not isinstance(features, str):
+            features = _names(features, f"{where}: features")
+        if target is not None and target in ([features] if isinstance(features, str) else features):
+            raise ValueError(f"{where}: expected a target that is no feature; {target!r} is among the features")
+        if dtype is not None:
+            dtype = np.dtype(dtype)
+            if dtype.kind not in "biufc":
+                raise TypeError(f"{where}: dtype: expected a dtype of numbers; got {dtype}")
+        return Chosen(columns, features, target, dtype, nulls)
+
+    def names(self, has: list[str], where: str) -> list[str]:
+        """The columns to read. Raises ValueError for one that the table doesn't have."""
+        if self.features is None:
+            wanted = has if self.columns is None else self.columns
+        else:
+            features = [self.features] if isinstance(self.features, str) else self.features
+            wanted = [*features, *([] if self.target is None else [self.target])]
+        others = list(self.nulls) if isinstance(self.nulls, Mapping) else []
+        for name in (*wanted, *others):
+            if name not in has:
+                near = difflib.get_close_matches(str(name), has, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it has {listed(map(repr, has))}"
+                raise ValueError(f"{where}: there is no column {name!r}; {hint}")
+        return wanted
+
+    def fill(self, name: str) -> Any:
+        """What to write where values of a column are missing."""
+        return self.nulls.get(name) if isinstance(self.nulls, Mapping) else self.nulls
+
+    def arranged(self, parts: Mapping[str, Form], lazily: bool) -> dict[str, Form]:
+        """The columns in the form that is read. `lazily`: features are put side by side when rows are read."""
+        if self.features is None:
+            return dict(parts)
+        if isinstance(self.features, str):
+            X = parts[self.features]
+        else:
+            columns = [parts[name] for name in self.features]
+            stacked = Stacked(columns, self.dtype or columns[0].dtype)
+            X = stacked if lazily else stacked[:]
+        y = {} if self.target is None else {"target": parts[self.target]}
+        return {"features": X, **y}
+
+    def check_features(self, dtypes: Mapping[str, str], where: str) -> None:
+        """Raise TypeError if the features can't be put side by side."""
+        if self.features is None or (isinstance(self.features, str) and self.dtype is None):
+            return
+        features = [self.features] if isinstance(self.features, str) else self.features
+        own = [dtypes[name] for name in features]
+        for name, dtype in zip(features, own, strict=True):
+            if not _is_number(dtype):
+                raise TypeError(
+                    f"{where}: features: expected columns of numbers; {name!r} has {dtype}. Leave it out, or give columns= "
+                    "in place of features="
+                )
+        if self.dtype is None and len(set(own)) > 1:
+            each = listed(f"{name!r} has {dtype}" for name, dtype in zip(features, own, strict=True))
+            raise TypeError(
+                f"{where}: features: expected columns of one dtype; {each}. Write dtype=, such as dtype='float32'"
+            )
+
+
+def _is_number(dtype: str) -> bool:
+    try:
+        return np.dtype(dtype).kind in "biufc"
+    except TypeError:
+        return False
+
+
+def _names(names: Any, where: str) -> list[str]:
+    if isinstance(names, str | bytes | Mapping) or not isinstance(names, Sequence):
+        raise TypeError(f"{where}: expected a list of names of columns; got {describe(names)}")
+    if not names:
+        raise ValueError(f"{where}: expected one name at least; got an empty list")
+    return checked_names(list(names), where)
+
+
+def table_of(data: Any, chosen: Chosen, where: str) -> Columns | TableRows:
+    """The rows of a table."""
+    rows = rows_of(data, where)
+    if rows is not None:
+        return TableRows(rows, chosen, where)
+    if not is_a(data, *FRAMES):
+        wanted = (
+            f"{where}: expected a table of pandas, polars, Arrow or Hugging Face, or paths of Parquet or Arrow files"
+        )
+        raise TypeError(f"{wanted}; got {describe(data)}")
+    parts: dict[str, Form] = {}
+    categories: dict[str, Categories] = {}
+    for name in chosen.names(names_of(data, where), where):
+        at, series, fill = f"{where}: column {name!r}", data[name], chosen.fill(name)
+        if chosen.codes and is_category(series):
+            parts[name], categories[name] = codes_of(series, at, fill)
+        else:
+            parts[name] = of_series(series, at, fill)
+    chosen.check_features(valmap(_shown, parts), where)
+    return Columns(chosen.arranged(parts, lazily=False), len(data), categories, chosen.features is not None)
+
+
+def _shown(part: Form) -> str:
+    """The dtype of a column in memory; of one that is no 1-D array, a text that is no dtype."""
+    flat = isinstance(part, np.ndarray) and part.ndim == 1
+    return str(part.dtype) if flat else describe(part)
+
+
+class TableRows(Stored):
+    """The rows of a table that is not in memory. The samples of a block are a dict of arrays, or a tuple."""
+
+    def __init__(self, rows: Rows, chosen: Chosen, where: str, looked: dict[str, _Looked] | None = None):
+        self.array = rows
+        self.cache = None
+        self.shape = (sum(rows.sizes),)
+        self.spread = chosen.features is not None
+        self._chosen, self._where = chosen, where
+        self._names = chosen.names(checked_names(rows.names, where), where)
+        self._ends = np.cumsum(np.array(rows.sizes, np.intp), dtype=np.intp)
+        self._looked = {name: self._look(name) for name in self._names} if looked is None else looked
+        kinds = {name: self._kind(name) for name in self._names}
+        chosen.check_features({name: kind.text for name, kind in kinds.items()}, where)
+        self._converts = valmap(_converter, kinds)
+        self.dtype = shown_columns({name: kind.text for name, kind in kinds.items()})
+        self._last: tuple[int, Form] | None = None  # the chunk that was read last, in order
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TableRows, (self.array, self._chosen, self._where, self._looked)
+
+    @property
+    def categories(self) -> dict[str, Categories]:
+        """The list of categories of each column of categories."""
+        return {name: looked.unified.values for name, looked in self._looked.items() if looked.unified is not None}
+
+    # --- what is looked at once
+
+    def _look(self, name: str) -> _Looked:
+        """Look whether a column has missing values, and for its categories. Raises an error if it can't be read."""
+        import pyarrow as pa
+
+        where = f"{self._where}: column {name!r}"
+        if self._is_decoded(name):
+            return _Looked(False, None)
+        try:
+            type_ = self.array.type_of(name)
+        except ValueError as error:
+            raise ValueError(f"{self._where}: {error}") from None
+        kind_of(type_, where)  # which may refuse it, before it is looked through
+        missing = self._missing(name)
+        fill = self._chosen.fill(name)
+        refuse_missing(missing, fill, where)
+        if not (self._chosen.codes and pa.types.is_dictionary(type_)):
+            return _Looked(bool(missing), None)
+        unified = Unified(list(self._dictionaries(name)), type_, where)
+        if missing:
+            unified.checked(fill, where)
+        return _Looked(bool(missing), unified)
+
+    def _kind(self, name: str) -> Kind:
+        """How a column is read."""
+        where, rows = f"{self._where}: column {name!r}", self.array
+        type_, (missing, unified) = rows.type_of(name), self._looked[name]
+        if self._is_decoded(name):
+            return Kind(str(type_), _as_it_is)
+        fill = self._chosen.fill(name) if missing else None
+        if unified is not None:
+            code = -1 if fill is None else int(fill)
+            return Kind("int64", lambda array: unified.codes(array, code))
+        kind = kind_of(type_, where, fill)
+        wanted = rows.dtype if isinstance(rows, HuggingFace) else None
+        return kind if wanted is None else with_dtype(kind, wanted)
+
+    def _is_decoded(self, name: str) -> bool:
+        return isinstance(self.array, HuggingFace) and name in self.array.decoded
+
+    def _missing(self, name: str) -> int:
+        """The number of missing values of a column: by the statistics of its chunks, else by reading them."""
+        found, unknown = 0, []
+        for chunk in range(len(self.array.sizes)):
+            missing = self.array.known(chunk, name).missing
+            if missing is None:
+                unknown.append(chunk)
+            else:
+                found += missing
+        return found + sum(map(missing_in, self._scanned(name, unknown)))
+
+    def _dictionaries(self, name: str) -> Iterator[Any]:
+        for column in self._scanned(name, range(len(self.array.sizes))):
+            yield from (chunk.dictionary for chunk in column.chunks)
+
+    def _scanned(self, name: str, chunks: Sequence[int]) -> Iterator[Any]:
+        """A column of these chunks, with a progress bar if that takes longer than a second."""
+        if len(chunks):
+            from tqdm import tqdm
+
+            for chunk in tqdm(chunks, f"reading {name!r}", delay=1, leave=False):
+                yield self.array.table(chunk, [name]).column(name)
+
+    @cached_property
+    def bytes_a_sample(self) -> int:
+        """About the number of bytes of a row of a batch."""
+        sizes = {name: self._bytes_of(name) for name in self._names}
+        chosen = self._chosen
+        if chosen.dtype is not None and chosen.features is not None:
+            sizes |= dict.fromkeys(chosen.features, chosen.dtype.itemsize)
+        return max(1, round(sum(sizes.values())))
+
+    def _bytes_of(self, name: str) -> float:
+        rows = self.array
+        if self._looked[name].unified is not None:
+            return 8
+        size = bytes_of_type(rows.type_of(name))
+        if size is not None or not len(self):
+            return size or 0.0
+        known = [rows.known(chunk, name).size for chunk in range(min(8, len(rows.sizes)))]
+        if None in known:
+            return float(rows.table(0, [name]).column(name).nbytes / rows.sizes[0])
+        return float(sum(size or 0 for size in known) / sum(rows.sizes[: len(known)]))
+
+    # --- reading
+
+    def samples(self, block: NDArray[np.intp]) -> Any:
+        if isinstance(self.array, HuggingFace):
+            return self._given(self._picked(block))
+        return self._given(super().samples(block) if len(block) else owned(self._empty(), slice(0)))
+
+    def run(self, block: range) -> Any:
+        if isinstance(self.array, HuggingFace) or not len(block) or block.stop > len(self):
+            return self.samples(block_array(block))
+        out: Gathered | None = None
+        start = block.start
+        while start < block.stop:
+            n = int(self.chunk_of(np.array([start]))[0])
+            begin, end = self._bounds(n)
+            last = self._last
+            data = last[1] if last is not None and last[0] == n else self._chunk(n)
+            self._last = n, data
+            out = out or Gathered(data, len(block))
+            stop = min(end, block.stop)
+            out.put(np.arange(start, stop) - block.start, data, np.arange(start, stop) - begin)
+            start = stop
+        assert out is not None
+        return self._given(out.batch())
+
+    def _given(self, parts: dict[str, Any]) -> Any:
+        return tuple(parts.values()) if self.spread else parts
+
+    def _reads(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, int, int, Form]]:
+        numbers = self.chunk_of(wanted)
+        for a, b in pairwise([0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(wanted)]):
+            n = int(numbers[a])
+            read = partial(self._chunk, n)
+            data = read() if self.cache is None else self.cache.get((id(self.array), n), read)
+            yield a, b, self._bounds(n)[0], data
+
+    def _chunk(self, n: int) -> Form:
+        table = self.array.table(n, self._names)
+        if table.num_rows != self.array.sizes[n]:
+            raise ValueError(
+                f"{self._where}: expected {self.array.sizes[n]} rows in chunk {n} of {self.array}; got {table.num_rows}. Build "
+                "the stream again"
+            )
+        return self._form(table)
+
+    def _picked(self, block: NDArray[np.intp]) -> Form:
+        """Some rows of a dataset whose rows can be read one by one."""
+        rows = self.array
+        if not len(block):
+            return owned(self._empty(), slice(0))
+        first, last = int(block.min()), int(block.max())
+        # For rows this close to one another a slice is cheaper: Arrow gives it without a search for each row.
+        close = last - first < 4 * len(block)
+        which = slice(first, last + 1) if close else block
+        table = rows.rows(which, self._names)
+        count = last + 1 - first if close else len(block)
+        if table.num_rows != count:
+            raise ValueError(f"{self._where}: expected {count} rows of {describe(self)}; got {table.num_rows}")
+        data = self._form(table, which)
+        out = Gathered(data, len(block))
+        out.put(np.arange(len(block)), data, block - first if close else np.arange(len(block)))
+        return out.batch()
+
+    def _empty(self) -> Form:
+        first = slice(0, min(1, len(self)))
+        return self._form(self.array.schema.empty_table().select(self._names), first)
+
+    def _form(self, table: Any, which: Any = None) -> dict[str, Form]:
+        """The columns of a table of Arrow, in the form in which they are read."""
+        parts = {name: self._converts[name](table.column(name)) for name in self._names}
+        if isinstance(self.array, HuggingFace):
+            for name in self.array.decoded.intersection(self._names):
+                parts[name] = self.array.images(which, name, self._where)
+        return self._chosen.arranged(parts, lazily=True)
+
+
+class _Looked(NamedTuple):
+    """What was found in a column when the table was opened."""
+
+    missing: bool
+    unified: Unified | None
+
+
+def _as_it_is(array: Any) -> Any:
+    return array
+
+
+def _converter(kind: Kind) -> Callable[[Any], Form]:
+    """A function that makes the form of a column out of a chunked array."""
+    if kind.convert is _as_it_is:
+        return _as_it_is
+    return lambda column: column_of(column, kind)

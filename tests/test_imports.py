@@ -11,7 +11,7 @@ ROOT = Path(batchup.__file__).parent
 # Each layer imports from those before it.
 LAYERS = [
     ["core"],
-    ["strings", "values", "files"],
+    ["strings", "values", "files", "memory.limits"],
     ["ragged", "config"],
     ["ops.index"],
     ["ops.read"],

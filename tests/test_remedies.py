@@ -1,14 +1,18 @@
 """What messages advise is done here, beside the mistake: it works."""
 
+import decimal
 import importlib.metadata
 from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
+import scipy.sparse
 from numpy.random import RandomState
 
 from batchup import ops, work_pool
@@ -19,12 +23,17 @@ from batchup.data_source import (
     CompositeDataSource,
     IteratorDataSource,
     SampleDataSource,
+    TableDataSource,
     batch_map_mean,
 )
 from batchup.sampling import StandardSampler, WeightedSampler, WeightedSubsetSampler
 from batchup.testing import plain
 
 X = np.arange(12)
+TABLE = pa.table({"a": [1, 2], "b": [0.5, 1.5], "s": ["x", "y"]})
+TABLE_IN_CHUNKS = pyarrow.dataset.InMemoryDataset(TABLE)
+pl.LazyFrame({"a": [1]}).collect()  # it starts threads of polars, whose files stay open
+DECIMALS = pa.array([decimal.Decimal("1.5")], pa.decimal128(3, 1))
 WORDS = ops.Ragged.of([[1, 2, 3], [4], [5, 6]])
 BLOCKS = ops.indices(12) | ops.chunk(4)
 BATCHES = BLOCKS | ops.gather(X)
@@ -286,16 +295,108 @@ REMEDIES = {
     ),
     "missing values": (
         lambda: ops.gather(pa.array([1, None])),
-        "Fill them first, or leave these rows out",
+        "Fill them first, leave these rows out",
         lambda: (
             all_of(ops.indices(2) | ops.gather(pa.array([1, None]).fill_null(0))) == [([1, 0],)]
             and all_of(ops.indices(1) | ops.gather(pa.array([1, None]).drop_null())) == [([1],)]
         ),
     ),
     "objects in a column": (
-        lambda: ops.gather(pa.array([{"a": 1}, {"a": 2}])),
+        lambda: ops.gather(pa.array([[("a", 1)], [("a", 2)]], pa.map_(pa.string(), pa.int64()))),
         r"samples\(dataset, collate\)",
         lambda: all_of(ops.indices(2) | ops.samples([{1}, {2}], list)) == [[{1}, {2}]],
+    ),
+    "missing values in a table": (
+        lambda: TableDataSource(pa.table({"a": [1, None]})),
+        r"TableDataSource\(table, nulls=...\)",
+        lambda: (
+            next(TableDataSource(pa.table({"a": [1, None]}), nulls=-1).batch_iterator(2))["a"].tolist() == [1, -1]
+            and all_of(ops.indices(2) | ops.gather(ops.table(pa.table({"a": [1, None]}), nulls=7)))
+            == [({"a": [1, 7]},)]
+        ),
+    ),
+    "missing values that a column can't hold": (
+        lambda: ops.table(pa.table({"a": [1, None]}), nulls=0.5),
+        r"nulls=\{'a': ...\}",
+        lambda: len(ops.table(pa.table({"a": [1, None]}), nulls={"a": 0})) == 2,
+    ),
+    "missing categories": (
+        lambda: ops.table(pa.table({"a": pa.array(["x", None]).dictionary_encode()}), nulls=0),
+        r"nulls=\{'a': -1\}",
+        lambda: ops.table(pa.table({"a": pa.array(["x", None]).dictionary_encode()}), nulls={"a": -1}),
+    ),
+    "decimals": (
+        lambda: ops.gather(DECIMALS),
+        r"column.cast\('float64'\)",
+        lambda: all_of(ops.indices(1) | ops.gather(DECIMALS.cast("float64"))) == [([1.5],)],
+    ),
+    "times of day": (
+        lambda: ops.gather(pa.array([1], pa.time32("s"))),
+        r"column.cast\('int32'\)",
+        lambda: all_of(ops.indices(1) | ops.gather(pa.array([1], pa.time32("s")).cast("int32"))) == [([1],)],
+    ),
+    "times in a zone": (
+        lambda: ops.gather(pa.array([1], pa.timestamp("s", "Asia/Tokyo"))),
+        r"column.cast\(pyarrow.timestamp\('s', 'UTC'\)\)",
+        lambda: ops.gather(pa.array([1], pa.timestamp("s", "Asia/Tokyo")).cast(pa.timestamp("s", "UTC"))),
+    ),
+    "times of pandas in a zone": (
+        lambda: ops.gather(pd.Series(pd.to_datetime(["2020-01-01"]).tz_localize("Asia/Tokyo"))),
+        r'column.dt.tz_convert\("UTC"\)',
+        lambda: ops.gather(pd.Series(pd.to_datetime(["2020-01-01"]).tz_localize("Asia/Tokyo")).dt.tz_convert("UTC")),
+    ),
+    "features of several dtypes": (
+        lambda: ops.table(TABLE, features=["a", "b"]),
+        "dtype='float32'",
+        lambda: ops.table(TABLE, features=["a", "b"], dtype="float32"),
+    ),
+    "features that are no numbers": (
+        lambda: ops.table(TABLE, features=["a", "s"]),
+        "give columns= in place of features=",
+        lambda: ops.table(TABLE, columns=["a", "s"]),
+    ),
+    "a column that isn't there": (
+        lambda: ops.table(TABLE, columns=["aa"]),
+        "there is no column 'aa'; did you mean 'a'",
+        lambda: ops.table(TABLE, columns=["a"]),
+    ),
+    "a lazy frame": (
+        lambda: TableDataSource(pl.LazyFrame({"a": [1]})),
+        r"frame.collect\(\)",
+        lambda: TableDataSource(pl.LazyFrame({"a": [1]}).collect()),
+    ),
+    "memory for a window of what isn't known": (
+        lambda: ops.mix(7, 10, "200MB"),
+        r'mix\(seed, X, window="200MB"\)',
+        lambda: ops.mix(7, ops.table(TABLE_IN_CHUNKS), window="200MB"),
+    ),
+    "a mask": (
+        lambda: work_pool.share(np.ma.masked_array([1.0, 1e20], [False, True])),
+        r"Write array.filled\(value\), and np.ma.getmaskarray\(array\)",
+        lambda: (
+            work_pool.share(np.ma.masked_array([1.0, 1e20], [False, True]).filled(0.0)).tolist() == [1.0, 0.0]
+            and np.ma.getmaskarray(np.ma.masked_array([1.0], [True])).tolist() == [True]
+        ),
+    ),
+    "a matrix": (
+        lambda: work_pool.share(np.zeros((2, 2)).view(np.matrix)),
+        r"Write np.asarray\(array\)",
+        lambda: work_pool.share(np.asarray(np.zeros((2, 2)).view(np.matrix))),
+    ),
+    "numbers of several types": (
+        lambda: ops.gather([1, 2.5]),
+        r"Write np.array\(values, dtype\)",
+        lambda: all_of(ops.indices(2) | ops.gather(np.array([1, 2.5], float))) == [([1, 2.5],)],
+    ),
+    "lists of different lengths": (
+        lambda: ops.gather([[1], [1, 2]]),
+        r"ops.Ragged.of\(samples\)",
+        lambda: ops.gather(ops.Ragged.of([[1], [1, 2]])),
+    ),
+    "a sparse matrix": (
+        lambda: ops.gather(scipy.sparse.coo_matrix([[0.0, 1.0]])),
+        r"matrix.tocsr\(\)",
+        lambda: all_of(ops.indices(1) | ops.gather(scipy.sparse.coo_matrix([[0.0, 1.0]]).tocsr())) == [([[0, 1]],)],
     ),
     "windows of what has no chunks": (
         lambda: ArrayDataSource([X]).stream(4, shuffle=1, window=2),
@@ -451,10 +552,29 @@ def test_remedies_for_files(tmp_path):
         assert all_of(BLOCKS | ops.gather(in_file(tmp_path)) | ops.parallel(processes)) == all_of(BATCHES)
         path = tmp_path / "x.parquet"
         pa.parquet.write_table(pa.table({"x": X}), path)
-        with pytest.raises(TypeError, match=r"pyarrow.dataset.dataset\(path\)"):
+        with pytest.raises(
+            TypeError, match=r"give its path, to TableDataSource\(path\), or to gather as ops.table\(path\)"
+        ):
             BLOCKS | ops.gather(pa.parquet.ParquetFile(path)) | ops.parallel(processes)
-        table = BLOCKS | ops.gather(pyarrow.dataset.dataset(path)) | ops.parallel(processes)
-        assert all_of(table)[0] == ({"x": [0, 1, 2, 3]},)
+        table = BLOCKS | ops.gather(ops.table(path))
+        assert all_of(table | ops.parallel(processes))[0] == ({"x": [0, 1, 2, 3]},)
+        assert plain(next(iter(TableDataSource(path).loader(4, pool=processes)))) == {"x": [0, 1, 2, 3]}
+        filtered = pyarrow.dataset.dataset(path).filter(pyarrow.dataset.field("x") > 9)
+        with pytest.raises(ValueError, match=r"Write dataset.to_table\(\), or .* pyarrow.dataset.write_dataset"):
+            ops.gather(filtered)
+        pyarrow.dataset.write_dataset(filtered, tmp_path / "some", format="parquet")
+        for some in (filtered.to_table(), pyarrow.dataset.dataset(tmp_path / "some")):
+            assert all_of(ops.indices(2) | ops.gather(some)) == [({"x": [10, 11]},)]
+        with pytest.raises(ValueError, match=r"is a directory. Write '.*some.\*.parquet'"):
+            ops.table(tmp_path / "some")
+        assert len(ops.table(str(tmp_path / "some" / "*.parquet"))) == 2
+        with pytest.raises(ValueError, match=r"give pyarrow.dataset.dataset\('s3://a/b'\)"):
+            ops.table("s3://a/b")
+        with pa.OSFile(str(tmp_path / "stream"), "wb") as out, pa.ipc.new_stream(out, TABLE.schema) as stream:
+            stream.write_table(TABLE)
+        with pytest.raises(ValueError, match=r"pyarrow.ipc.open_stream\(path\).read_all\(\)"):
+            ops.table(tmp_path / "stream")
+        assert len(ops.table(pa.ipc.open_stream(pa.OSFile(str(tmp_path / "stream"))).read_all())) == 2
 
 
 def test_packages_that_messages_name_are_extras():

@@ -49,6 +49,27 @@ def whole_number(value: Any, name: str, *, least: int = 0, also: int | None = No
     return number
 
 
+_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def byte_count(text: str, name: str) -> int:
+    """The number of bytes that a text such as "200MB" names. Errors begin with `name`.
+
+    >>> byte_count("200MB", "window"), byte_count("1.5 GiB", "window")
+    (200000000, 1610612736)
+    """
+    unit = text.lstrip("0123456789. ")
+    try:
+        count = int(float(text[: len(text) - len(unit)]) * _UNITS[unit])
+    except (ValueError, KeyError):
+        count = 0
+    if count < 1:
+        raise ValueError(
+            f'{name}: expected bytes as a number and one of {", ".join(_UNITS)}, such as "200MB"; got {text!r}'
+        )
+    return count
+
+
 def true_or_false(value: Any, name: str) -> bool:
     """`value` as a bool. Errors begin with `name`."""
     if not isinstance(value, bool | np.bool_):

@@ -151,13 +151,17 @@ class RandomAccessDataSource(StreamDataSource):
             if not isinstance(self.sampler, EpochSampler):
                 wanted = "window: expected all samples, or indices= of some"
                 raise TypeError(f"{wanted}; {self.sampler!r} draws them one by one from anywhere")
-            return self.sampler.windows(request.shuffle, chunks, request.window)
+            return self.sampler.windows(request.shuffle, chunks, self._window(request.window))
         blocks = self.sampler.stream(request.batch_size, request.shuffle, request.drop_last)
         return blocks if request.shard is None else blocks | ops.shard(*request.shard)
 
     def _chunks(self, request: Request) -> int | NDArray[np.intp]:
         """The numbers of samples in the chunks that windows are made of."""
         request.refuse_window(self)
+        raise NotImplementedError
+
+    def _window(self, window: int | str) -> int:
+        """The number of chunks in a window."""
         raise NotImplementedError
 
     def _reading(self, request: Request) -> ops.Stage:
@@ -272,6 +276,9 @@ class ArrayDataSource(RandomAccessDataSource):
 
     def _chunks(self, request: Request) -> int | NDArray[np.intp]:
         return self._reader.chunks()
+
+    def _window(self, window: int | str) -> int:
+        return self._reader.window(window)
 
     def _reading(self, request: Request) -> ops.Stage:
         return reading(gather_step(self._reader, self._names, self.include_indices), request.batch_size)

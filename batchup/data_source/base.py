@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from batchup import ops
 from batchup.core.checks import describe, describe_callable, shortened
@@ -82,7 +83,8 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
             * `drop_last` (bool): if True, leave out a last batch of fewer than `batch_size` samples.
             * `shard` ((rank, world) or ()): one rank's part of every batch, as `ops.shard` has it; `batch_size` is that
               of all ranks together. `()` takes rank and world size from the environment.
-            * `window` (int): for arrays in chunks. This many chunks are mixed at a time, and each is read once a pass.
+            * `window` (int or str): for arrays in chunks. This many chunks are mixed at a time, and each is read once a
+              pass; or, as `"200MB"`, as many as fit into this memory.
 
         Yields
         ------
@@ -118,6 +120,38 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
     def _stream(self, request: Request) -> ops.Stream:
         """The stream of all epochs."""
         return batches_of(self, request, self.batch_iterator, self.batch_iterator)
+
+    def survey(
+        self, batch_size: int, shuffle: ShuffleLike = None, *, labels: ArrayLike | None = None, **options: Any
+    ) -> ops.Survey:
+        """How well the batches of an epoch mix labels, what is read for them, and how much memory windows take.
+
+        Nothing is read. It is `ops.survey(stream(batch_size, shuffle, ...), labels)`.
+
+        Parameters
+        ----------
+        batch_size : int
+            The number of samples in a batch.
+        shuffle : int, sequence of int, Generator, RandomState, True, None or False
+            As for `batch_iterator`.
+        labels : (n,) array of int or None
+            The label of each sample, >= 0.
+        **options : any
+            `epoch`, `drop_last`, `shard` and `window`, as for `batch_iterator`.
+
+        Returns
+        -------
+        ops.Survey
+            `print` shows a short report; `.plot()` draws it.
+
+        Examples
+        --------
+        >>> from batchup.data_source import ArrayDataSource
+        >>> print(ArrayDataSource([np.arange(6.0)]).survey(2, shuffle=12345))
+        3 batches of 2, of windows of 6 samples
+        held in windows: 0.0 MB
+        """
+        return ops.survey(self.stream(batch_size, shuffle, **options), labels)
 
     def loader(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> Loader:
         """A loader for a training loop: each iteration gives the batches of the next epoch. See `batchup.core.Loader`.

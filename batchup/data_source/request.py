@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from toolz import dissoc, keyfilter
 
 from batchup import ops
-from batchup.core.checks import describe_callable, true_or_false, whole_number
+from batchup.core.checks import byte_count, describe_callable, true_or_false, whole_number
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import in_whole_parts, record
 from batchup.core.sources import Iterated
@@ -48,16 +48,16 @@ class BatchOptions(IndexOptions, total=False):
     `shard=(i, n)` is part i of n of every batch, for data-parallel training; `batch_size` is then that of all parts
     together. `shard=()` asks the environment; see `ops.shard`. With `drop_last` a last batch that is shorter is left
     out. `epoch=e` gives the order and the noise of epoch e, for a seed. `window` is for arrays in chunks: this many
-    chunks are mixed at a time, each read once a pass.
+    chunks are mixed at a time, each read once a pass; `window="200MB"` is as many as fit into this memory.
     """
 
-    window: int | None
+    window: int | str | None
 
 
 class LoaderOptions(_Options, total=False):
     """The keyword arguments of `loader`: those of `batch_iterator` but `epoch`, and those of `stream.loader`."""
 
-    window: int | None
+    window: int | str | None
     pool: Pool | None
     buffer: int | None
     split: bool
@@ -76,7 +76,7 @@ class Request:
     shuffle: ShuffleLike = None
     shard: ShardLike = None
     drop_last: bool = False
-    window: int | None = None
+    window: int | str | None = None
     epoch: int | None = None
     others: dict[str, Any] = field(default_factory=dict)
 
@@ -89,7 +89,10 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.window is not None:
-            whole_number(self.window, "window", least=1)
+            if isinstance(self.window, str):
+                byte_count(self.window, "window")
+            else:
+                whole_number(self.window, "window", least=1)
             if as_rng(self.shuffle, "shuffle") is None:
                 raise ValueError("window: expected shuffle=, a seed or a generator, to mix chunks by; got none")
         true_or_false(self.drop_last, "drop_last")

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from batchup import ops
 from batchup.core.checks import describe, whole_number
-from batchup.core.stream import Stage
+from batchup.core.randomness import ShuffleLike
 from batchup.data_source.arrays import RandomAccessDataSource
 from batchup.data_source.request import Request
 from batchup.ops.read.gather import Gather, gather_step, reading
@@ -93,7 +94,7 @@ class TableDataSource(RandomAccessDataSource):
         name = "TableDataSource"
         rows = table_of(data, Chosen.of(columns, features, target, dtype, nulls, name), name)
         self._reader = Reader((rows,), (), name, whole_number(cache, f"{name}: cache"))
-        self._rows = rows
+        self._rows, self._data = rows, data
         super().__init__(self._reader.length, indices, repeats, sampler, include_indices)
 
     @property
@@ -110,8 +111,40 @@ class TableDataSource(RandomAccessDataSource):
     def _chunks(self, request: Request) -> int | NDArray[np.intp]:
         return self._reader.chunks()
 
-    def _reading(self, request: Request) -> Stage:
+    def _window(self, window: int | str) -> int:
+        return self._reader.window(window)
+
+    def _reading(self, request: Request) -> ops.Stage:
         return reading(self._step(self.include_indices), request.batch_size)
+
+    def survey(
+        self, batch_size: int, shuffle: ShuffleLike = None, *, labels: ArrayLike | None = None, **options: Any
+    ) -> ops.Survey:
+        """As `AbstractDataSource.survey`. `labels` may be the name of a column, which is then read.
+
+        Parameters
+        ----------
+        batch_size : int
+            The number of rows in a batch.
+        shuffle : int, sequence of int, Generator, RandomState, True, None or False
+            As for `batch_iterator`.
+        labels : (n,) array of int, str or None
+            The label of each row, >= 0, or the name of a column with them.
+        **options : any
+            The options of `batch_iterator`.
+
+        Returns
+        -------
+        ops.Survey
+            `print` shows a short report.
+        """
+        if isinstance(labels, str):
+            column = table_of(
+                self._data, Chosen.of([labels], None, None, None, None, "survey: labels"), "survey: labels"
+            )
+            [parts] = Reader((column,), (), "survey").read(range(len(column)))
+            labels = parts[labels]
+        return super().survey(batch_size, shuffle, labels=labels, **options)
 
     def __repr__(self) -> str:
         return f"TableDataSource({describe(self._rows)}{self._options()})"

@@ -160,7 +160,7 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
             stored[name if name not in stored else f"{name}, array {n}"] = column
     decoded = valmap(lambda column: sum(len(np.unique(column.chunk_of(block))) for block in windows), stored)
     in_all = valmap(lambda column: column.number_of_chunks, stored)
-    a_sample = sum(map(_bytes, columns))
+    a_sample = sum(step.reader.bytes_a_sample for step in gathers)
     ahead = [inner.ahead for inner in trunk(plan) if isinstance(inner, Computed)]
     cut = any(isinstance(inner, OverMade) for inner in trunk(plan))
     held = 1 + max([*ahead, int(cut)])  # one window is cut while others are made
@@ -168,7 +168,7 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     if y is not None and blocks:
         found = _entropies(y, blocks, batch_size, mixing_in(unit))
     mixed = _mixed(unit, sum(map(len, windows)), batch_size)
-    return Survey(batch_size, stream.plan.length, mixed, largest * a_sample * held, decoded, in_all, **found)
+    return Survey(batch_size, stream.plan.length, mixed, int(largest * a_sample * held), decoded, in_all, **found)
 
 
 def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, mixing: Any) -> dict[str, Any]:
@@ -214,9 +214,3 @@ def _blocks(plan: Plan, stream: Stream) -> Iterator[Any]:
             wanted = "survey: expected batches that are made of index blocks, with no zip or choose"
             raise TypeError(f"{wanted}; got {stream!r}")
         yield item
-
-
-def _bytes(column: Any) -> int:
-    if isinstance(column, Stored):
-        return column.bytes_a_sample
-    return int(getattr(column, "nbytes", 0) / max(1, len(column)))

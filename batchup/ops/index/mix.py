@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.blocks import PlainBlock, as_block, block_array
-from batchup.core.checks import call_text, describe, whole_number
+from batchup.core.checks import byte_count, call_text, describe, whole_number
 from batchup.core.grid import chunk_numbers
 from batchup.core.randomness import Rng, ShuffleLike, Stateful, as_rng
 from batchup.core.sources import Blocks
@@ -21,7 +22,11 @@ from batchup.ops.index.shuffle import Shuffle
 
 
 def mix(
-    rng: ShuffleLike, chunks: int | Sequence[int] | NDArray[np.intp], window: int, *, shard: ShardLike = None
+    rng: ShuffleLike,
+    chunks: int | Sequence[int] | NDArray[np.intp] | Any,
+    window: int | str,
+    *,
+    shard: ShardLike = None,
 ) -> Stage:
     """Shuffle data that is stored in chunks, and read each chunk once a pass.
 
@@ -36,11 +41,13 @@ def mix(
     ----------
     rng : int, sequence of int, Generator, RandomState, True, None or False
         As for `shuffle`.
-    chunks : int or sequence of int
-        The number of samples in a chunk, such as `X.chunks[0]`, or the numbers of all chunks, as for row groups. If the
-        stream has a part of the samples, they are grouped by the chunk that they lie in.
-    window : int
-        The number of chunks that are mixed at a time.
+    chunks : int, sequence of int, or array with chunks
+        The number of samples in a chunk, such as `X.chunks[0]`, or the numbers of all chunks, as for row groups; or the
+        array or table itself, which has chunks. If the stream has a part of the samples, they are grouped by the chunk
+        that they lie in.
+    window : int or str
+        The number of chunks that are mixed at a time. With an array as `chunks` it may be memory, such as `"200MB"`: as
+        many chunks as fit.
     shard : (rank, world), () or None
         As for `merge`: each rank has its own windows.
 
@@ -65,8 +72,12 @@ def mix(
     >>> batches = windows | ops.gather(np.arange(12) * 10) | ops.rebatch(4)
     """
     draws = as_rng(rng, "mix")
+    own = getattr(chunks, "chunks", chunks)
+    # Those of h5py and zarr are the shape of a chunk.
+    sizes = _sizes(own[0] if own is not chunks and isinstance(own, tuple) else own)
+    if isinstance(window, str):
+        window = _fitting(byte_count(window, "mix: window"), chunks, sizes)
     window = whole_number(window, "mix: window", least=1)
-    sizes = _sizes(chunks)
     index, world = as_shard(shard, "mix: ")
     text = call_text("mix", draws, describe(sizes), window, shard=shown_shard(index, world))
     if world > 1 and isinstance(draws, Stateful):
@@ -74,7 +85,21 @@ def mix(
     return Stage(_mix, draws, sizes, merge(window, shard=(index, world)), text, text=text)
 
 
-def _sizes(chunks: int | Sequence[int] | NDArray[np.intp]) -> int | NDArray[np.intp]:
+def _fitting(memory: int, array: Any, sizes: int | NDArray[np.intp]) -> int:
+    """The number of chunks of an array that fit into so many bytes."""
+    a_sample = getattr(array, "bytes_a_sample", None)
+    if a_sample is None:
+        shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", None)
+        if shape is None or dtype is None:
+            raise TypeError(
+                "mix: window: expected a number of chunks; memory needs the array or table itself in place of its chunks: "
+                'mix(seed, X, window="200MB")'
+            )
+        a_sample = np.dtype(dtype).itemsize * math.prod(shape[1:])
+    return max(1, int(memory / (int(np.max(sizes, initial=1)) * max(1, a_sample))))
+
+
+def _sizes(chunks: Any) -> int | NDArray[np.intp]:
     if isinstance(chunks, int | np.integer):
         return whole_number(chunks, "mix: chunks", least=1)
     if not isinstance(chunks, Sequence | np.ndarray):

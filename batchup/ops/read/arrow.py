@@ -125,7 +125,9 @@ def scalar(value: Any, type_: Any, where: str) -> Any:
 
     try:
         held = pa.scalar(value, type_)
-        fits = not (isinstance(value, float) and math.isfinite(value) and not math.isfinite(held.as_py()))
+        again = held.as_py()
+        rounded = pa.types.is_floating(type_) and (math.isfinite(again) or not math.isfinite(value))
+        fits = rounded or bool(again == value)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         fits = False
     if not fits:

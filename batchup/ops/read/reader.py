@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -13,13 +14,15 @@ from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
-from batchup.core.checks import describe, is_a, listed
+from batchup.core.checks import byte_count, describe, is_a, listed
+from batchup.core.errors import users_frame
 from batchup.core.stream import Stream
-from batchup.ops.index.mixing import warn_of_runs
+from batchup.memory.limits import available_memory
+from batchup.ops.index.mixing import are_labels, warn_of_runs
 from batchup.ops.read.arrays import as_column, with_samples
 from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices
 from batchup.ops.read.hdf5 import in_hdf5
-from batchup.ops.read.table import Chosen, table_of
+from batchup.ops.read.table import Chosen, TableRows, table_of
 from batchup.ops.read.tables import TABLES, Columns
 from batchup.ops.read.zarr import OfTensorStore, OfZarr
 from batchup.ragged import Ragged
@@ -74,8 +77,37 @@ class Reader:
         return Reader, (self.arrays, *self._options)
 
     def warn(self, stream: Stream, text: str, batch_size: int | None) -> None:
-        """Warn, once, if labels lie in runs, and the windows of the stream are too small to mix them."""
-        self._warned = self._warned or warn_of_runs(stream.plan, self.columns, text)
+        """Warn, once, if windows are too small to mix labels that lie in runs, or too large for the memory."""
+        if not self._warned:
+            labels = (y for column in self.columns for y in _labels_of(column))
+            self._warned = warn_of_runs(stream.plan, labels, text, batch_size) or self._warn_of_memory(stream, text)
+
+    def _warn_of_memory(self, stream: Stream, text: str) -> bool:
+        grid, length = stream.plan.grid, stream.plan.length
+        if grid is None or not isinstance(length, int) or not length or not isinstance(grid.samples, int):
+            return False
+        samples = min(grid.size or -(-grid.samples // length), grid.samples)
+        held = samples * self.bytes_a_sample
+        if held < _LITTLE or held <= (free := available_memory()) / 2:
+            return False
+        warnings.warn(
+            f"{text}: {samples} samples are read at a time, which hold {held / 1e9:.1f} GB, more than half of the "
+            f'{free / 1e9:.1f} GB of memory that are free. Give a smaller window, such as window="{free // 4 // 10**6}MB"',
+            stacklevel=users_frame(),
+        )
+        return True
+
+    @property
+    def bytes_a_sample(self) -> float:
+        """About the number of bytes of a sample, in all arrays."""
+        return sum(map(bytes_a_sample, self.columns))
+
+    def window(self, window: int | str) -> int:
+        """The number of chunks in a window; of a text such as "200MB", the number of chunks that fit."""
+        if not isinstance(window, str):
+            return window
+        largest = int(np.max(self.chunks(), initial=1))
+        return max(1, int(byte_count(window, "window") / (largest * max(self.bytes_a_sample, 1))))
 
     def chunks(self) -> int | NDArray[np.intp]:
         """The number of samples in each chunk of the arrays.
@@ -101,6 +133,26 @@ class Reader:
         largest = max(chunked.values(), key=lambda column: column.bytes_a_sample)
         assert largest.chunks is not None
         return largest.chunks
+
+
+# Bytes: items that hold less are no reason to ask how much memory is free.
+_LITTLE = 64 * 2**20
+
+
+def bytes_a_sample(column: Any) -> float:
+    """About the number of bytes of a sample of an array."""
+    if isinstance(column, Stored):
+        return column.bytes_a_sample
+    return float(getattr(column, "nbytes", 0) / max(1, len(column)))
+
+
+def _labels_of(column: Any) -> Iterator[Any]:
+    """The labels in an array or table, or what is known of them."""
+    if isinstance(column, TableRows):
+        yield from column.labels()
+    for array in column.columns.values() if isinstance(column, Columns) else [column]:
+        if are_labels(array):
+            yield array
 
 
 def _chunk_ends(column: Any) -> NDArray[np.intp]:

@@ -14,6 +14,7 @@ from toolz import valmap
 
 from batchup.core.blocks import block_array
 from batchup.core.checks import describe, is_a, listed
+from batchup.ops.index.mixing import ChunkLabels
 from batchup.ops.read.arrow import Kind, bytes_of_type, column_of, kind_of, missing_in, with_dtype
 from batchup.ops.read.chunked import Stored
 from batchup.ops.read.forms import Form, Gathered, owned
@@ -190,7 +191,7 @@ class Chosen:
 def _is_number(dtype: str) -> bool:
     try:
         return np.dtype(dtype).kind in "biufc"
-    except TypeError:
+    except (TypeError, ValueError):
         return False
 
 
@@ -340,6 +341,21 @@ class TableRows(Stored):
         if None in known:
             return float(rows.table(0, [name]).column(name).nbytes / rows.sizes[0])
         return float(sum(size or 0 for size in known) / sum(rows.sizes[: len(known)]))
+
+    def labels(self) -> Iterator[ChunkLabels]:
+        """What is known of columns of integers, bools or categories, if chunks have one value, or two neighbours."""
+        import pyarrow as pa
+
+        for name in self._names:
+            type_ = self.array.type_of(name)
+            if not (pa.types.is_integer(type_) or pa.types.is_boolean(type_) or pa.types.is_dictionary(type_)):
+                continue
+            bounds = [self.array.bounds(chunk, name) for chunk in range(len(self.array.sizes))]
+            known = [pair for pair in bounds if pair is not None]
+            if len(known) == len(bounds) > 1 and sum(low == high for low, high in known) >= len(known) / 4:
+                labels = ChunkLabels(known, self.array.sizes)
+                if labels.classes_in_a_chunk <= 2:
+                    yield labels
 
     # --- reading
 

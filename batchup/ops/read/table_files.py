@@ -371,6 +371,16 @@ class HuggingFace(Rows):
     def rows(self, which: NDArray[np.intp] | slice, names: list[str]) -> Any:
         return self._dataset[which].select(names)
 
+    def bounds(self, chunk: int, name: str) -> tuple[Any, Any] | None:
+        if self._dataset._indices is not None:
+            return None
+        import pyarrow.compute as pc
+
+        column = self._dataset.data.column(name).chunk(chunk)
+        column = column.dictionary_decode() if hasattr(column, "dictionary") else column
+        found = pc.min_max(column).as_py()
+        return found["min"], found["max"]
+
     def images(self, which: Any, name: str, where: str) -> NDArray[Any]:
         """The values of a column that the package decodes. Raises TypeError if they have different shapes."""
         assert self._by_numpy is not None

@@ -361,7 +361,7 @@ def test_labels_in_runs_inside_of_a_table(tmp_path):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 TableDataSource(data, columns=["x"]).loader(32, shuffle=1, window=1)
-                TableDataSource(data).loader(32, shuffle=1, window=14)
+                TableDataSource(data).loader(32, shuffle=1, window=15)
     mixed = np.random.default_rng(0).permutation(y)
     pa.parquet.write_table(pa.table({"y": mixed}), tmp_path / "mixed.parquet", row_group_size=70)
     with warnings.catch_warnings():

@@ -158,9 +158,13 @@ class Rebatch(OverMade):
         has_cursor = self.cursor
         pieces: list[_Cut] = []
         missing = self.size
-        number, empty = at, 0
-        for number, (window, expected) in enumerate(zip(windows, sizes, strict=False), at):
-            n = self._samples_of(window, expected, number)
+        empty = 0
+        for number in count(at):  # no `zip`, which would hold the last window while the next one is made
+            pieces = list(map(_alone, pieces))
+            window = next(windows, None)
+            if window is None:
+                break
+            n = self._samples_of(window, next(sizes), number)
             empty = 0 if n else empty + 1
             if empty > EMPTY_IN_A_ROW and not isinstance(self.up.length, int):
                 raise ValueError(f"{self}: {empty} items in a row have no samples, and the stream is endless")
@@ -184,7 +188,7 @@ class Rebatch(OverMade):
         if pieces and not self.drop_last:
             batch = self._batch(pieces)
             if has_cursor:
-                batch = batch._replace(cursors=(*below, (k + 1, number + 1, 0)))
+                batch = batch._replace(cursors=(*below, (k + 1, number, 0)))
             del pieces
             yield batch
 
@@ -223,6 +227,16 @@ class Rebatch(OverMade):
 
     def __str__(self) -> str:
         return f"rebatch({self.size})"
+
+
+def _alone(cut: _Cut) -> _Cut:
+    """The samples that are left of a window, in memory of their own if they are few, so that the window can be freed."""
+    window, n, start, stop = cut
+    size, planned = stop - start, planned_piece(window, n, slice(start, stop))
+    if not window.made or size * 2 > n or isinstance(planned, tuple):
+        return cut
+    batch = put_together([Piece(window.batch, start, stop)], "rebatch")
+    return _Cut(window._replace(planned=planned, batch=batch), size, 0, size)
 
 
 class _Cut(NamedTuple):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,8 @@ def _by_chunk(stream: Stream, plan: Blocks, sizes: int | NDArray[np.intp], text:
         match plan.blocks:
             case (range() as block,) if block.start % sizes == 0:
                 return chunk(sizes)(stream)
+    if (runs := _runs(plan, sizes)) is not None:
+        return replace(stream, plan=Blocks(runs))
     indices = np.sort(np.concatenate([np.empty(0, np.intp), *map(block_array, plan.blocks)]))
     ends = sizes if isinstance(sizes, int) else sizes.cumsum()
     total = math.inf if isinstance(ends, int) else int(ends[-1:].sum())
@@ -137,6 +140,18 @@ def _by_chunk(stream: Stream, plan: Blocks, sizes: int | NDArray[np.intp], text:
     starts: list[int] = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
     whole = [indices[a:b] for a, b in zip(starts, [*starts[1:], len(indices)], strict=True)]
     return replace(stream, plan=Blocks(tuple(map(_run, whole))))
+
+
+def _runs(plan: Blocks, sizes: int | NDArray[np.intp]) -> tuple[range, ...] | None:
+    """The parts of a range of indices that lie in one chunk each; None if the indices are no range, or reach beyond."""
+    match plan.blocks:
+        case (range() as block,) if block and not isinstance(sizes, int):
+            ends = sizes.cumsum().tolist()
+            if not ends or block.stop > ends[-1]:
+                return None
+            parts = (range(max(a, block.start), min(b, block.stop)) for a, b in pairwise([0, *ends]))
+            return tuple(part for part in parts if part)
+    return None
 
 
 def _run(indices: NDArray[np.intp]) -> PlainBlock:

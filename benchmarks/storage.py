@@ -2,15 +2,18 @@
 
     python benchmarks/storage.py [--quick] [--rounds 5] [--json results.json]
 
-1. Milliseconds a batch of 64 of 20000 x 3 x 64 x 64 uint8 in chunks of 64 samples, sorted by label: HDF5 without
+1. Seconds for a pass over a Parquet file of 5 million rows of 20 float32 and a label, in row groups of 100,000: in shuffled
+   windows of 8 row groups, batches of 4096, features as one array, beside an `IterableDataset` in PyTorch's DataLoader
+   without workers that shuffles the same windows by hand; and the largest memory meanwhile, in windows.
+2. Milliseconds a batch of 64 of 20000 x 3 x 64 x 64 uint8 in chunks of 64 samples, sorted by label: HDF5 without
    compression and with gzip, and zarr 3; in windows of 20 chunks, in order, and in a full shuffle. Beside them: slices
    by hand, item by item, PyTorch's DataLoader, and scDataset with the same file, window and chunk size. The contenders
    take turns; figures are medians over the rounds.
-2. The label entropy of a batch of 64 of 14 classes in runs, for several windows, beside that of a full shuffle and the
+3. The label entropy of a batch of 64 of 14 classes in runs, for several windows, beside that of a full shuffle and the
    prediction of `ops.mix`; the last 1 % of the batches beside the others.
-3. Microseconds a batch of 64 of `permute`, and the bytes of a checkpoint.
+4. Microseconds a batch of 64 of `permute`, and the bytes of a checkpoint.
 
-Needs h5py. What else isn't installed (zarr, torch, scdataset) is left out.
+Needs h5py and pyarrow. What else isn't installed (zarr, torch, scdataset) is left out.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import argparse
 import json
 import math
 import tempfile
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -30,9 +34,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pyarrow
 from arrays import conclude, options, target, told
+from pyarrow import parquet
 
 from batchup import ops
+from batchup.data_source import TableDataSource
 from batchup.ops.index.mixing import entropy
 
 try:
@@ -167,6 +174,99 @@ def reading(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
     return rows, targets
 
 
+FEATURES, ROWS_A_GROUP, GROUPS, ROWS = [f"f{k}" for k in range(20)], 100_000, 8, 4096
+
+
+def windows_by_hand(path: Path, seed: int) -> Iterator[Any]:
+    """Shuffled windows of row groups, as users write them without this library."""
+    rng = np.random.default_rng(seed)
+    with parquet.ParquetFile(path) as file:
+        order = rng.permutation(file.num_row_groups)
+        for start in range(0, len(order), GROUPS):
+            table = file.read_row_groups(sorted(order[start : start + GROUPS].tolist()), columns=[*FEATURES, "label"])
+            X = np.stack([table[name].to_numpy() for name in FEATURES], axis=1)
+            y = table["label"].to_numpy()
+            mixed = rng.permutation(len(y))
+            X, y = X[mixed], y[mixed]
+            for k in range(0, len(y), ROWS):
+                yield X[k : k + ROWS], y[k : k + ROWS]
+
+
+def by_dataloader(path: Path, seed: int) -> Iterable[Any]:
+    if torch is None:
+        return windows_by_hand(path, seed)
+
+    class Windows(torch.utils.data.IterableDataset):  # type: ignore[misc]
+        def __iter__(self) -> Iterator[Any]:
+            return ((torch.from_numpy(X), torch.from_numpy(y)) for X, y in windows_by_hand(path, seed))
+
+    return DataLoader(Windows(), batch_size=None)
+
+
+def anonymous_memory() -> int:
+    """The bytes of memory of this process that are not of files."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) * 1024
+
+
+def seconds_and_memory(batches: Iterable[Any], rows: int) -> tuple[float, int]:
+    """The seconds of a pass, and the largest memory above that of the beginning."""
+    before, most, ended = anonymous_memory(), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not ended.wait(0.002):
+            most = max(most, anonymous_memory() - before)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    start = perf_counter()
+    assert sum(len(y) for _, y in batches) == rows
+    seconds = perf_counter() - start
+    ended.set()
+    watching.join()
+    return seconds, most
+
+
+def tables(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    n = 10 * ROWS_A_GROUP if arguments.quick else 50 * ROWS_A_GROUP
+    rng = np.random.default_rng(0)
+    columns = {name: rng.random(n, dtype=np.float32) for name in FEATURES} | {"label": rng.integers(0, 10, n)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "table.parquet")
+        parquet.write_table(pyarrow.table(columns), path, row_group_size=ROWS_A_GROUP)
+        del columns
+        ds = TableDataSource(path, features=FEATURES, target="label")
+        to_tensors = ops.map(_as_it_is) if torch is None else ops.to_torch()
+        ways: dict[str, Callable[[int], Iterable[Any]]] = {
+            "BatchUp, windows": lambda seed: ds.stream(ROWS, shuffle=seed, window=GROUPS) | to_tensors,
+            "DataLoader, by hand": lambda seed: by_dataloader(path, seed),
+        }
+        found: dict[str, list[tuple[float, int]]] = {way: [] for way in ways}
+        for seed in range(arguments.rounds):
+            for way, make in ways.items():
+                found[way].append(seconds_and_memory(make(seed), n))
+    window = GROUPS * ROWS_A_GROUP * (len(FEATURES) * 4 + 8)
+    rows = [
+        {
+            "file": "Parquet",
+            "contender": way,
+            "seconds": median(s for s, _ in each),
+            "windows": median(m for _, m in each) / window,
+        }
+        for way, each in found.items()
+    ]
+    ours, by_hand = rows
+    return rows, [
+        target("Parquet, features, beside DataLoader by hand", ours["seconds"] / by_hand["seconds"], 1 / 1.1),
+        target("Parquet, features, memory in windows", ours["windows"], 2.6),
+    ]
+
+
+def _as_it_is(*batch: Any) -> Any:
+    return batch
+
+
 class Counting:
     """A store that counts the chunks it decodes."""
 
@@ -228,9 +328,14 @@ def main() -> None:
     arguments = options(__doc__, rounds=5).parse_args()
     if arguments.quick:
         arguments.rounds = 1
-    rows, targets = reading(arguments)
-    print("ms a batch of 64")
+    rows, targets = tables(arguments)
+    print("a pass over a Parquet file: seconds, and memory in windows")
     for row in rows:
+        print(f"  {row['contender']:24} {row['seconds']:8.2f} {row['windows']:8.2f}")
+    files_read, further = reading(arguments)
+    rows, targets = rows + files_read, targets + further
+    print("ms a batch of 64")
+    for row in files_read:
         print(f"  {row['file']:12} {row['contender']:24} {row['ms_a_batch']:8.3f}")
     entropies, further = mixing(arguments)
     print("bits a batch, 14 classes in runs")

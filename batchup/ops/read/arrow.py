@@ -100,7 +100,7 @@ def _leaf(type_: Any, where: str) -> Kind:
     if text or is_.is_binary(type_) or is_.is_large_binary(type_) or str(type_) == "binary_view":
         return Kind("str" if text else "bytes", lambda array: strings_of(array, text), "strings")
     if is_.is_fixed_size_binary(type_) and not is_.is_decimal(type_):
-        return Kind("bytes", lambda array: strings_of(array.cast(pa.binary()), False), "strings")
+        return Kind("bytes", _bytes_of_one_size, "strings")
     raise TypeError(
         f"{where}: expected numbers, dates, strings, or lists and structs of these; got {type_}.{_remedy(type_)}"
     )
@@ -144,15 +144,28 @@ def strings_of(array: Any, text: bool) -> Strings:
     import pyarrow as pa
 
     if "view" in str(array.type):
-        array = array.cast(pa.large_string() if text else pa.large_binary())
+        try:
+            array = array.cast(pa.large_string() if text else pa.large_binary())
+        except pa.ArrowNotImplementedError:  # an old version of Arrow
+            return Strings.of(array.to_pylist()) if len(array) else _no_strings(text)
     wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
     _, ends, data = array.buffers()
     if ends is None or not len(array):
-        return Strings.of([] if text else [b""])[:0]
+        return _no_strings(text)
     offsets: NDArray[Any] = np.frombuffer(ends, np.int64 if wide else np.int32)[
         array.offset : array.offset + len(array) + 1
     ]
     return Strings(np.frombuffer(data or b"", np.uint8), offsets, text)
+
+
+def _bytes_of_one_size(array: Any) -> Strings:
+    size, data = array.type.byte_width, array.buffers()[1]
+    offsets = np.arange(array.offset, array.offset + len(array) + 1) * size
+    return Strings(np.frombuffer(data or b"", np.uint8), offsets, False)
+
+
+def _no_strings(text: bool) -> Strings:
+    return Strings.of([] if text else [b""])[:0]
 
 
 def _fixed(type_: Any, where: str, fill: Any) -> Kind:
@@ -185,13 +198,12 @@ def _lists(type_: Any, where: str, fill: Any) -> Kind:
 def lists_of(array: Any, convert: Convert) -> Ragged:
     """Lists of Arrow as a `Ragged`, without a copy unless they are views."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         ends = array.offsets.to_numpy()
         first, last = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
         return Ragged(plain(convert(array.values[first:last])), ends - first if len(ends) else [0])
-    lengths = pc.list_value_length(array).to_numpy() if len(array) else np.empty(0, np.int64)
+    lengths = array.sizes.to_numpy() if len(array) else np.empty(0, np.int64)
     return Ragged(plain(convert(array.flatten())), np.concatenate([[0], lengths]).cumsum(dtype=np.int64))
 
 

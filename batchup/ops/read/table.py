@@ -17,7 +17,7 @@ from batchup.core.checks import describe, is_a, listed
 from batchup.ops.index.mixing import ChunkLabels
 from batchup.ops.read.arrow import Kind, bytes_of_type, column_of, kind_of, missing_in, with_dtype
 from batchup.ops.read.chunked import Stored
-from batchup.ops.read.forms import Form, Gathered, owned
+from batchup.ops.read.forms import Form, Gathered, bytes_of, owned
 from batchup.ops.read.stacked import Stacked
 from batchup.ops.read.table_files import HuggingFace, Rows, rows_of
 from batchup.ops.read.tables import (
@@ -339,7 +339,9 @@ class TableRows(Stored):
             return size or 0.0
         known = [rows.known(chunk, name).size for chunk in range(min(8, len(rows.sizes)))]
         if None in known:
-            return float(rows.table(0, [name]).column(name).nbytes / rows.sizes[0])
+            column = rows.table(0, [name]).column(name)
+            size = column.get_total_buffer_size() if self._is_decoded(name) else bytes_of(self._converts[name](column))
+            return float(size / max(1, len(column)))
         return float(sum(size or 0 for size in known) / sum(rows.sizes[: len(known)]))
 
     def labels(self) -> Iterator[ChunkLabels]:

@@ -3,8 +3,10 @@
 import pickle
 import warnings
 
+import datasets
 import numpy as np
 import pandas as pd
+import PIL.Image
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
@@ -380,3 +382,39 @@ def test_the_survey_of_a_data_source(sources):
         assert abs(found.measured - found.full) < 0.1
     in_memory = ArrayDataSource([np.zeros((N, 4))])
     assert in_memory.survey(10, shuffle=1).bytes_held == 10 * 32
+
+
+# --- Hugging Face
+
+
+def test_images_of_hugging_face_are_decoded():
+    pixels = [np.full((4, 5, 3), n, np.uint8) for n in range(6)]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
+    rows = {"image": [PIL.Image.fromarray(each) for each in pixels], "label": [0, 1] * 3}
+    made = datasets.Dataset.from_dict(rows, features=features)
+    for source in (TableDataSource(made), TableDataSource(made.select([5, 4, 3, 2, 1, 0]))):
+        order = source.samples_by_indices(np.arange(6))
+        assert (order["image"].shape, order["image"].dtype) == ((6, 4, 5, 3), np.uint8)
+        assert sorted(order["image"][:, 0, 0, 0].tolist()) == list(range(6))
+    X, y = next(TableDataSource(made, features="image", target="label").batch_iterator(2, shuffle=1))
+    assert ((X[:, 0, 0, 0] % 2) == y).all()
+    uneven = {"image": [PIL.Image.fromarray(pixels[0]), PIL.Image.fromarray(pixels[1][:2])], "label": [0, 1]}
+    with pytest.raises(TypeError, match=r"column 'image': expected values of one shape, .* SampleDataSource\(dataset"):
+        list(TableDataSource(datasets.Dataset.from_dict(uneven, features=features)).batch_iterator(2))
+
+
+def test_arrays_of_hugging_face_and_the_dtype_that_was_asked_for():
+    features = datasets.Features({"x": datasets.Array2D((2, 3), "float64"), "n": datasets.Value("int32")})
+    values = np.arange(24.0).reshape(4, 2, 3)
+    made = datasets.Dataset.from_dict({"x": values.tolist(), "n": [1, 2, 3, 4]}, features=features)
+    for source, dtypes in (
+        (made, (np.float64, np.int32)),
+        (made.with_format("numpy", dtype=np.float16), (np.float16, np.float16)),
+        (made.with_format("numpy"), (np.float64, np.int32)),
+    ):
+        rows = next(ArrayDataSource([source]).batch_iterator(4))[0]
+        assert (rows["x"].dtype, rows["n"].dtype) == dtypes
+        assert rows["x"].tolist() == values.tolist()
+        assert pickle.loads(pickle.dumps(source)) is not None
+    with pytest.raises(TypeError, match="expected a dtype that NumPy has"):
+        TableDataSource(made.with_format("numpy", dtype="bfloat17"))

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.blocks import block_array
-from batchup.core.checks import describe, is_a
+from batchup.core.checks import describe, is_a, plain_array
 from batchup.core.grid import chunk_numbers
 from batchup.ops.read.arrays import SPARSE
 from batchup.ops.read.forms import Gathered, bytes_of, owned
@@ -121,7 +121,7 @@ class Stored:
 
     def read(self, start: int, stop: int) -> Samples:
         """The samples of a slice. Raises ValueError if there are fewer."""
-        return self._checked(np.asarray(self.array[start:stop]), stop - start)
+        return self._checked(plain_array(self.array[start:stop], describe(self)), stop - start)
 
     def _checked(self, samples: NDArray[Any], n: int) -> NDArray[Any]:
         """The samples. Raises ValueError if there are not n, as after the array was resized."""
@@ -209,7 +209,7 @@ def by_slices(column: Any, pick: Callable[[Any], Any], where: str) -> Callable[[
         if not takes or not len(block):
             return pick(block)
         samples = as_many(column[block.start : block.stop], len(block), column, where)
-        return samples if fresh else np.array(samples)
+        return samples if fresh else np.array(samples, subok=True)
 
     return run
 

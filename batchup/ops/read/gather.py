@@ -23,11 +23,11 @@ def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named:
     Parameters
     ----------
     *arrays : array-likes of one length
-        One or several of: NumPy arrays of any strides and dtype, also memory-mapped; lists of numbers or of arrays of
-        one shape; PyTorch tensors on the CPU; JAX arrays; tables of pandas, polars, Arrow and Hugging Face, whose
-        samples are a dict of arrays by the names of the columns; `Ragged`; data sets of h5py, zarr and tensorstore; a
-        `ParquetFile` or Arrow dataset; and anything else with `__len__` and a `__getitem__` that takes a 1-D integer
-        array.
+        One or several of: NumPy arrays of any strides and dtype, also memory-mapped; lists of numbers or strings of one
+        type, or of arrays of one shape; PyTorch tensors on the CPU; JAX arrays; CSR matrices of SciPy, whose rows
+        become dense; tables of pandas, polars, Arrow and Hugging Face, whose samples are a dict of arrays by the names
+        of the columns; `table`; `Ragged`; data sets of h5py, zarr and tensorstore; a `ParquetFile` or Arrow dataset;
+        and anything else with `__len__` and a `__getitem__` that takes a 1-D integer array.
     include_indices : bool
         If True, the index block comes first, as an intp array; in a dict, under "indices".
     cache : int
@@ -46,9 +46,10 @@ def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named:
     Raises
     ------
     TypeError
-        If an argument is no array.
+        If an argument is no array, or a list or column has values that an array would change.
     ValueError
-        If the arrays have different lengths, or the stream reaches beyond them.
+        If the arrays have different lengths, the stream reaches beyond them, or a table has missing values; while
+        iterating, if an array gives another number of samples than was asked for.
 
     Notes
     -----

@@ -130,7 +130,7 @@ class Ragged(Copyable):
         ValueError
             If there are missing values.
         """
-        from batchup.ops.read.arrow import ragged_of
+        from batchup.ops.read.arrow_columns import ragged_of
 
         return ragged_of(lists)
 

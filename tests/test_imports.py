@@ -27,7 +27,7 @@ LAYERS = [
 # Public methods that need an upper layer import it when they are called.
 UPWARDS = {
     ("core.stream", "ops.parallel"),  # stream.loader(pool=)
-    ("ragged", "ops.read.arrow"),  # Ragged.from_arrow
+    ("ragged", "ops.read.arrow_columns"),  # Ragged.from_arrow
 }
 
 

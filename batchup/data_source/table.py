@@ -13,9 +13,10 @@ from batchup.core.checks import describe, whole_number
 from batchup.core.randomness import ShuffleLike
 from batchup.data_source.arrays import RandomAccessDataSource
 from batchup.data_source.request import Request
+from batchup.ops.read.chosen import Chosen
 from batchup.ops.read.gather import Gather, gather_step, reading
 from batchup.ops.read.reader import Reader
-from batchup.ops.read.table import Chosen, table_of
+from batchup.ops.read.table import table_of
 from batchup.sampling import AbstractSampler
 
 __all__ = ["TableDataSource"]

@@ -10,7 +10,6 @@ import numpy as np
 from more_itertools import duplicates_everseen
 from numpy.typing import NDArray
 
-from batchup.ops.read.forms import joined
 from batchup.ragged import Ragged
 from batchup.strings import Strings
 
@@ -48,7 +47,7 @@ def kind_of(type_: Any, where: str, fill: Any = None) -> Kind:
     if is_.is_dictionary(type_):
         inner = kind_of(type_.value_type, where, fill)
         return inner._replace(convert=lambda array: inner.convert(array.dictionary_decode()))
-    if getattr(is_, "is_run_end_encoded", _no)(type_):
+    if is_run_end_encoded(type_):
         import pyarrow.compute as pc
 
         inner = kind_of(type_.value_type, where, fill)
@@ -64,6 +63,13 @@ def kind_of(type_: Any, where: str, fill: Any = None) -> Kind:
         return leaf
     value = scalar(fill, type_, where)
     return leaf._replace(convert=lambda array: leaf.convert(array.fill_null(value)))
+
+
+def is_run_end_encoded(type_: Any) -> bool:
+    """True for a type of run ends, which old versions of Arrow haven't."""
+    from pyarrow import types
+
+    return bool(getattr(types, "is_run_end_encoded", _no)(type_))
 
 
 def _no(_: Any) -> bool:
@@ -258,105 +264,3 @@ def _of_shape(lists: Any, shape: tuple[int, ...], convert: Convert, where: str) 
             raise ValueError(f"{where}: expected arrays of the shape {shape}; there are others")
         lists = lists.flatten()
     return np.asarray(convert(lists)).reshape(count, *shape)
-
-
-def column_of(column: Any, kind: Kind) -> Any:
-    """An array or chunked array of Arrow as an array, `Strings`, `Ragged`, or a dict of these."""
-    import pyarrow as pa
-
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    full = [chunk for chunk in chunks if len(chunk)] or [pa.array([], column.type) if not chunks else chunks[0]]
-    return joined([kind.convert(chunk) for chunk in full])
-
-
-def with_dtype(kind: Kind, dtype: np.dtype[Any]) -> Kind:
-    """The same with numbers of this dtype, also inside of lists."""
-    try:
-        if np.dtype(kind.text.removeprefix("lists of ").partition("[")[0]).kind not in "biuf":
-            return kind
-    except TypeError:  # strings, structs
-        return kind
-
-    def convert(array: Any) -> Any:
-        part = kind.convert(array)
-        if isinstance(part, Ragged):
-            return Ragged(part.flat.astype(dtype, copy=False), part.offsets - part.offsets[0])
-        return part.astype(dtype, copy=False)
-
-    return kind._replace(
-        text=kind.text.replace(kind.text.removeprefix("lists of ").partition("[")[0], str(dtype)), convert=convert
-    )
-
-
-def bytes_of_type(type_: Any) -> float | None:
-    """The number of bytes of a value in NumPy; None if it varies."""
-    from pyarrow import types
-
-    if types.is_struct(type_):
-        sizes = [bytes_of_type(type_.field(n).type) for n in range(type_.num_fields)]
-        return None if None in sizes else sum(size or 0 for size in sizes)
-    if types.is_fixed_size_list(type_):
-        inner = bytes_of_type(type_.value_type)
-        return None if inner is None else inner * type_.list_size
-    if getattr(type_, "extension_name", "") == "arrow.fixed_shape_tensor":
-        return bytes_of_type(type_.storage_type)
-    if types.is_date(type_):
-        return 8
-    return (
-        type_.bit_width / 8
-        if types.is_primitive(type_) and not types.is_boolean(type_)
-        else 1
-        if types.is_boolean(type_)
-        else None
-    )
-
-
-def missing_in(column: Any) -> int:
-    """The number of missing values of a column, at any depth."""
-    import pyarrow as pa
-
-    if isinstance(column, pa.ChunkedArray):
-        return sum(map(missing_in, column.chunks))
-    type_ = column.type
-    if isinstance(type_, pa.BaseExtensionType):
-        return missing_in(column.storage)
-    if pa.types.is_dictionary(type_):
-        inside = column.dictionary.null_count
-        return int(column.dictionary_decode().null_count if inside else column.null_count)
-    if getattr(pa.types, "is_run_end_encoded", _no)(type_):
-        import pyarrow.compute as pc
-
-        return missing_in(pc.run_end_decode(column))
-    own = int(column.null_count)
-    if pa.types.is_struct(type_):
-        return own or sum(map(missing_in, column.flatten()))
-    if pa.types.is_fixed_size_list(type_):
-        size = type_.list_size
-        return own or missing_in(column.values[column.offset * size : (column.offset + len(column)) * size])
-    if is_list(type_):
-        return own or missing_in(column.flatten())
-    return own
-
-
-def ragged_of(lists: Any) -> Ragged:
-    """The samples of a column of lists: `Ragged.from_arrow`."""
-    import pyarrow as pa
-
-    where = "Ragged.from_arrow"
-    column = lists
-    if hasattr(lists, "source") and hasattr(lists, "column_name"):  # a column of Hugging Face
-        name = lists.column_name
-        column = lists.source.with_format("arrow", columns=[name])[:][name]
-    if not isinstance(column, pa.Array | pa.ChunkedArray):
-        raise TypeError(f"{where}: expected lists of Arrow; got {type(lists).__name__}")
-    fixed = pa.types.is_fixed_size_list(column.type)
-    if not (fixed or is_list(column.type)):
-        raise TypeError(f"{where}: expected lists of Arrow; got a column of {column.type}")
-    if missing := missing_in(column):
-        raise ValueError(f"{where}: expected no missing values; there are {missing}")
-    part: Any = column_of(column, kind_of(column.type, where))
-    if not fixed:
-        assert isinstance(part, Ragged)
-        return part
-    size = column.type.list_size
-    return Ragged(part.reshape(-1, *part.shape[2:]), np.arange(len(part) + 1) * size)

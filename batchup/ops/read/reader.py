@@ -19,12 +19,14 @@ from batchup.core.errors import users_frame
 from batchup.core.stream import Stream
 from batchup.memory.limits import available_memory
 from batchup.ops.index.mixing import are_labels, warn_of_runs
-from batchup.ops.read.arrays import as_column, with_samples
+from batchup.ops.read.arrays import as_column
+from batchup.ops.read.chosen import Chosen
 from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices
 from batchup.ops.read.hdf5 import in_hdf5
-from batchup.ops.read.table import Chosen, TableRows, table_of
+from batchup.ops.read.table import table_of
+from batchup.ops.read.table_rows import TableRows
 from batchup.ops.read.tables import TABLES, Columns
-from batchup.ops.read.zarr import OfTensorStore, OfZarr
+from batchup.ops.read.zarr import in_chunks
 from batchup.ragged import Ragged
 from batchup.strings import Strings
 
@@ -177,24 +179,11 @@ def _readable(array: Any, where: str) -> Any:
         return array
     if is_a(array, *TABLES):
         return table_of(array, Chosen(codes=False), where)
-    for kind in (in_hdf5, _in_chunks):
+    for kind in (in_hdf5, in_chunks):
         stored = kind(array, where)
         if stored is not None:
             return stored
     return as_column(array, where)
-
-
-def _in_chunks(array: Any, where: str) -> Stored | None:
-    """An array with `chunks`, to be read by them; None for anything else."""
-    shape = getattr(array, "shape", None)
-    if not isinstance(shape, tuple) or not hasattr(array, "__getitem__"):
-        return None
-    package = type(array).__module__.partition(".")[0]
-    if not hasattr(array, "chunks") and package != "tensorstore":
-        return None
-    with_samples(array, where)
-    kind = {"tensorstore": OfTensorStore, "zarr": OfZarr}.get(package, Stored)
-    return kind(array) if kind is not Stored or array.chunks else None
 
 
 def _reader(columns: list[Any], wheres: list[str]) -> Read:

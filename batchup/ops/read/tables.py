@@ -12,7 +12,8 @@ from toolz import valmap
 
 from batchup.core.checks import is_a
 from batchup.ops.read import frames
-from batchup.ops.read.arrow import column_of, kind_of, missing_in
+from batchup.ops.read.arrow import kind_of
+from batchup.ops.read.arrow_columns import column_of, missing_in
 from batchup.ops.read.forms import Form, bytes_of
 from batchup.ragged import Ragged
 from batchup.strings import Strings

@@ -1,4 +1,4 @@
-"""Arrays of zarr and tensorstore: other processes open them again, and must find the array that the caller has."""
+"""Arrays with chunks, such as those of zarr and tensorstore: other processes open them again, and must find the array that the caller has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ from typing import Any
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, is_a
+from batchup.ops.read.arrays import with_samples
 from batchup.ops.read.chunked import Stored
+
+
+def in_chunks(array: Any, where: str) -> Stored | None:
+    """An array with `chunks`, to be read by them; None for anything else."""
+    shape = getattr(array, "shape", None)
+    if not isinstance(shape, tuple) or not hasattr(array, "__getitem__"):
+        return None
+    package = type(array).__module__.partition(".")[0]
+    if not hasattr(array, "chunks") and package != "tensorstore":
+        return None
+    with_samples(array, where)
+    kind = {"tensorstore": OfTensorStore, "zarr": OfZarr}.get(package, Stored)
+    return kind(array) if kind is not Stored or array.chunks else None
 
 
 class OfZarr(Stored):

@@ -1,0 +1,148 @@
+"""The rows of tables that are not in memory: what such a table says of itself, and files that have some chunks each."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.checks import listed
+
+
+class Known(NamedTuple):
+    """What is known of a column in a chunk before it is read."""
+
+    missing: int | None = None  # None: unknown
+    size: int | None = None  # bytes
+
+
+class Rows:
+    """The rows of a table, in chunks. Derived classes define `table`.
+
+    `schema` is that of Arrow, and `sizes` are the numbers of rows in the chunks.
+    """
+
+    schema: Any
+    sizes: Sequence[int]
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.schema.names)
+
+    def type_of(self, name: str) -> Any:
+        """The type of a column. Raises ValueError if it differs between the files."""
+        return self.schema.field(name).type
+
+    def table(self, chunk: int, names: list[str]) -> Any:
+        """These columns of a chunk, as a table of Arrow."""
+        raise NotImplementedError
+
+    def rows(self, which: NDArray[np.intp] | slice, names: list[str]) -> Any:
+        """These columns of some rows."""
+        raise NotImplementedError
+
+    def known(self, chunk: int, name: str) -> Known:
+        """What the file says of a column in a chunk."""
+        return Known()
+
+    def bounds(self, chunk: int, name: str) -> tuple[Any, Any] | None:
+        """The smallest and the largest value of a column of numbers or strings in a chunk; None if they are unknown."""
+        return None
+
+
+class FileStatus(NamedTuple):
+    """A file as it was when the stream was built."""
+
+    path: str
+    inode: int
+    size: int
+    modified: int
+
+    @staticmethod
+    def of(path: str) -> FileStatus:
+        status = os.stat(path)
+        return FileStatus(os.path.abspath(path), status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def check(self) -> None:
+        """Raise ValueError if the file has changed."""
+        status = os.stat(self.path)
+        if (status.st_ino, status.st_size, status.st_mtime_ns) != (self.inode, self.size, self.modified):
+            raise ValueError(
+                f"expected the file {self.path} as it was when the stream was built; it was changed or replaced. Build the "
+                "stream again"
+            )
+
+
+class Files(Rows):
+    """Files of one kind, each with some chunks. At most so many are open at a time."""
+
+    open_at_once = 32
+    _not_sent: tuple[str, ...] = ("_open", "_lock")
+
+    def __init__(self, files: Sequence[FileStatus]):
+        self._files = files
+        self._set_up()
+        first, *others = [self._opened(n) for n in range(len(files))]
+        self.schema = _schema_of(first)
+        self._schemas = [self.schema, *map(_schema_of, others)]
+        counts = [self._sizes(file) for file in (first, *others)]
+        self.sizes = [size for sizes in counts for size in sizes]
+        self._places = [(n, k) for n, sizes in enumerate(counts) for k in range(len(sizes))]
+
+    def _set_up(self) -> None:
+        self._open: dict[int, Any] = {}
+        self._lock = threading.Lock()  # a file serves one thread at a time
+
+    def type_of(self, name: str) -> Any:
+        types = [schema.field(name).type if name in schema.names else None for schema in self._schemas]
+        for n, type_ in enumerate(types):
+            if type_ != types[0]:
+                has = "no such column" if type_ is None else str(type_)
+                raise ValueError(
+                    f"column {name!r}: expected files of one schema; {self._files[0].path} has {types[0]}, and "
+                    f"{self._files[n].path} has {has}. Leave the column out, or write the files anew"
+                )
+        return types[0]
+
+    def _opened(self, n: int) -> Any:
+        file = self._open.pop(n, None)
+        if file is None:
+            self._files[n].check()
+            file = self._open_file(self._files[n].path)
+            if len(self._open) >= self.open_at_once:
+                self._open.pop(next(iter(self._open)))
+        self._open[n] = file
+        return file
+
+    def table(self, chunk: int, names: list[str]) -> Any:
+        n, k = self._places[chunk]
+        with self._lock:
+            return self._chunk(self._opened(n), k, names)
+
+    def _open_file(self, path: str) -> Any:
+        raise NotImplementedError
+
+    def _sizes(self, file: Any) -> list[int]:
+        raise NotImplementedError
+
+    def _chunk(self, file: Any, k: int, names: list[str]) -> Any:
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in self._not_sent}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._set_up()
+
+    def __str__(self) -> str:
+        return listed(PurePath(file.path).name for file in self._files)
+
+
+def _schema_of(file: Any) -> Any:
+    return getattr(file, "schema_arrow", None) or file.schema

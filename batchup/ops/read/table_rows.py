@@ -1,0 +1,262 @@
+"""The rows of a table that is not in memory, as an array-like with chunks: `TableRows`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from toolz import valmap
+
+from batchup.core.blocks import block_array
+from batchup.core.checks import describe
+from batchup.ops.index.mixing import ChunkLabels
+from batchup.ops.read.arrow import Kind, kind_of
+from batchup.ops.read.arrow_columns import bytes_of_type, column_of, missing_in, with_dtype
+from batchup.ops.read.chosen import Chosen
+from batchup.ops.read.chunked import Stored
+from batchup.ops.read.forms import Form, Gathered, bytes_of, owned
+from batchup.ops.read.rows import Rows
+from batchup.ops.read.table_datasets import HuggingFace
+from batchup.ops.read.tables import Categories, Unified, checked_names, refuse_missing, shown_columns
+
+
+class TableRows(Stored):
+    """The rows of a table that is not in memory. The samples of a block are a dict of arrays, or a tuple."""
+
+    def __init__(self, rows: Rows, chosen: Chosen, where: str, looked: dict[str, _Looked] | None = None):
+        self.array = rows
+        self.cache = None
+        self.shape = (sum(rows.sizes),)
+        self.spread = chosen.features is not None
+        self._chosen, self._where = chosen, where
+        self._names = chosen.names(checked_names(rows.names, where), where)
+        self._ends = _equal_size(rows.sizes) or np.cumsum(np.array(rows.sizes, np.intp), dtype=np.intp)
+        self._looked = {name: self._look(name) for name in self._names} if looked is None else looked
+        kinds = {name: self._kind(name) for name in self._names}
+        chosen.check_features({name: kind.text for name, kind in kinds.items()}, where)
+        self._converts = valmap(_converter, kinds)
+        self.dtype = shown_columns({name: kind.text for name, kind in kinds.items()})
+        self._last: tuple[int, Form] | None = None  # the chunk that was read last, in order
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TableRows, (self.array, self._chosen, self._where, self._looked)
+
+    @property
+    def categories(self) -> dict[str, Categories]:
+        """The list of categories of each column of categories."""
+        return {name: looked.unified.values for name, looked in self._looked.items() if looked.unified is not None}
+
+    # --- what is looked at once
+
+    def _look(self, name: str) -> _Looked:
+        """Look whether a column has missing values, and for its categories. Raises an error if it can't be read."""
+        import pyarrow as pa
+
+        where = f"{self._where}: column {name!r}"
+        if self._is_decoded(name):
+            return _Looked(False, None)
+        try:
+            type_ = self.array.type_of(name)
+        except ValueError as error:
+            raise ValueError(f"{self._where}: {error}") from None
+        kind_of(type_, where)  # which may refuse it, before it is looked through
+        missing = self._missing(name)
+        fill = self._chosen.fill(name)
+        refuse_missing(missing, fill, where)
+        if not (self._chosen.codes and pa.types.is_dictionary(type_)):
+            return _Looked(bool(missing), None)
+        unified = Unified(list(self._dictionaries(name)), type_, where)
+        if missing:
+            unified.checked(fill, where)
+        return _Looked(bool(missing), unified)
+
+    def _kind(self, name: str) -> Kind:
+        """How a column is read."""
+        where, rows = f"{self._where}: column {name!r}", self.array
+        type_, (missing, unified) = rows.type_of(name), self._looked[name]
+        if self._is_decoded(name):
+            return Kind(str(type_), _as_it_is)
+        fill = self._chosen.fill(name) if missing else None
+        if unified is not None:
+            code = -1 if fill is None else int(fill)
+            return Kind("int64", lambda array: unified.codes(array, code))
+        kind = kind_of(type_, where, fill)
+        wanted = rows.dtype if isinstance(rows, HuggingFace) else None
+        return kind if wanted is None else with_dtype(kind, wanted)
+
+    def _is_decoded(self, name: str) -> bool:
+        return isinstance(self.array, HuggingFace) and name in self.array.decoded
+
+    def _missing(self, name: str) -> int:
+        """The number of missing values of a column: by the statistics of its chunks, else by reading them."""
+        found, unknown = 0, []
+        for chunk in range(len(self.array.sizes)):
+            missing = self.array.known(chunk, name).missing
+            if missing is None:
+                unknown.append(chunk)
+            else:
+                found += missing
+        return found + sum(map(missing_in, self._scanned(name, unknown)))
+
+    def _dictionaries(self, name: str) -> Iterator[Any]:
+        for column in self._scanned(name, range(len(self.array.sizes))):
+            yield from (chunk.dictionary for chunk in column.chunks)
+
+    def _scanned(self, name: str, chunks: Sequence[int]) -> Iterator[Any]:
+        """A column of these chunks, with a progress bar if that takes longer than a second."""
+        if len(chunks):
+            from tqdm import tqdm
+
+            for chunk in tqdm(chunks, f"reading {name!r}", delay=1, leave=False):
+                yield self.array.table(chunk, [name]).column(name)
+
+    @cached_property
+    def bytes_a_sample(self) -> int:
+        """About the number of bytes of a row of a batch."""
+        sizes = {name: self._bytes_of(name) for name in self._names}
+        chosen = self._chosen
+        if chosen.dtype is not None and chosen.features is not None:
+            sizes |= dict.fromkeys(chosen.features, chosen.dtype.itemsize)
+        return max(1, round(sum(sizes.values())))
+
+    def _bytes_of(self, name: str) -> float:
+        rows = self.array
+        if self._looked[name].unified is not None:
+            return 8
+        size = bytes_of_type(rows.type_of(name))
+        if size is not None or not len(self):
+            return size or 0.0
+        known = [rows.known(chunk, name).size for chunk in range(min(8, len(rows.sizes)))]
+        if None in known:
+            column = rows.table(0, [name]).column(name)
+            size = column.get_total_buffer_size() if self._is_decoded(name) else bytes_of(self._converts[name](column))
+            return float(size / max(1, len(column)))
+        return float(sum(size or 0 for size in known) / sum(rows.sizes[: len(known)]))
+
+    def labels(self) -> Iterator[ChunkLabels]:
+        """What is known of columns of integers, bools or categories, if chunks have one value, or two neighbours."""
+        import pyarrow as pa
+
+        for name in self._names:
+            type_ = self.array.type_of(name)
+            if not (pa.types.is_integer(type_) or pa.types.is_boolean(type_) or pa.types.is_dictionary(type_)):
+                continue
+            bounds = [self.array.bounds(chunk, name) for chunk in range(len(self.array.sizes))]
+            known = [pair for pair in bounds if pair is not None]
+            if len(known) == len(bounds) > 1 and sum(low == high for low, high in known) >= len(known) / 4:
+                labels = ChunkLabels(known, self.array.sizes)
+                if labels.classes_in_a_chunk <= 2:
+                    yield labels
+
+    # --- reading
+
+    def samples(self, block: NDArray[np.intp]) -> Any:
+        if isinstance(self.array, HuggingFace):
+            return self._given(self._picked(block))
+        if not len(block):
+            return self._given(owned(self._empty(), slice(0)))
+        if block.max() >= len(self):
+            raise IndexError(f"expected indices below {len(self)}; got {block.max()}")
+        numbers = self.chunk_of(block)
+        # NumPy sorts integers of 16 bits ten times as fast as others.
+        order = numbers.astype(np.min_scalar_type(self.number_of_chunks)).argsort(kind="stable")
+        ends = np.flatnonzero(np.diff(numbers[order])) + 1
+        out: Gathered | None = None
+        for a, b in pairwise([0, *ends.tolist(), len(block)]):
+            places = order[a:b]
+            n = int(numbers[places[0]])
+            read = partial(self._chunk, n)
+            data = read() if self.cache is None else self.cache.get((id(self.array), n), read)
+            out = out or Gathered(data, len(block))
+            out.put(places, data, block[places] - self._bounds(n)[0])
+            del data
+        assert out is not None
+        return self._given(out.batch())
+
+    def run(self, block: range) -> Any:
+        if isinstance(self.array, HuggingFace) or not len(block) or block.stop > len(self):
+            return self.samples(block_array(block))
+        out: Gathered | None = None
+        start = block.start
+        while start < block.stop:
+            n = int(self.chunk_of(np.array([start]))[0])
+            begin, end = self._bounds(n)
+            last = self._last
+            data = last[1] if last is not None and last[0] == n else self._chunk(n)
+            self._last = n, data
+            out = out or Gathered(data, len(block))
+            stop = min(end, block.stop)
+            out.put(np.arange(start, stop) - block.start, data, np.arange(start, stop) - begin)
+            start = stop
+        assert out is not None
+        return self._given(out.batch())
+
+    def _given(self, parts: dict[str, Any]) -> Any:
+        return tuple(parts.values()) if self.spread else parts
+
+    def _chunk(self, n: int) -> Form:
+        table = self.array.table(n, self._names)
+        if table.num_rows != self.array.sizes[n]:
+            raise ValueError(
+                f"{self._where}: expected {self.array.sizes[n]} rows in chunk {n} of {self.array}; got {table.num_rows}. Build "
+                "the stream again"
+            )
+        return self._form(table)
+
+    def _picked(self, block: NDArray[np.intp]) -> Form:
+        """Some rows of a dataset whose rows can be read one by one."""
+        rows = self.array
+        if not len(block):
+            return owned(self._empty(), slice(0))
+        first, last = int(block.min()), int(block.max())
+        # For rows this close to one another a slice is cheaper: Arrow gives it without a search for each row.
+        close = last - first < 4 * len(block)
+        which = slice(first, last + 1) if close else block
+        table = rows.rows(which, self._names)
+        count = last + 1 - first if close else len(block)
+        if table.num_rows != count:
+            raise ValueError(f"{self._where}: expected {count} rows of {describe(self)}; got {table.num_rows}")
+        data = self._form(table, which)
+        out = Gathered(data, len(block))
+        out.put(np.arange(len(block)), data, block - first if close else np.arange(len(block)))
+        return out.batch()
+
+    def _empty(self) -> Form:
+        first = slice(0, min(1, len(self)))
+        return self._form(self.array.schema.empty_table().select(self._names), first)
+
+    def _form(self, table: Any, which: Any = None) -> dict[str, Form]:
+        """The columns of a table of Arrow, in the form in which they are read."""
+        parts = {name: self._converts[name](table.column(name)) for name in self._names}
+        if isinstance(self.array, HuggingFace):
+            for name in self.array.decoded.intersection(self._names):
+                parts[name] = self.array.images(which, name, self._where)
+        return self._chosen.arranged(parts, lazily=True)
+
+
+def _equal_size(sizes: Sequence[int]) -> int | None:
+    """The number of rows in each chunk, if all have as many but the last, which may have fewer."""
+    equal = len(sizes) > 0 and sizes[0] > 0 and all(size == sizes[0] for size in sizes[:-1])
+    return int(sizes[0]) if equal and 0 < sizes[-1] <= sizes[0] else None
+
+
+class _Looked(NamedTuple):
+    """What was found in a column when the table was opened."""
+
+    missing: bool
+    unified: Unified | None
+
+
+def _as_it_is(array: Any) -> Any:
+    return array
+
+
+def _converter(kind: Kind) -> Callable[[Any], Form]:
+    """A function that makes the form of a column out of a chunked array."""
+    if kind.convert is _as_it_is:
+        return _as_it_is
+    return lambda column: column_of(column, kind)

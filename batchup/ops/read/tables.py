@@ -108,9 +108,10 @@ def of_series(series: Any, where: str, nulls: Any = None) -> Form:
             return Strings.of(column.tolist()) if column.dtype == object and len(column) and not missing else column
         return frames.of_pandas(series, where, nulls if missing else None)
     column = _arrow(series, where)
+    kind = kind_of(column.type, where)
     missing = missing_in(column)
     refuse_missing(missing, nulls, where)
-    return column_of(column, kind_of(column.type, where, nulls if missing else None))
+    return column_of(column, kind_of(column.type, where, nulls) if missing else kind)
 
 
 def _arrow(series: Any, where: str) -> Any:

@@ -39,7 +39,7 @@ PAGES_OF_CLUSTERS = docs/guides/clusters.md
 PAGES_OF_HOSTS = docs/hosts.md $(addprefix docs/coming_from/,pytorch.md torchdata.md hugging_face.md)
 IN_PARALLEL = tests batchup -n 2 --dist worksteal
 # What doesn't depend on the versions of packages.
-OF_THE_CODE = $(addprefix tests/,test_types.py test_docs.py test_docstrings.py)
+OF_THE_CODE = $(addprefix tests/,test_types.py test_docs.py test_docstrings.py work_pool/test_faults.py work_pool/test_pool_faults.py)
 SLOW = tests/test_benchmarks.py tests/work_pool/test_clusters.py batchup/work_pool/dask.py batchup/work_pool/ray.py
 
 # Training loops of other libraries: PyTorch, Lightning, Accelerate, Keras, JAX, in an environment of their own.
@@ -51,7 +51,8 @@ PYTEST_HOSTS = .venv-hosts$V/bin/pytest -o addopts="--strict-markers --strict-co
 IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/batch/to_jax.py batchup/ops/batch/to_torch.py
 
 # The suite with the lowest versions that pyproject.toml admits, and with the newest. With the lowest, tests that don't
-# depend on them are left out, of types and benchmarks, and there are fewer generated examples.
+# depend on them are left out, of types, documentation, killed workers and benchmarks, and there are fewer generated
+# examples.
 test-oldest: .venv-oldest$V/ready
 	.venv-oldest$V/bin/pytest $(PAGES)
 	HYPOTHESIS_PROFILE=few .venv-oldest$V/bin/pytest $(IN_PARALLEL) $(addprefix --ignore=,$(OF_THE_CODE) $(SLOW))

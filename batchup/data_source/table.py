@@ -16,7 +16,9 @@ from batchup.data_source.request import Request
 from batchup.ops.read.chosen import Chosen
 from batchup.ops.read.gather import Gather, gather_step, reading
 from batchup.ops.read.reader import Reader
+from batchup.ops.read.rows import Rows
 from batchup.ops.read.table import table_of
+from batchup.ops.read.table_rows import TableRows
 from batchup.sampling import AbstractSampler
 
 __all__ = ["TableDataSource"]
@@ -95,7 +97,7 @@ class TableDataSource(RandomAccessDataSource):
         name = "TableDataSource"
         rows = table_of(data, Chosen.of(columns, features, target, dtype, nulls, name), name)
         self._reader = Reader((rows,), (), name, whole_number(cache, f"{name}: cache"))
-        self._rows, self._data = rows, data
+        self._rows, self._data = rows, rows.array if isinstance(rows, TableRows) else data
         super().__init__(self._reader.length, indices, repeats, sampler, include_indices)
 
     @property
@@ -105,6 +107,10 @@ class TableDataSource(RandomAccessDataSource):
 
     def read(self, indices: NDArray[np.intp]) -> Any:
         return self._step(False).run(indices)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A frame goes as the arrays that are read, once.
+        return {**self.__dict__, "_data": self._data if isinstance(self._data, Rows) else None}
 
     def _step(self, include_indices: bool) -> Gather:
         return gather_step(self._reader, (), include_indices, alone=not self._rows.spread)
@@ -140,10 +146,10 @@ class TableDataSource(RandomAccessDataSource):
             `print` shows a short report.
         """
         if isinstance(labels, str):
-            column = table_of(
-                self._data, Chosen.of([labels], None, None, None, None, "survey: labels"), "survey: labels"
-            )
-            [parts] = Reader((column,), (), "survey").read(range(len(column)))
+            where, wanted = "survey: labels", Chosen.of([labels], None, None, None, None, "survey: labels")
+            data = self._data
+            column = TableRows(data, wanted, where) if isinstance(data, Rows) else table_of(data, wanted, where)
+            [parts] = Reader((column,), (), where).read(range(len(column)))
             labels = parts[labels]
         return super().survey(batch_size, shuffle, labels=labels, **options)
 

@@ -1,5 +1,6 @@
 """`TableDataSource`: columns, features, missing values, categories, files."""
 
+import os
 import pickle
 import warnings
 
@@ -15,7 +16,8 @@ import pytest
 
 from batchup import ops, work_pool
 from batchup.data_source import ArrayDataSource, TableDataSource
-from batchup.ops.read import table_files
+from batchup.ops.read import parquet
+from batchup.ops.read.rows import Files
 from batchup.testing import plain
 
 N = 100
@@ -109,13 +111,13 @@ def test_the_preset_is_a_composition(sources):
 
 def test_only_the_columns_that_are_asked_for_are_read(sources, monkeypatch):
     read = []
-    chunk = table_files.ParquetFiles._chunk
+    chunk = parquet.ParquetFiles._chunk
 
     def spied(self, file, k, names):
         read.append(tuple(names))
         return chunk(self, file, k, names)
 
-    monkeypatch.setattr(table_files.ParquetFiles, "_chunk", spied)
+    monkeypatch.setattr(parquet.ParquetFiles, "_chunk", spied)
     source = TableDataSource(sources["a path"], columns=["a"])
     assert read == []  # statistics say that nothing is missing
     list(source.batch_iterator(10))
@@ -306,6 +308,55 @@ def test_a_file_that_was_replaced(tmp_path, monkeypatch):
             ValueError, match=r"x.parquet as it was when the stream was built; it was changed or replaced"
         ):
             next(source.batch_iterator(5))
+
+
+def test_a_file_that_was_written_over_while_it_is_open(tmp_path):
+    path = tmp_path / "x.parquet"
+    pa.parquet.write_table(pa.table({"a": np.arange(20)}), path, row_group_size=5)
+    source = TableDataSource(path)
+    batches = source.batch_iterator(5)
+    assert next(batches)["a"].tolist() == [0, 1, 2, 3, 4]
+    os.utime(path, ns=(1, 1))  # it may have been written within the resolution of its clock
+    pa.parquet.write_table(pa.table({"a": np.arange(20) * 2}), path, row_group_size=5)
+    with pytest.raises(ValueError, match="it was changed or replaced"):
+        next(batches)
+    replaced = TableDataSource(path)
+    pa.parquet.write_table(TABLE, tmp_path / "other")
+    os.replace(tmp_path / "other", path)
+    assert next(replaced.batch_iterator(20))["a"].tolist() == list(range(0, 40, 2))  # the file that is open
+
+
+def test_a_dataset_of_files_with_other_types(tmp_path):
+    pa.parquet.write_table(pa.table({"a": [1], "b": [2**60 + 1]}), tmp_path / "0.parquet")
+    pa.parquet.write_table(pa.table({"a": [1], "b": [0.5]}), tmp_path / "1.parquet")
+    for order in ([0, 1], [1, 0]):
+        made = pyarrow.dataset.dataset([tmp_path / f"{n}.parquet" for n in order])
+        with pytest.raises(ValueError, match="column 'b': expected files of one schema; the dataset has"):
+            TableDataSource(made)
+        assert len(list(TableDataSource(made, columns=["a"]).batch_iterator(2))) == 1
+    for year in (2020, 2021):
+        (tmp_path / f"year={year}").mkdir()
+        pa.parquet.write_table(pa.table({"a": [year]}), tmp_path / f"year={year}" / "x.parquet")
+    folders = pyarrow.dataset.dataset(
+        [*tmp_path.glob("year=*/*")], partitioning=pyarrow.dataset.partitioning(flavor="hive")
+    )
+    batch = TableDataSource(folders).samples_by_indices([0, 1])
+    assert batch["a"].tolist() == batch["year"].tolist()
+
+
+def test_many_files_are_not_all_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(Files, "open_at_once", 3)
+    for n in range(20):
+        pa.parquet.write_table(pa.table({"a": [n]}), tmp_path / f"{n:02}.parquet")
+
+    def opened():
+        links = (os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd"))
+        return sum(link.startswith(str(tmp_path)) for link in links)
+
+    source = TableDataSource(str(tmp_path / "*.parquet"))
+    assert opened() <= 3
+    assert np.concatenate([batch["a"] for batch in source.batch_iterator(6, shuffle=1)]).sum() == 190
+    assert opened() <= 3
 
 
 def test_a_table_without_rows(tmp_path):

@@ -17,11 +17,10 @@ class ParquetFiles(Files):
         super()._set_up()
         self._known: dict[int, Statistics] = {}
 
-    def _open_file(self, path: str) -> Any:
-        import pyarrow
+    def _open_file(self, file: Any, path: str) -> Any:
         from pyarrow import parquet
 
-        return parquet.ParquetFile(pyarrow.OSFile(path))
+        return parquet.ParquetFile(file)
 
     def _sizes(self, file: Any) -> list[int]:
         return row_groups(file.metadata)

@@ -68,9 +68,9 @@ class FileStatus(NamedTuple):
         status = os.stat(path)
         return FileStatus(os.path.abspath(path), status.st_ino, status.st_size, status.st_mtime_ns)
 
-    def check(self) -> None:
-        """Raise ValueError if the file has changed."""
-        status = os.stat(self.path)
+    def check(self, file: int | None = None) -> None:
+        """Raise ValueError if the file has changed: the one with this descriptor, or the one that has the path now."""
+        status = os.stat(self.path if file is None else file)
         if (status.st_ino, status.st_size, status.st_mtime_ns) != (self.inode, self.size, self.modified):
             raise ValueError(
                 f"expected the file {self.path} as it was when the stream was built; it was changed or replaced. Build the "
@@ -87,44 +87,44 @@ class Files(Rows):
     def __init__(self, files: Sequence[FileStatus]):
         self._files = files
         self._set_up()
-        first, *others = [self._opened(n) for n in range(len(files))]
-        self.schema = _schema_of(first)
-        self._schemas = [self.schema, *map(_schema_of, others)]
-        counts = [self._sizes(file) for file in (first, *others)]
-        self.sizes = [size for sizes in counts for size in sizes]
-        self._places = [(n, k) for n, sizes in enumerate(counts) for k in range(len(sizes))]
+        self._schemas: list[Any] = []
+        self.sizes: list[int] = []
+        self._places: list[tuple[int, int]] = []  # of each chunk: the file, and the number in it
+        for n in range(len(files)):
+            file = self._opened(n)
+            sizes = self._sizes(file)
+            self._schemas.append(_schema_of(file))
+            self._places += [(n, k) for k in range(len(sizes))]
+            self.sizes += sizes
+        self.schema = self._schemas[0]
 
     def _set_up(self) -> None:
-        self._open: dict[int, Any] = {}
+        self._open: dict[int, tuple[Any, Any]] = {}  # files of the system, and what reads them
         self._lock = threading.Lock()  # a file serves one thread at a time
 
     def type_of(self, name: str) -> Any:
-        types = [schema.field(name).type if name in schema.names else None for schema in self._schemas]
-        for n, type_ in enumerate(types):
-            if type_ != types[0]:
-                has = "no such column" if type_ is None else str(type_)
-                raise ValueError(
-                    f"column {name!r}: expected files of one schema; {self._files[0].path} has {types[0]}, and "
-                    f"{self._files[n].path} has {has}. Leave the column out, or write the files anew"
-                )
-        return types[0]
+        return same_type(name, [(file.path, schema) for file, schema in zip(self._files, self._schemas, strict=True)])
 
     def _opened(self, n: int) -> Any:
-        file = self._open.pop(n, None)
-        if file is None:
+        import pyarrow
+
+        found = self._open.pop(n, None)
+        if found is None:
             self._files[n].check()
-            file = self._open_file(self._files[n].path)
+            file = pyarrow.OSFile(self._files[n].path)
+            found = file, self._open_file(file, self._files[n].path)
             if len(self._open) >= self.open_at_once:
                 self._open.pop(next(iter(self._open)))
-        self._open[n] = file
-        return file
+        self._open[n] = found
+        self._files[n].check(found[0].fileno())  # it may have been written over
+        return found[1]
 
     def table(self, chunk: int, names: list[str]) -> Any:
         n, k = self._places[chunk]
         with self._lock:
             return self._chunk(self._opened(n), k, names)
 
-    def _open_file(self, path: str) -> Any:
+    def _open_file(self, file: Any, path: str) -> Any:
         raise NotImplementedError
 
     def _sizes(self, file: Any) -> list[int]:
@@ -142,6 +142,19 @@ class Files(Rows):
 
     def __str__(self) -> str:
         return listed(PurePath(file.path).name for file in self._files)
+
+
+def same_type(name: str, schemas: Sequence[tuple[str, Any]]) -> Any:
+    """The type of a column in all files, of which the paths and schemas are given. Raises ValueError if it differs."""
+    types = [schema.field(name).type if name in schema.names else None for _, schema in schemas]
+    for (path, _), type_ in zip(schemas, types, strict=True):
+        if type_ != types[0]:
+            has = "no such column" if type_ is None else str(type_)
+            raise ValueError(
+                f"column {name!r}: expected files of one schema; {schemas[0][0]} has {types[0]}, and {path} has {has}. Leave "
+                "the column out, or write the files anew"
+            )
+    return types[0]
 
 
 def _schema_of(file: Any) -> Any:

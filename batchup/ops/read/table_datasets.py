@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import is_a
 from batchup.ops.read.parquet import Statistics
-from batchup.ops.read.rows import FileStatus, Known, Rows
+from batchup.ops.read.rows import FileStatus, Known, Rows, same_type
 
 
 class ArrowDataset(Rows):
@@ -32,6 +32,14 @@ class ArrowDataset(Rows):
             self._fragments += [fragment] if split is None else split()
         self._files = [_status_of(fragment) for fragment in self._fragments]
         self.sizes = list(map(_rows_of, self._fragments))
+
+    def type_of(self, name: str) -> Any:
+        type_ = super().type_of(name)
+        files = {getattr(fragment, "path", str(n)): fragment for n, fragment in enumerate(self._fragments)}
+        # A column that a file lacks is missing there, or is in the name of its folder.
+        schemas = [(path, fragment.physical_schema) for path, fragment in files.items()]
+        same_type(name, [("the dataset", self.schema), *[each for each in schemas if name in each[1].names]])
+        return type_
 
     def table(self, chunk: int, names: list[str]) -> Any:
         if (file := self._files[chunk]) is not None:
@@ -118,7 +126,7 @@ class HuggingFace(Rows):
         column = self._dataset.data.column(name).chunk(chunk)
         column = column.dictionary_decode() if hasattr(column, "dictionary") else column
         found = pc.min_max(column).as_py()
-        return found["min"], found["max"]
+        return None if found["min"] is None else (found["min"], found["max"])
 
     def images(self, which: Any, name: str, where: str) -> NDArray[Any]:
         """The values of a column that the package decodes. Raises TypeError if they have different shapes."""

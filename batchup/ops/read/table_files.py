@@ -17,11 +17,11 @@ from batchup.ops.read.table_datasets import ArrowDataset, HuggingFace
 class ArrowFiles(Files):
     """Files of Arrow, which are called Feather, too. Their record batches are the chunks."""
 
-    def _open_file(self, path: str) -> Any:
+    def _open_file(self, file: Any, path: str) -> Any:
         import pyarrow
 
         try:
-            return pyarrow.ipc.open_file(pyarrow.OSFile(path))
+            return pyarrow.ipc.open_file(file)
         except pyarrow.ArrowInvalid as error:
             raise ValueError(
                 f"expected a file of Parquet, or of Arrow with record batches in any order; got {path}: {error}. A stream of "

@@ -169,8 +169,7 @@ class TableRows(Stored):
         for a, b in pairwise([0, *ends.tolist(), len(block)]):
             places = order[a:b]
             n = int(numbers[places[0]])
-            read = partial(self._chunk, n)
-            data = read() if self.cache is None else self.cache.get((id(self.array), n), read)
+            data = self._read(n)
             out = out or Gathered(data, len(block))
             out.put(places, data, block[places] - self._bounds(n)[0])
             del data
@@ -186,7 +185,7 @@ class TableRows(Stored):
             n = int(self.chunk_of(np.array([start]))[0])
             begin, end = self._bounds(n)
             last = self._last
-            data = last[1] if last is not None and last[0] == n else self._chunk(n)
+            data = last[1] if last is not None and last[0] == n else self._read(n)
             self._last = n, data
             out = out or Gathered(data, len(block))
             stop = min(end, block.stop)
@@ -197,6 +196,10 @@ class TableRows(Stored):
 
     def _given(self, parts: dict[str, Any]) -> Any:
         return tuple(parts.values()) if self.spread else parts
+
+    def _read(self, n: int) -> Form:
+        read = partial(self._chunk, n)
+        return read() if self.cache is None else self.cache.get((id(self.array), n), read)
 
     def _chunk(self, n: int) -> Form:
         table = self.array.table(n, self._names)

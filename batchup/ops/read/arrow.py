@@ -137,12 +137,17 @@ def scalar(value: Any, type_: Any, where: str) -> Any:
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
-        name = where.rpartition("column ")[2]
-        raise ValueError(
-            f"{where}: nulls: expected a value that a column of {type_} can hold; got {value!r}. Give one for this column: "
-            f"nulls={{{name}: ...}}"
-        )
+        raise cannot_hold(value, type_, where)
     return held
+
+
+def cannot_hold(value: Any, type_: Any, where: str) -> ValueError:
+    """The error for a value that can't be written where values of a column are missing."""
+    name = where.rpartition("column ")[2]
+    return ValueError(
+        f"{where}: nulls: expected a value that a column of {type_} can hold; got {value!r}. Give one for this column: "
+        f"nulls={{{name}: ...}}"
+    )
 
 
 def strings_of(array: Any, text: bool) -> Strings:

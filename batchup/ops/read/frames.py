@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe
-from batchup.ops.read.arrow import scalar
+from batchup.ops.read.arrow import cannot_hold, scalar
 from batchup.ragged import Ragged
 from batchup.strings import Strings, objects
 from batchup.values import array_of, mixed
@@ -54,11 +54,14 @@ def of_pandas(series: Any, where: str, fill: Any = None) -> Any:
                 f"{where}: expected times without a time zone, or in UTC, as NumPy's are; got {dtype}. Convert them: "
                 'column.dt.tz_convert("UTC")'
             )
-        series = series.dt.tz_localize(None)
-        return (series if fill is None else series.fillna(fill)).to_numpy()
+        if fill is not None and getattr(fill, "tzinfo", None) is None:
+            raise cannot_hold(fill, dtype, where)
+        return (series if fill is None else series.fillna(fill)).dt.tz_localize(None).to_numpy()
     if getattr(dtype, "hasobject", False) or name == "StringDtype":
         values = series.to_numpy(object)
         if fill is not None:
+            if name == "StringDtype" and not isinstance(fill, str):
+                raise cannot_hold(fill, dtype, where)
             values = values.copy()
             values[series.isna().to_numpy()] = fill
         return _of_objects(values.tolist(), where)

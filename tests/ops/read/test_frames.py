@@ -78,3 +78,16 @@ def test_what_is_refused(values, error, text):
         ops.gather(series)
     if text.startswith("got Decimal"):
         assert ops.gather(series.astype("float64"))
+
+
+def test_missing_values_of_pandas():
+    when = pd.Series(pd.to_datetime(["2020-01-01", None]).tz_localize("UTC"), name="a")
+    text = pd.Series(["x", None], name="a", dtype="string")
+    for series, wrong, right in ((when, 5, pd.Timestamp("2021-01-01", tz="UTC")), (text, 5, "none")):
+        frame = series.to_frame()
+        with pytest.raises(ValueError, match="column 'a': expected no missing values; there are 1"):
+            ops.table(frame)
+        with pytest.raises(ValueError, match=r"nulls: expected a value that a column of .* can hold; got 5"):
+            ops.table(frame, nulls=wrong)
+        [(rows,)] = ops.indices(2) | ops.gather(ops.table(frame, nulls=right))
+        assert rows["a"][1] == (right if isinstance(right, str) else right.tz_localize(None).to_datetime64())

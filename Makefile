@@ -31,7 +31,8 @@ check: test test-slow soak test-hosts test-oldest test-wheel docs
 
 # Clusters, and whether the benchmarks run.
 test-slow: .venv$V/ready
-	.venv$V/bin/pytest $(SLOW) $(PAGES_OF_CLUSTERS)
+	.venv$V/bin/pytest $(SLOW)
+	.venv$V/bin/pytest $(PAGES_OF_CLUSTERS)  # in a process of its own: Ray may crash one that has had several clusters
 
 # Pages run by themselves: the blocks of a page share names, and a parallel run may divide a page among the workers.
 PAGES = README.md CONTRIBUTING.md docs $(addprefix --ignore=,$(PAGES_OF_CLUSTERS) $(PAGES_OF_HOSTS))

@@ -78,6 +78,17 @@ class FileStatus(NamedTuple):
             )
 
 
+class _Descriptor:
+    """A file that is kept open, to ask for its status: that of Arrow can't be asked in all versions."""
+
+    def __init__(self, path: str):
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
 class Files(Rows):
     """Files of one kind, each with some chunks. At most so many are open at a time."""
 
@@ -99,7 +110,7 @@ class Files(Rows):
         self.schema = self._schemas[0]
 
     def _set_up(self) -> None:
-        self._open: dict[int, tuple[Any, Any]] = {}  # files of the system, and what reads them
+        self._open: dict[int, tuple[_Descriptor, Any]] = {}  # by the number of the file, with what reads it
         self._lock = threading.Lock()  # a file serves one thread at a time
 
     def type_of(self, name: str) -> Any:
@@ -111,12 +122,13 @@ class Files(Rows):
         found = self._open.pop(n, None)
         if found is None:
             self._files[n].check()
-            file = pyarrow.OSFile(self._files[n].path)
-            found = file, self._open_file(file, self._files[n].path)
+            path = self._files[n].path
+            found = _Descriptor(path), self._open_file(pyarrow.OSFile(path), path)
+            self._files[n].check()  # nothing was put there meanwhile
             if len(self._open) >= self.open_at_once:
                 self._open.pop(next(iter(self._open)))
         self._open[n] = found
-        self._files[n].check(found[0].fileno())  # it may have been written over
+        self._files[n].check(found[0].number)  # it may have been written over
         return found[1]
 
     def table(self, chunk: int, names: list[str]) -> Any:

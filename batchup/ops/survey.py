@@ -17,6 +17,7 @@ from batchup.core.plan import Plan, trunk, without_work
 from batchup.core.randomness import DIRECT
 from batchup.core.stream import Stream
 from batchup.core.work import Work
+from batchup.ops.batch.rebatch import FEW
 from batchup.ops.index.mixing import entropy, expected_entropy, mixing_in, with_seeds
 from batchup.ops.read.chunked import Stored
 from batchup.ops.read.gather import Gather
@@ -163,7 +164,8 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     a_sample = sum(step.reader.bytes_a_sample for step in gathers)
     ahead = [inner.ahead for inner in trunk(plan) if isinstance(inner, Computed)]
     cut = any(isinstance(inner, OverMade) for inner in trunk(plan))
-    held = 1 + max([*ahead, int(cut)])  # one window is cut while others are made
+    # One window is cut while others are made; of a large one little is left then.
+    held = 1 + max([*ahead, int(cut and batch_size * FEW > largest)])
     found: dict[str, Any] = {}
     if y is not None and blocks:
         found = _entropies(y, blocks, batch_size, mixing_in(unit))

@@ -57,7 +57,7 @@ def put_together(pieces: Sequence[Piece], where: str) -> Any:
     """One batch of pieces of several batches, in memory of its own: each sample is copied once."""
     first = pieces[0].of
     if isinstance(first, tuple | dict):
-        same_kind = {(type(of), tuple(of) if isinstance(of, dict) else len(of)) for of, _, _ in pieces}
+        same_kind = {(type(of), frozenset(of) if isinstance(of, dict) else len(of)) for of, _, _ in pieces}
         if len(same_kind) > 1:
             wanted = f"{where}: expected batches with the same parts; one"
             raise ValueError(f"{wanted} has {_keys(first)}, another {_keys(pieces[-1].of)}")
@@ -105,7 +105,8 @@ def concatenated(arrays: Sequence[NDArray[Any]], where: str) -> NDArray[Any]:
     if type(first) in _PLAIN:
         return np.concatenate(arrays)
     if isinstance(first, np.ma.MaskedArray):
-        joined: NDArray[Any] = np.ma.concatenate(arrays)  # type: ignore[no-untyped-call]
+        masked: Any = np.ma  # which has types in new versions of NumPy alone
+        joined: NDArray[Any] = masked.concatenate(arrays)
     else:  # for other classes np.concatenate may return plain arrays
         joined = np.empty_like(first, shape=(sum(map(len, arrays)), *first.shape[1:]))
         for part, end in zip(arrays, accumulate(map(len, arrays)), strict=True):

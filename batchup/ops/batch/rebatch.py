@@ -229,11 +229,15 @@ class Rebatch(OverMade):
         return f"rebatch({self.size})"
 
 
+# Samples that are at most 1 / FEW of a window are copied, which costs little, so that the window can be freed.
+FEW = 16
+
+
 def _alone(cut: _Cut) -> _Cut:
     """The samples that are left of a window, in memory of their own if they are few, so that the window can be freed."""
     window, n, start, stop = cut
     size, planned = stop - start, planned_piece(window, n, slice(start, stop))
-    if not window.made or size * 2 > n or isinstance(planned, tuple):
+    if not window.made or size * FEW > n or isinstance(planned, tuple):
         return cut
     batch = put_together([Piece(window.batch, start, stop)], "rebatch")
     return _Cut(window._replace(planned=planned, batch=batch), size, 0, size)

@@ -1,6 +1,8 @@
 """rebatch: what the laws don't check."""
 
+import gc
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -152,3 +154,30 @@ def test_a_step_of_ones_own_that_resizes_without_saying_so():
     stream = (ops.indices(8) | ops.chunk(4) | ops.gather(S)).with_step(Halved())
     assert stream.num_samples is None
     assert [x.tolist() for (x,) in stream | ops.rebatch(2)] == [[0, 4]]
+
+
+def test_the_last_window_is_not_held_while_the_next_one_is_made():
+    alive = []
+
+    class Window(np.ndarray):
+        """Arrays of a class of ours, which can be watched."""
+
+    def counted(block):
+        gc.collect()
+        alive.append(sum(reference() is not None for reference in made))
+        window = block.astype(float).view(Window)
+        made.append(weakref.ref(window))
+        return (window,)
+
+    made = []
+    stream = ops.indices(2000) | ops.chunk(500) | ops.map(counted) | ops.rebatch(32)
+    batches = [batch for (batch,) in stream]
+    assert np.concatenate(batches).tolist() == list(range(2000))
+    assert alive == [0, 0, 0, 0]
+
+
+def test_the_parts_of_dicts_may_come_in_any_order():
+    windows = [{"x": np.arange(3), "y": np.zeros(3)}, {"y": np.ones(3), "x": np.arange(3)}]
+    batches = list(windows | ops.rebatch(4))
+    assert plain(batches[0]) == {"x": [0, 1, 2, 0], "y": [0, 0, 0, 1]}
+    assert list(batches[1]) == ["y", "x"]

@@ -24,10 +24,7 @@ def array_of(values: Sequence[Any], where: str) -> Any:
     NumPy's own strings lose zeros at their ends. Raises TypeError for anything that an array would change, and
     ValueError for None.
     """
-    if isinstance(values, range):
-        kinds: list[Any] = [np.dtype(np.int64)]
-    else:
-        kinds = list(dict.fromkeys(map(_kind, _leaves(values))))
+    kinds = [np.dtype(np.int64)] if isinstance(values, range) else list(_kinds(values, where))
     if not kinds:
         return np.asarray(values)
     if type(None) in kinds:
@@ -63,6 +60,17 @@ def mixed(kinds: Iterable[str]) -> str:
     return ", ".join(different[:4]) if len(different) > 1 else ""
 
 
+def _kinds(values: Any, where: str) -> dict[Any, None]:
+    """The kinds of the values in nested lists, each once, in the order in which they first come."""
+    types = dict.fromkeys(map(type, values))  # in C: a list may have millions of numbers
+    if all(kind in _NUMBERS for kind in types):
+        return dict.fromkeys(_NUMBERS[kind] for kind in types)
+    kinds: dict[Any, None] = {}
+    for value in values:
+        kinds |= _kinds(value, where) if isinstance(value, list | tuple) else {_kind(value, where): None}
+    return kinds
+
+
 def _leaves(values: Any) -> Iterator[Any]:
     """The values in nested lists."""
     for value in values:
@@ -72,15 +80,15 @@ def _leaves(values: Any) -> Iterator[Any]:
             yield value
 
 
-def _kind(value: Any) -> Any:
-    """The dtype of numbers and arrays; otherwise the type."""
+def _kind(value: Any, where: str) -> Any:
+    """The dtype of a number or an array; otherwise the type."""
     kind = type(value)
     if kind in _NUMBERS:
         return _NUMBERS[kind]
     if isinstance(value, str | bytes):
         return str if isinstance(value, str) else bytes
     if hasattr(value, "__array__"):  # NumPy's numbers, too
-        dtype = plain_array(value, "array").dtype
+        dtype = plain_array(value, where).dtype
         return kind if dtype.hasobject else dtype
     return np.dtype(np.int64) if isinstance(value, int) else kind
 

@@ -160,7 +160,6 @@ class Rebatch(OverMade):
         missing = self.size
         empty = 0
         for number in count(at):  # no `zip`, which would hold the last window while the next one is made
-            pieces = list(map(_alone, pieces))
             window = next(windows, None)
             if window is None:
                 break
@@ -182,6 +181,8 @@ class Rebatch(OverMade):
                     pieces, missing = [], self.size
                     yield batch
                     del batch
+            if pieces:
+                pieces[-1] = _alone(pieces[-1])
             i -= n
             below = window.cursors
             del window
@@ -236,8 +237,11 @@ FEW = 16
 def _alone(cut: _Cut) -> _Cut:
     """The samples that are left of a window, in memory of their own if they are few, so that the window can be freed."""
     window, n, start, stop = cut
-    size, planned = stop - start, planned_piece(window, n, slice(start, stop))
-    if not window.made or size * FEW > n or isinstance(planned, tuple):
+    size = stop - start
+    if not window.made or size * FEW > n:
+        return cut
+    planned = planned_piece(window, n, slice(start, stop))
+    if isinstance(planned, tuple):  # no index block, whose part is one, too
         return cut
     batch = put_together([Piece(window.batch, start, stop)], "rebatch")
     return _Cut(window._replace(planned=planned, batch=batch), size, 0, size)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -186,13 +186,17 @@ def collated(samples: list[Any], where: str = "") -> Any:
     _check(samples, type, where)
     if isinstance(first, str | bytes):
         return samples
-    if isinstance(first, list) and any(isinstance(value, str | bytes) for sample in samples for value in sample):
-        return samples
+    if isinstance(first, list):
+        types = set(map(type, chain.from_iterable(samples)))  # in C: there may be many tokens
+        if any(issubclass(kind, str | bytes) for kind in types):
+            return samples
     if is_a(first, "torch.Tensor"):
         import torch
 
         _check(samples, lambda s: (s.shape, s.dtype), where)
         return torch.stack(samples)
+    if not isinstance(first, list) and not _is_array(first):
+        return _numbers(samples, where)
     arrays = [_array(sample, where) for sample in samples]
     _check(arrays, lambda array: (array.shape, array.dtype), where)
     return np.stack(arrays)
@@ -200,17 +204,23 @@ def collated(samples: list[Any], where: str = "") -> Any:
 
 def _array(sample: Any, where: str) -> NDArray[Any]:
     """One sample, or a part of one, as an array of the same values."""
-    array = None
-    if hasattr(sample, "__array__") or hasattr(sample, "__array_interface__"):
-        array = plain_array(sample, f"samples: at sample{where}")
-    elif isinstance(sample, list):
-        array = array_of(sample, f"samples: at sample{where}")
-    else:
-        with suppress(TypeError, ValueError):
-            array = array_of([sample], "")[0]
-    if array is None or array.dtype.hasobject:
+    make = plain_array if _is_array(sample) else array_of
+    array: NDArray[Any] = make(sample, f"samples: at sample{where}")
+    if array.dtype.hasobject:
         raise TypeError(f"samples: {_expected(where)}; got {describe(sample)}. {_REMEDY}")
-    return np.asarray(array)
+    return array
+
+
+def _is_array(sample: Any) -> bool:
+    return hasattr(sample, "__array__") or hasattr(sample, "__array_interface__")
+
+
+def _numbers(samples: list[Any], where: str) -> NDArray[Any]:
+    """Samples that are numbers of one type, as one array."""
+    if not isinstance(samples[0], bool | int | float | complex):
+        raise TypeError(f"samples: {_expected(where)}; got {describe(samples[0])}. {_REMEDY}")
+    numbers: NDArray[Any] = array_of(samples, f"samples: at sample{where}")
+    return numbers
 
 
 _REMEDY = "Have the dataset give what fits, or give collate=, a function of a list of samples"

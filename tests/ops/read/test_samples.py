@@ -1,5 +1,6 @@
 """samples: what collate makes of the samples of a dataset."""
 
+import enum
 import threading
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
@@ -409,3 +410,12 @@ def test_a_part_named_indices_is_not_overwritten():
     with pytest.raises(ValueError, match=r'a part of the name "indices" already. Leave include_indices out'):
         next(iter(stream))
     assert next(iter(ops.indices(2) | ops.samples(records)))["indices"].tolist() == [7, 8]
+
+
+def test_numbers_of_an_enumeration_are_numbers():
+    class Label(enum.IntEnum):
+        CAT = 3
+        DOG = 5
+
+    [batch] = ops.indices(2) | ops.samples([Label.CAT, Label.DOG])
+    assert (batch.dtype, batch.tolist()) == (np.int64, [3, 5])

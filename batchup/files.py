@@ -50,6 +50,29 @@ class OpenFile(NamedTuple):
             )
 
 
+class FileStatus(NamedTuple):
+    """A file as it was when the stream was built, which must not change: what is known of its contents would be wrong."""
+
+    path: str
+    inode: int
+    size: int
+    modified: int
+
+    @staticmethod
+    def of(path: str) -> FileStatus:
+        status = os.stat(path)
+        return FileStatus(os.path.abspath(path), status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def check(self, file: int | None = None) -> None:
+        """Raise ValueError if the file has changed: the one with this descriptor, or the one that has the path now."""
+        status = os.stat(self.path if file is None else file)
+        if (status.st_ino, status.st_size, status.st_mtime_ns) != (self.inode, self.size, self.modified):
+            raise ValueError(
+                f"expected the file {self.path} as it was when the stream was built; it was changed or replaced. Build the "
+                "stream again"
+            )
+
+
 def _path_of(file: int) -> str | None:
     """The path of an open file, as Linux knows it."""
     try:

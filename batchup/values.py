@@ -24,7 +24,7 @@ def array_of(values: Sequence[Any], where: str) -> Any:
     NumPy's own strings lose zeros at their ends. Raises TypeError for anything that an array would change, and
     ValueError for None.
     """
-    kinds = [np.dtype(np.int64)] if isinstance(values, range) else list(_kinds(values, where))
+    kinds: list[Any] = [np.dtype(np.int64)] if isinstance(values, range) else list(_kinds(values, where))
     if not kinds:
         return np.asarray(values)
     if type(None) in kinds:

@@ -16,7 +16,7 @@ from batchup.core.record import Count, record
 from batchup.data_source.base import AbstractDataSource, StreamDataSource
 from batchup.data_source.indices import as_asked, listed, several
 from batchup.data_source.request import Request
-from batchup.ops.read.gather import gather_step, reading, with_indices
+from batchup.ops.read.gather import check_names, gather_step, reading, with_indices
 from batchup.ops.read.reader import Reader
 from batchup.sampling import AbstractSampler, StandardSampler, StratifiedSampler, SubsetSampler, WeightedSampler
 from batchup.sampling.epochs import EpochSampler, check_repeats
@@ -248,11 +248,7 @@ class ArrayDataSource(RandomAccessDataSource):
         names = tuple(data) if isinstance(data, Mapping) else ()
         if other := [name for name in names if not isinstance(name, str)]:
             raise TypeError(f"ArrayDataSource: expected names that are strings; got {describe(other[0])}")
-        if include_indices and "indices" in names:
-            raise ValueError(
-                "ArrayDataSource: with include_indices, `indices` is the name of the index block. Give the array another "
-                "name"
-            )
+        check_names(names, include_indices, "ArrayDataSource")
         arrays = tuple(data.values()) if isinstance(data, Mapping) else tuple(data)
         if any(isinstance(array, AbstractDataSource) for array in arrays):
             raise TypeError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import describe, describe_callable
+from batchup.core.checks import describe, describe_callable, plain_array
 from batchup.core.errors import note
 from batchup.core.item import as_batch
 from batchup.core.iteration import StreamIterator
@@ -63,11 +63,13 @@ def mean(
     sums: list[Any] = []
     n_samples = 0
     nothing = False
-    for batch, row in _rows("batch_map_mean", func, batches, total, progress_iter_func, prepend_args):
+    rows = _rows("batch_map_mean", func, batches, total, progress_iter_func, prepend_args)
+    for n, (batch, row) in enumerate(rows):
         if row is None:
             nothing = True
             continue
         size = _num_samples(batch)
+        row = [plain_array(part, f"batch_map_mean: batch {n}") for part in row]
         row = [part.astype(np.result_type(part.dtype, np.float64)) for part in row]
         if per == "batch":
             row = [part * size for part in row]

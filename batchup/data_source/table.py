@@ -146,8 +146,9 @@ class TableDataSource(RandomAccessDataSource):
             `print` shows a short report.
         """
         if isinstance(labels, str):
-            where, wanted = "survey: labels", Chosen.of([labels], None, None, None, None, "survey: labels")
-            data = self._data
+            where, wanted, data = "survey: labels", Chosen([labels]), self._data
+            if data is None:
+                raise TypeError(f"{where}: expected an array; the frame was not sent with this copy of {self!r}")
             column = TableRows(data, wanted, where) if isinstance(data, Rows) else table_of(data, wanted, where)
             [parts] = Reader((column,), (), where).read(range(len(column)))
             labels = parts[labels]

@@ -64,7 +64,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, type) and obj.__module__.startswith("numpy."):
             with suppress(ImportError):
                 import_module(obj.__module__)
-        reduced = _OF_PACKAGES.get(type(obj).__module__.partition(".")[0], _as_usual)(obj)
+        reduced = _OF_PACKAGES.get(str(type(obj).__module__).partition(".")[0], _as_usual)(obj)
         if reduced is not NotImplemented:
             return reduced
         if type(obj) is np.ndarray and (span := span_of(obj)) is not None:

@@ -240,3 +240,11 @@ def test_tqdm_by_its_name(capsys):
     assert capsys.readouterr().err.count("0/3") == 4
     with pytest.raises(ValueError, match="expected progress=True, which is tqdm, or progress_iter_func"):
         DS.batch_map_mean(len, 2, tqdm, progress=True)
+
+
+def test_a_masked_result_has_no_mean():
+    """The mean would divide by all samples, those that are masked, too."""
+    with pytest.raises(
+        TypeError, match=r"batch_map_mean: batch 0: expected a plain NumPy array; .* whose mask would be lost"
+    ):
+        ArrayDataSource([np.arange(4.0)]).batch_map_mean(lambda x: np.ma.masked_greater(x, 2), 2, sum_axis=0)

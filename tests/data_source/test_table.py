@@ -109,6 +109,23 @@ def test_the_preset_is_a_composition(sources):
     assert set(rows) == {"a", "b", "label", "text"}
 
 
+def test_the_dtype_of_a_single_feature(tmp_path):
+    """Was found: `dtype` was ignored if `features` was one name."""
+    vectors = pa.array([[1.5, 2.5], [3.5, 4.5]], pa.list_(pa.float64(), 2))
+    table = pa.table({"vectors": vectors, "n": [1, 2], "words": ["a", "b"]})
+    pa.parquet.write_table(table, tmp_path / "v.parquet")
+    for data in (table, tmp_path / "v.parquet", pl.from_arrow(table), datasets.Dataset(table)):
+        for name, expected in (("vectors", vectors.to_pylist()), ("n", [1, 2])):
+            ds = TableDataSource(data, features=name, dtype="float32")
+            [(X,)] = ds.batch_iterator(2)
+            assert (X.dtype, X.tolist()) == (np.float32, expected)
+            assert ds.survey(2).bytes_held == 2 * X[0].nbytes
+        with pytest.raises(TypeError, match="features: expected columns of numbers; 'words' has"):
+            TableDataSource(data, features="words", dtype="float32")
+        with pytest.raises(TypeError, match="features: expected columns of numbers; 'vectors' has"):
+            TableDataSource(data, features=["vectors", "n"], dtype="float32")
+
+
 def test_only_the_columns_that_are_asked_for_are_read(sources, monkeypatch):
     read = []
     chunk = parquet.ParquetFiles._chunk
@@ -431,6 +448,12 @@ def test_the_survey_of_a_data_source(sources):
         assert found.bytes_held == 60 * 16 * 2  # a window is cut while the next one is made
         assert list(found.chunks.values()) == [4]
         assert abs(found.measured - found.full) < 0.1
+    again = pickle.loads(pickle.dumps(ds))
+    assert again.survey(10, shuffle=1, window=2, labels="label").measured == found.measured
+    frame = TableDataSource(TABLE.to_pandas(), features=["a"])
+    assert frame.survey(10, shuffle=1, labels="label").measured > 1
+    with pytest.raises(TypeError, match="expected an array; the frame was not sent with this copy"):
+        pickle.loads(pickle.dumps(frame)).survey(10, shuffle=1, labels="label")
     in_memory = ArrayDataSource([np.zeros((N, 4))])
     assert in_memory.survey(10, shuffle=1).bytes_held == 10 * 32
 

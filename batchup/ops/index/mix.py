@@ -97,7 +97,12 @@ def _fitting(memory: int, array: Any, sizes: int | NDArray[np.intp]) -> int:
                 'mix(seed, X, window="200MB")'
             )
         a_sample = np.dtype(dtype).itemsize * math.prod(shape[1:])
-    return max(1, int(memory / (int(np.max(sizes, initial=1)) * max(1, a_sample))))
+    return chunks_that_fit(memory, sizes, a_sample)
+
+
+def chunks_that_fit(memory: int, sizes: int | NDArray[np.intp], bytes_a_sample: float) -> int:
+    """The number of chunks that fit into so many bytes, at least one; each counts as the largest."""
+    return max(1, int(memory / (int(np.max(sizes, initial=1)) * max(1, bytes_a_sample))))
 
 
 def _sizes(chunks: Any) -> int | NDArray[np.intp]:

@@ -155,7 +155,8 @@ def warn_of_runs(plan: Plan, labels: Iterable[Any], where: str, size: int | None
     """
     if mixing_in(plan) is None:  # most often: the labels need not be looked at
         return False
-    seeded = with_seeds(plan)
+    mixing = mixing_in(with_seeds(plan))
+    assert mixing is not None
     if size is None:  # behind `merge` a `rebatch` may follow
         merged = any(isinstance(inner, Merge) for inner in trunk(plan))
         size = _USUAL if merged or plan.grid is None or not plan.grid.size else plan.grid.size
@@ -165,8 +166,6 @@ def warn_of_runs(plan: Plan, labels: Iterable[Any], where: str, size: int | None
         whole = float(-(p * np.log2(p)).sum())
         if not 1 < len(p) <= len(y) / 20:
             continue
-        mixing = mixing_in(seeded)
-        assert mixing is not None
         shares, spread = mixing.spread(y, len(counts), _LOOKED_AT)
         some = shares > 0
         ideal = counts / len(y)

@@ -25,12 +25,15 @@ class Kind(NamedTuple):
         The dtype, for errors and reprs.
     convert : callable
         `convert(array)` returns an array, `Strings`, `Ragged`, or a dict of these, of an array of Arrow.
+    dtype : dtype or None
+        That of its numbers, also inside of lists; None for anything but numbers and bools.
     form : "array", "strings", "ragged" or "dict"
         What `convert` returns.
     """
 
     text: str
     convert: Convert
+    dtype: np.dtype[Any] | None = None
     form: str = "array"
 
 
@@ -89,9 +92,10 @@ def _leaf(type_: Any, where: str) -> Kind:
 
     is_ = pa.types
     if is_.is_boolean(type_):
-        return Kind("bool", lambda array: array.to_numpy(zero_copy_only=False))
+        return Kind("bool", lambda array: array.to_numpy(zero_copy_only=False), np.dtype(bool))
     if is_.is_integer(type_) or is_.is_floating(type_):
-        return Kind(str(np.dtype(type_.to_pandas_dtype())), lambda array: array.to_numpy())
+        number = np.dtype(type_.to_pandas_dtype())
+        return Kind(str(number), lambda array: array.to_numpy(), number)
     if is_.is_timestamp(type_) and type_.tz not in (None, "UTC", "+00:00", "Etc/UTC"):
         raise TypeError(
             f"{where}: expected times without a time zone, or in UTC, as NumPy's are; got {type_}. Cast it to the same times in "
@@ -104,9 +108,9 @@ def _leaf(type_: Any, where: str) -> Kind:
         return Kind(str(dtype), lambda array: array.view(whole).to_numpy().astype(np.int64, copy=False).view(dtype))
     text = is_.is_string(type_) or is_.is_large_string(type_) or str(type_) == "string_view"
     if text or is_.is_binary(type_) or is_.is_large_binary(type_) or str(type_) == "binary_view":
-        return Kind("str" if text else "bytes", lambda array: strings_of(array, text), "strings")
+        return Kind("str" if text else "bytes", lambda array: strings_of(array, text), form="strings")
     if is_.is_fixed_size_binary(type_) and not is_.is_decimal(type_):
-        return Kind("bytes", _bytes_of_one_size, "strings")
+        return Kind("bytes", _bytes_of_one_size, form="strings")
     raise TypeError(
         f"{where}: expected numbers, dates, strings, or lists and structs of these; got {type_}.{_remedy(type_)}"
     )
@@ -189,7 +193,7 @@ def _fixed(type_: Any, where: str, fill: Any) -> Kind:
         values = plain(inner.convert(array.values[array.offset * size : (array.offset + len(array)) * size]))
         return values.reshape(len(array), size, *values.shape[1:])
 
-    return Kind(f"{inner.text}[{size}]", convert)
+    return Kind(f"{inner.text}[{size}]", convert, inner.dtype)
 
 
 def _too_deep(type_: Any, where: str) -> TypeError:
@@ -203,7 +207,7 @@ def _lists(type_: Any, where: str, fill: Any) -> Kind:
     inner = kind_of(type_.value_type, where, fill)
     if inner.form in ("ragged", "dict"):
         raise _too_deep(type_, where)
-    return Kind(f"lists of {inner.text}", lambda array: lists_of(array, inner.convert), "ragged")
+    return Kind(f"lists of {inner.text}", lambda array: lists_of(array, inner.convert), inner.dtype, "ragged")
 
 
 def lists_of(array: Any, convert: Convert) -> Ragged:
@@ -234,23 +238,27 @@ def _struct(type_: Any, where: str, fill: Any) -> Kind:
         return {name: kind.convert(part) for name, kind, part in zip(names, kinds, array.flatten(), strict=True)}
 
     text = ", ".join(f"{name}: {kind.text}" for name, kind in zip(names, kinds, strict=True))
-    return Kind(f"{{{text}}}", convert, "dict")
+    return Kind(f"{{{text}}}", convert, form="dict")
 
 
 def _extension(type_: Any, where: str, fill: Any) -> Kind:
     name = getattr(type_, "extension_name", "")
     if name == "arrow.bool8":
-        return Kind("bool", lambda array: array.storage.to_numpy() != 0)
+        return Kind("bool", lambda array: array.storage.to_numpy() != 0, np.dtype(bool))
     if name == "arrow.fixed_shape_tensor":
         inner, shape = kind_of(type_.storage_type, where, fill), tuple(type_.shape)
         if type_.permutation not in (None, list(range(len(shape)))):
-            return Kind(f"{inner.text}", lambda array: array.to_numpy_ndarray())
-        return Kind(f"{inner.text}", lambda array: inner.convert(array.storage).reshape(len(array), *shape))
+            return inner._replace(convert=lambda array: array.to_numpy_ndarray())
+        return inner._replace(convert=lambda array: inner.convert(array.storage).reshape(len(array), *shape))
     if type(type_).__module__.startswith("datasets.") and None not in (
         shape := tuple(getattr(type_, "shape", (None,)))
     ):
         value = kind_of(_innermost(type_.storage_type), where, fill)
-        return Kind(f"{value.text}{list(shape)}", lambda array: _of_shape(array.storage, shape, value.convert, where))
+
+        def convert(array: Any) -> NDArray[Any]:
+            return _of_shape(array.storage, shape, value.convert, where)
+
+        return Kind(f"{value.text}{list(shape)}", convert, value.dtype)
     raise TypeError(
         f"{where}: expected a type that NumPy has; got an extension type of Arrow, {type_}. Give what it is stored as: "
         f"column.cast(column.type.storage_type)"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from batchup.ops.read.arrow import Kind, is_list, is_run_end_encoded, kind_of
-from batchup.ops.read.forms import joined
+from batchup.ops.read.forms import as_dtype, joined
 from batchup.ragged import Ragged
 
 
@@ -22,21 +22,10 @@ def column_of(column: Any, kind: Kind) -> Any:
 
 def with_dtype(kind: Kind, dtype: np.dtype[Any]) -> Kind:
     """The same with numbers of this dtype, also inside of lists."""
-    try:
-        if np.dtype(kind.text.removeprefix("lists of ").partition("[")[0]).kind not in "biuf":
-            return kind
-    except TypeError:  # strings, structs
+    if kind.dtype is None:
         return kind
-
-    def convert(array: Any) -> Any:
-        part = kind.convert(array)
-        if isinstance(part, Ragged):
-            return Ragged(part.flat.astype(dtype, copy=False), part.offsets - part.offsets[0])
-        return part.astype(dtype, copy=False)
-
-    return kind._replace(
-        text=kind.text.replace(kind.text.removeprefix("lists of ").partition("[")[0], str(dtype)), convert=convert
-    )
+    text = kind.text.replace(str(kind.dtype), str(dtype))
+    return kind._replace(text=text, convert=lambda array: as_dtype(kind.convert(array), dtype), dtype=dtype)
 
 
 def bytes_of_type(type_: Any) -> float | None:
@@ -51,15 +40,11 @@ def bytes_of_type(type_: Any) -> float | None:
         return None if inner is None else inner * type_.list_size
     if getattr(type_, "extension_name", "") == "arrow.fixed_shape_tensor":
         return bytes_of_type(type_.storage_type)
+    if types.is_boolean(type_):
+        return 1
     if types.is_date(type_):
         return 8
-    return (
-        type_.bit_width / 8
-        if types.is_primitive(type_) and not types.is_boolean(type_)
-        else 1
-        if types.is_boolean(type_)
-        else None
-    )
+    return type_.bit_width / 8 if types.is_primitive(type_) else None
 
 
 def missing_in(column: Any) -> int:

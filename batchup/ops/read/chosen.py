@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import describe, listed
-from batchup.ops.read.forms import Form
+from batchup.ops.read.forms import Form, as_dtype
 from batchup.ops.read.stacked import Stacked
 from batchup.ops.read.tables import checked_names
 
@@ -71,12 +71,18 @@ class Chosen:
         """What to write where values of a column are missing."""
         return self.nulls.get(name) if isinstance(self.nulls, Mapping) else self.nulls
 
+    def dtype_of(self, name: str) -> np.dtype[Any] | None:
+        """The dtype that was asked for, if the column is a feature."""
+        features = [self.features] if isinstance(self.features, str) else self.features or []
+        return self.dtype if name in features else None
+
     def arranged(self, parts: Mapping[str, Form], lazily: bool) -> dict[str, Form]:
         """The columns in the form that is read. `lazily`: features are put side by side when rows are read."""
         if self.features is None:
             return dict(parts)
         if isinstance(self.features, str):
             X = parts[self.features]
+            X = X if self.dtype is None else as_dtype(X, self.dtype)
         else:
             columns = [parts[name] for name in self.features]
             stacked = Stacked(columns, self.dtype or columns[0].dtype)
@@ -84,30 +90,26 @@ class Chosen:
         y = {} if self.target is None else {"target": parts[self.target]}
         return {"features": X, **y}
 
-    def check_features(self, dtypes: Mapping[str, str], where: str) -> None:
-        """Raise TypeError if the features can't be put side by side."""
+    def check_features(self, kinds: Mapping[str, tuple[str, np.dtype[Any] | None]], where: str) -> None:
+        """Raise TypeError if the features can't be put side by side, or be given the dtype.
+
+        `kinds` are the columns: the text of each for errors, and the dtype of its numbers, None if it has none.
+        """
         if self.features is None or (isinstance(self.features, str) and self.dtype is None):
             return
-        features = [self.features] if isinstance(self.features, str) else self.features
-        own = [dtypes[name] for name in features]
-        for name, dtype in zip(features, own, strict=True):
-            if not _is_number(dtype):
+        single = isinstance(self.features, str)
+        own = {name: kinds[name] for name in ([self.features] if isinstance(self.features, str) else self.features)}
+        for name, (text, dtype) in own.items():
+            if dtype is None or not (single or text == str(dtype)):
                 raise TypeError(
-                    f"{where}: features: expected columns of numbers; {name!r} has {dtype}. Leave it out, or give columns= "
+                    f"{where}: features: expected columns of numbers; {name!r} has {text}. Leave it out, or give columns= "
                     "in place of features="
                 )
-        if self.dtype is None and len(set(own)) > 1:
-            each = listed(f"{name!r} has {dtype}" for name, dtype in zip(features, own, strict=True))
+        if self.dtype is None and len({text for text, _ in own.values()}) > 1:
+            each = listed(f"{name!r} has {text}" for name, (text, _) in own.items())
             raise TypeError(
                 f"{where}: features: expected columns of one dtype; {each}. Write dtype=, such as dtype='float32'"
             )
-
-
-def _is_number(dtype: str) -> bool:
-    try:
-        return np.dtype(dtype).kind in "biufc"
-    except (TypeError, ValueError):
-        return False
 
 
 def _names(names: Any, where: str) -> list[str]:

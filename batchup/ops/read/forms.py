@@ -36,11 +36,11 @@ def owned(part: Form, some: slice = slice(None)) -> Form:
     return part[some].copy()
 
 
-def length_of(part: Form) -> int:
-    """The number of rows."""
-    while isinstance(part, dict):
-        part = next(iter(part.values()))
-    return len(part)
+def as_dtype(part: Form, dtype: np.dtype[Any]) -> Form:
+    """Numbers in another dtype: an array or a `Ragged`."""
+    if isinstance(part, Ragged):
+        return Ragged(part.flat.astype(dtype, copy=False), part.offsets - part.offsets[0])
+    return part.astype(dtype, copy=False)
 
 
 def bytes_of(part: Form) -> int:
@@ -55,20 +55,20 @@ class Gathered:
     """
 
     def __init__(self, like: Form, count: int):
-        self._count = count
-        self._parts = {name: Gathered(part, count) for name, part in like.items()} if isinstance(like, dict) else {}
-        self._is_dict = isinstance(like, dict)
-        dense = not isinstance(like, dict | Ragged | Strings)
-        self._out = np.empty((count, *like.shape[1:]), like.dtype) if dense else None
-        self._text = isinstance(like, Strings)
-        if self._text:
+        self._parts: dict[str, Gathered] | None = None
+        self._out: NDArray[Any] | None = None
+        if isinstance(like, dict):
+            self._parts = valmap(lambda part: Gathered(part, count), like)
+        elif isinstance(like, Strings):
             self._out = np.empty(count, object)
+        elif not isinstance(like, Ragged):
+            self._out = np.empty((count, *like.shape[1:]), like.dtype)
         self._pieces: list[Ragged] = []
         self._places: list[NDArray[np.intp]] = []
 
     def put(self, places: NDArray[np.intp], part: Form, rows: NDArray[np.intp]) -> None:
         """Write these rows of a column to these places."""
-        if self._is_dict:
+        if self._parts is not None:
             for name, inner in self._parts.items():
                 inner.put(places, part[name], rows)
         elif isinstance(part, Ragged):
@@ -78,12 +78,12 @@ class Gathered:
             part.put_rows(self._out, places, rows)
         else:
             assert self._out is not None
-            whole = not self._text and len(part) == len(rows) and bool((np.diff(rows) == 1).all())
+            whole = isinstance(part, np.ndarray) and len(part) == len(rows) and bool((np.diff(rows) == 1).all())
             self._out[places] = part if whole else part[rows]
 
     def batch(self) -> Form:
         """All rows."""
-        if self._is_dict:
+        if self._parts is not None:
             return valmap(Gathered.batch, self._parts)
         if not self._pieces:
             return self._out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -70,14 +71,19 @@ def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named:
     {'indices': array([2, 3]), 'label': array([0, 1])}
     """
     cache = whole_number(cache, "gather: cache")
-    if include_indices and "indices" in named:
-        raise ValueError(
-            "gather: with include_indices, `indices` is the name of the index block. Give the array another name"
-        )
+    check_names(named, include_indices, "gather")
     if arrays and named:
         raise TypeError("gather: expected arrays by position, for tuples, or by name; got both")
     reader = Reader(arrays or tuple(named.values()), tuple(named), "gather", cache)
     return reading(gather_step(reader, tuple(named), include_indices))
+
+
+def check_names(names: Iterable[str], include_indices: bool, where: str) -> None:
+    """Raise ValueError if an array has the name of the index block."""
+    if include_indices and "indices" in names:
+        raise ValueError(
+            f"{where}: with include_indices, `indices` is the name of the index block. Give the array another name"
+        )
 
 
 def reading(step: Gather, batch_size: int | None = None) -> Stage:

@@ -18,6 +18,7 @@ from batchup.core.checks import byte_count, describe, is_a, listed
 from batchup.core.errors import users_frame
 from batchup.core.stream import Stream
 from batchup.memory.limits import available_memory
+from batchup.ops.index.mix import chunks_that_fit
 from batchup.ops.index.mixing import are_labels, warn_of_runs
 from batchup.ops.read.arrays import as_column
 from batchup.ops.read.chosen import Chosen
@@ -108,8 +109,7 @@ class Reader:
         """The number of chunks in a window; of a text such as "200MB", the number of chunks that fit."""
         if not isinstance(window, str):
             return window
-        largest = int(np.max(self.chunks(), initial=1))
-        return max(1, int(byte_count(window, "window") / (largest * max(self.bytes_a_sample, 1))))
+        return chunks_that_fit(byte_count(window, "window"), self.chunks(), self.bytes_a_sample)
 
     def chunks(self) -> int | NDArray[np.intp]:
         """The number of samples in each chunk of the arrays.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import listed
+from batchup.files import FileStatus
 
 
 class Known(NamedTuple):
@@ -55,29 +56,6 @@ class Rows:
         return None
 
 
-class FileStatus(NamedTuple):
-    """A file as it was when the stream was built."""
-
-    path: str
-    inode: int
-    size: int
-    modified: int
-
-    @staticmethod
-    def of(path: str) -> FileStatus:
-        status = os.stat(path)
-        return FileStatus(os.path.abspath(path), status.st_ino, status.st_size, status.st_mtime_ns)
-
-    def check(self, file: int | None = None) -> None:
-        """Raise ValueError if the file has changed: the one with this descriptor, or the one that has the path now."""
-        status = os.stat(self.path if file is None else file)
-        if (status.st_ino, status.st_size, status.st_mtime_ns) != (self.inode, self.size, self.modified):
-            raise ValueError(
-                f"expected the file {self.path} as it was when the stream was built; it was changed or replaced. Build the "
-                "stream again"
-            )
-
-
 class _Descriptor:
     """A file that is kept open, to ask for its status: that of Arrow can't be asked in all versions."""
 
@@ -93,12 +71,11 @@ class Files(Rows):
     """Files of one kind, each with some chunks. At most so many are open at a time."""
 
     open_at_once = 32
-    _not_sent: tuple[str, ...] = ("_open", "_lock")
+    _not_sent: tuple[str, ...] = ("_open", "_lock", "_schemas")
 
     def __init__(self, files: Sequence[FileStatus]):
         self._files = files
         self._set_up()
-        self._schemas: list[Any] = []
         self.sizes: list[int] = []
         self._places: list[tuple[int, int]] = []  # of each chunk: the file, and the number in it
         for n in range(len(files)):
@@ -111,9 +88,12 @@ class Files(Rows):
 
     def _set_up(self) -> None:
         self._open: dict[int, tuple[_Descriptor, Any]] = {}  # by the number of the file, with what reads it
+        self._schemas: list[Any] = []
         self._lock = threading.Lock()  # a file serves one thread at a time
 
     def type_of(self, name: str) -> Any:
+        if not self._schemas:  # in another process, to which they were not sent
+            self._schemas = [_schema_of(self._opened(n)) for n in range(len(self._files))]
         return same_type(name, [(file.path, schema) for file, schema in zip(self._files, self._schemas, strict=True)])
 
     def _opened(self, n: int) -> Any:
@@ -158,7 +138,8 @@ class Files(Rows):
 
 def same_type(name: str, schemas: Sequence[tuple[str, Any]]) -> Any:
     """The type of a column in all files, of which the paths and schemas are given. Raises ValueError if it differs."""
-    types = [schema.field(name).type if name in schema.names else None for _, schema in schemas]
+    places = [schema.get_field_index(name) for _, schema in schemas]
+    types = [None if n < 0 else schema.field(n).type for (_, schema), n in zip(schemas, places, strict=True)]
     for (path, _), type_ in zip(schemas, types, strict=True):
         if type_ != types[0]:
             has = "no such column" if type_ is None else str(type_)

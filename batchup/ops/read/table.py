@@ -14,7 +14,8 @@ from batchup.ops.read.chosen import Chosen, Nulls
 from batchup.ops.read.forms import Form
 from batchup.ops.read.table_files import rows_of
 from batchup.ops.read.table_rows import TableRows
-from batchup.ops.read.tables import FRAMES, Categories, Columns, codes_of, is_category, names_of, of_series
+from batchup.ops.read.tables import FRAMES, Categories, Columns, codes_of, in_arrow, is_category, names_of, of_series
+from batchup.ragged import Ragged
 
 
 def table(
@@ -94,16 +95,17 @@ def table_of(data: Any, chosen: Chosen, where: str) -> Columns | TableRows:
     parts: dict[str, Form] = {}
     categories: dict[str, Categories] = {}
     for name in chosen.names(names_of(data, where), where):
-        at, series, fill = f"{where}: column {name!r}", data[name], chosen.fill(name)
+        at, fill = f"{where}: column {name!r}", chosen.fill(name)
+        series = in_arrow(data[name], at)
         if chosen.codes and is_category(series):
             parts[name], categories[name] = codes_of(series, at, fill)
         else:
             parts[name] = of_series(series, at, fill)
-    chosen.check_features(valmap(_shown, parts), where)
+    chosen.check_features(valmap(_kind, parts), where)
     return Columns(chosen.arranged(parts, lazily=False), len(data), categories, chosen.features is not None)
 
 
-def _shown(part: Form) -> str:
-    """The dtype of a column in memory; of one that is no 1-D array, a text that is no dtype."""
-    flat = isinstance(part, np.ndarray) and part.ndim == 1
-    return str(part.dtype) if flat else describe(part)
+def _kind(part: Form) -> tuple[str, np.dtype[Any] | None]:
+    """What a column in memory is, for an error, and the dtype of its numbers."""
+    dtype = part.dtype if isinstance(part, np.ndarray | Ragged) and part.dtype.kind in "biufc" else None
+    return str(dtype) if dtype is not None and part.shape[1:] == () else describe(part), dtype

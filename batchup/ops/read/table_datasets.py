@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import is_a
+from batchup.files import FileStatus
 from batchup.ops.read.parquet import Statistics
-from batchup.ops.read.rows import FileStatus, Known, Rows, same_type
+from batchup.ops.read.rows import Known, Rows, same_type
 
 
 class ArrowDataset(Rows):

@@ -9,8 +9,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from batchup.core.checks import describe, is_a
+from batchup.files import FileStatus
 from batchup.ops.read.parquet import OneParquetFile, ParquetFiles
-from batchup.ops.read.rows import Files, FileStatus, Rows
+from batchup.ops.read.rows import Files, Rows
 from batchup.ops.read.table_datasets import ArrowDataset, HuggingFace
 
 

@@ -36,10 +36,10 @@ class TableRows(Stored):
         self._names = chosen.names(checked_names(rows.names, where), where)
         self._ends = _equal_size(rows.sizes) or np.cumsum(np.array(rows.sizes, np.intp), dtype=np.intp)
         self._looked = {name: self._look(name) for name in self._names} if looked is None else looked
-        kinds = {name: self._kind(name) for name in self._names}
-        chosen.check_features({name: kind.text for name, kind in kinds.items()}, where)
-        self._converts = valmap(_converter, kinds)
-        self.dtype = shown_columns({name: kind.text for name, kind in kinds.items()})
+        self._kinds = {name: self._kind(name) for name in self._names}
+        chosen.check_features(valmap(lambda kind: (kind.text, kind.dtype), self._kinds), where)
+        self._converts = valmap(_converter, self._kinds)
+        self.dtype = shown_columns(valmap(lambda kind: kind.text, self._kinds))
         self._last: tuple[int, Form] | None = None  # the chunk that was read last, in order
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -57,33 +57,33 @@ class TableRows(Stored):
         import pyarrow as pa
 
         where = f"{self._where}: column {name!r}"
-        if self._is_decoded(name):
-            return _Looked(False, None)
         try:
             type_ = self.array.type_of(name)
         except ValueError as error:
             raise ValueError(f"{self._where}: {error}") from None
+        if self._is_decoded(name):
+            return _Looked(type_)
         kind_of(type_, where)  # which may refuse it, before it is looked through
         missing = self._missing(name)
         fill = self._chosen.fill(name)
         refuse_missing(missing, fill, where)
         if not (self._chosen.codes and pa.types.is_dictionary(type_)):
-            return _Looked(bool(missing), None)
+            return _Looked(type_, bool(missing))
         unified = Unified(list(self._dictionaries(name)), type_, where)
         if missing:
             unified.checked(fill, where)
-        return _Looked(bool(missing), unified)
+        return _Looked(type_, bool(missing), unified)
 
     def _kind(self, name: str) -> Kind:
         """How a column is read."""
         where, rows = f"{self._where}: column {name!r}", self.array
-        type_, (missing, unified) = rows.type_of(name), self._looked[name]
+        type_, missing, unified = self._looked[name]
         if self._is_decoded(name):
             return Kind(str(type_), _as_it_is)
         fill = self._chosen.fill(name) if missing else None
         if unified is not None:
             code = -1 if fill is None else int(fill)
-            return Kind("int64", lambda array: unified.codes(array, code))
+            return Kind("int64", lambda array: unified.codes(array, code), np.dtype(np.int64))
         kind = kind_of(type_, where, fill)
         wanted = rows.dtype if isinstance(rows, HuggingFace) else None
         return kind if wanted is None else with_dtype(kind, wanted)
@@ -117,17 +117,21 @@ class TableRows(Stored):
     @cached_property
     def bytes_a_sample(self) -> int:
         """About the number of bytes of a row of a batch."""
-        sizes = {name: self._bytes_of(name) for name in self._names}
-        chosen = self._chosen
-        if chosen.dtype is not None and chosen.features is not None:
-            sizes |= dict.fromkeys(chosen.features, chosen.dtype.itemsize)
-        return max(1, round(sum(sizes.values())))
+        return max(1, round(sum(self._bytes_of(name) * self._growth(name) for name in self._names)))
+
+    def _growth(self, name: str) -> float:
+        """How much larger the numbers of a column are in a batch than in the table."""
+        type_, _, unified = self._looked[name]
+        dtype = self._kinds[name].dtype
+        if dtype is None or unified is not None:
+            return 1
+        last = self._chosen.dtype_of(name) or dtype
+        return last.itemsize / (kind_of(type_, "").dtype or dtype).itemsize
 
     def _bytes_of(self, name: str) -> float:
-        rows = self.array
-        if self._looked[name].unified is not None:
-            return 8
-        size = bytes_of_type(rows.type_of(name))
+        """About the number of bytes of a value of a column, in the dtype of the table."""
+        rows, (type_, _, unified) = self.array, self._looked[name]
+        size = 8 if unified is not None else bytes_of_type(type_)
         if size is not None or not len(self):
             return size or 0.0
         known = [rows.known(chunk, name).size for chunk in range(min(8, len(rows.sizes)))]
@@ -142,7 +146,7 @@ class TableRows(Stored):
         import pyarrow as pa
 
         for name in self._names:
-            type_ = self.array.type_of(name)
+            type_ = self._looked[name].type_
             if not (pa.types.is_integer(type_) or pa.types.is_boolean(type_) or pa.types.is_dictionary(type_)):
                 continue
             bounds = [self.array.bounds(chunk, name) for chunk in range(len(self.array.sizes))]
@@ -250,8 +254,9 @@ def _equal_size(sizes: Sequence[int]) -> int | None:
 class _Looked(NamedTuple):
     """What was found in a column when the table was opened."""
 
-    missing: bool
-    unified: Unified | None
+    type_: Any
+    missing: bool = False
+    unified: Unified | None = None
 
 
 def _as_it_is(array: Any) -> Any:

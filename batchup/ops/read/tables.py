@@ -16,7 +16,7 @@ from batchup.ops.read.arrow import kind_of
 from batchup.ops.read.arrow_columns import column_of, missing_in
 from batchup.ops.read.forms import Form, bytes_of
 from batchup.ragged import Ragged
-from batchup.strings import Strings
+from batchup.strings import Strings, packed
 
 FRAMES = "pandas.DataFrame", "polars.DataFrame", "pyarrow.Table", "pyarrow.RecordBatch"
 FILES = "pyarrow._dataset.Dataset", "pyarrow.parquet.core.ParquetFile", "datasets.arrow_dataset.Dataset"
@@ -71,12 +71,6 @@ def shown_columns(dtypes: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{name}: {dtype}" for name, dtype in dtypes.items()) + "}"
 
 
-def of_frame(table: Any, where: str) -> Columns:
-    """All columns of a table in memory, with the values that it has."""
-    names = names_of(table, where)
-    return Columns({name: of_series(table[name], f"{where}: column {name!r}") for name in names}, len(table))
-
-
 def names_of(table: Any, where: str) -> list[str]:
     """The names of the columns of a table, checked."""
     arrow = is_a(table, "pyarrow.Table", "pyarrow.RecordBatch")
@@ -98,26 +92,24 @@ def of_series(series: Any, where: str, nulls: Any = None) -> Form:
     Missing values are replaced by `nulls`. Raises ValueError for missing values without it, TypeError for a type that
     has no form in NumPy.
     """
-    pandas = is_a(series, "pandas.Series")
-    if pandas and not frames.is_of_arrow(series):
+    column = in_arrow(series, where)
+    if is_a(column, "pandas.Series"):
         missing = frames.missing_in_series(series)
         refuse_missing(missing, nulls, where)
         if frames.is_categorical(series):
             codes, values = codes_of_pandas(series, where, -1)
-            column = values.take(codes) if len(values) else values[:0]
-            return Strings.of(column.tolist()) if column.dtype == object and len(column) and not missing else column
+            return packed(values[codes].tolist()) if values.dtype == object and len(codes) else values[codes]
         return frames.of_pandas(series, where, nulls if missing else None)
-    column = _arrow(series, where)
     kind = kind_of(column.type, where)
     missing = missing_in(column)
     refuse_missing(missing, nulls, where)
     return column_of(column, kind_of(column.type, where, nulls) if missing else kind)
 
 
-def _arrow(series: Any, where: str) -> Any:
-    """A column of polars, or of pandas with a type of Arrow, as one of Arrow."""
+def in_arrow(series: Any, where: str) -> Any:
+    """A column as one of Arrow. One of pandas with a dtype of its own stays as it is."""
     if is_a(series, "pandas.Series"):
-        return frames.to_arrow(series)
+        return frames.to_arrow(series) if frames.is_of_arrow(series) else series
     if not is_a(series, "polars.Series"):
         return series
     try:
@@ -131,23 +123,22 @@ def _arrow(series: Any, where: str) -> Any:
         ) from None
 
 
-def refuse_missing(missing: int | None, nulls: Any, where: str) -> None:
+def refuse_missing(missing: int, nulls: Any, where: str) -> None:
     """Raise ValueError if there are missing values, and nothing to write in their place."""
     if missing and nulls is None:
-        count = f"there are {missing}" if missing > 0 else "there are some"
         raise ValueError(
-            f"{where}: expected no missing values; {count}. Fill them first, leave these rows out, or write "
+            f"{where}: expected no missing values; there are {missing}. Fill them first, leave these rows out, or write "
             "ops.table(table, nulls=...) or TableDataSource(table, nulls=...), with the number to put in their place"
         )
 
 
 def codes_of(series: Any, where: str, nulls: Any) -> tuple[NDArray[np.int64], Categories]:
     """The codes of a column of categories in memory, and the categories. A missing one has the code `nulls`."""
-    if is_a(series, "pandas.Series") and not frames.is_of_arrow(series):
+    column = in_arrow(series, where)
+    if is_a(column, "pandas.Series"):
         missing = frames.missing_in_series(series)
         refuse_missing(missing, nulls, where)
         return codes_of_pandas(series, where, nulls if missing else -1)
-    column = _arrow(series, where)
     chunks = column.chunks if hasattr(column, "chunks") else [column]
     missing = missing_in(column)
     refuse_missing(missing, nulls, where)
@@ -157,17 +148,13 @@ def codes_of(series: Any, where: str, nulls: Any) -> tuple[NDArray[np.int64], Ca
     return np.concatenate([np.empty(0, np.int64), *codes]), unified.values
 
 
-def is_category(series: Any) -> bool:
-    """True for a column of categories, in memory."""
-    if is_a(series, "pandas.Series") and not frames.is_of_arrow(series):
-        return frames.is_categorical(series)
-    if is_a(series, "polars.Series"):
-        return type(series.dtype).__name__ in ("Categorical", "Enum")
+def is_category(column: Any) -> bool:
+    """True for a column of categories, of pandas or Arrow."""
+    if is_a(column, "pandas.Series"):
+        return frames.is_categorical(column)
     import pyarrow
 
-    return bool(
-        pyarrow.types.is_dictionary(frames.to_arrow(series).type if is_a(series, "pandas.Series") else series.type)
-    )
+    return bool(pyarrow.types.is_dictionary(column.type))
 
 
 def codes_of_pandas(series: Any, where: str, nulls: Any) -> tuple[NDArray[np.int64], Categories]:

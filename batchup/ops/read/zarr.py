@@ -34,7 +34,8 @@ class OfZarr(Stored):
         super().__init__(_with_absolute_path(array))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened_zarr, reduced_zarr(self.array)[1]
+        reduced = reduced_zarr(self.array)
+        return super().__reduce__() if reduced is NotImplemented else (_opened_zarr, reduced[1])
 
 
 def reduced_zarr(thing: Any) -> Any:

@@ -2,17 +2,23 @@
 
 import decimal
 import importlib.metadata
+import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import datasets
 import h5py
 import numpy as np
 import pandas as pd
+import PIL.Image
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 import scipy.sparse
+import tensorstore
+import zarr
 from numpy.random import RandomState
 
 from batchup import ops, work_pool
@@ -26,12 +32,14 @@ from batchup.data_source import (
     TableDataSource,
     batch_map_mean,
 )
+from batchup.ops.read import reader
 from batchup.sampling import StandardSampler, WeightedSampler, WeightedSubsetSampler
 from batchup.testing import plain
 
 X = np.arange(12)
 TABLE = pa.table({"a": [1, 2], "b": [0.5, 1.5], "s": ["x", "y"]})
 TABLE_IN_CHUNKS = pyarrow.dataset.InMemoryDataset(TABLE)
+zarr.array([0])  # it starts an event loop of zarr, whose files stay open
 pl.LazyFrame({"a": [1]}).collect()  # it starts threads of polars, whose files stay open
 DECIMALS = pa.array([decimal.Decimal("1.5")], pa.decimal128(3, 1))
 WORDS = ops.Ragged.of([[1, 2, 3], [4], [5, 6]])
@@ -575,6 +583,120 @@ def test_remedies_for_files(tmp_path):
         with pytest.raises(ValueError, match=r"pyarrow.ipc.open_stream\(path\).read_all\(\)"):
             ops.table(tmp_path / "stream")
         assert len(ops.table(pa.ipc.open_stream(pa.OSFile(str(tmp_path / "stream"))).read_all())) == 2
+
+
+def written(path, value, n=8):
+    """An HDF5 file that is put in the place of another."""
+    with h5py.File(f"{path}.new", "w") as file:
+        file["x"] = np.full(n, value)
+    os.replace(f"{path}.new", path)
+
+
+def test_remedies_for_files_that_changed(tmp_path):
+    with work_pool.WorkerProcessPool(1) as processes:
+        written(tmp_path / "a.h5", 0)
+        with h5py.File(tmp_path / "a.h5", "r") as opened:
+            stream = ops.indices(8) | ops.gather(opened["x"])
+            written(tmp_path / "a.h5", 1)
+            with pytest.raises(TypeError, match="Open it anew, and build the stream again"):
+                stream | ops.parallel(processes)
+        with h5py.File(tmp_path / "a.h5", "r") as opened:
+            again = ops.indices(8) | ops.gather(opened["x"]) | ops.parallel(processes)
+            assert all_of(again) == [([1] * 8,)]
+        np.save(tmp_path / "x.npy", np.zeros(200_000))
+        mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+        batches = iter(
+            ops.indices(200_000) | ops.chunk(50_000) | ops.gather(mapped) | ops.parallel(processes, buffer=1)
+        )
+        next(batches)
+        os.truncate(tmp_path / "x.npy", 4096)
+        with pytest.raises(ValueError, match="Map it anew, and build the stream again"):
+            list(batches)
+        np.save(tmp_path / "x.npy", np.ones(50_000))
+        again = ops.indices(50_000) | ops.gather(np.load(tmp_path / "x.npy", mmap_mode="r")) | ops.parallel(processes)
+        assert next(iter(again))[0].min() == 1
+    path = tmp_path / "x.parquet"
+    pa.parquet.write_table(TABLE, path)
+    ds = TableDataSource(path)
+    pa.parquet.write_table(TABLE.slice(1), path)
+    with pytest.raises(ValueError, match=r"it was changed or replaced. Build the stream again"):
+        next(ds.batch_iterator(2))
+    assert next(TableDataSource(path).batch_iterator(2))["a"].tolist() == [2]
+    with h5py.File(tmp_path / "r.h5", "w") as opened:
+        data = opened.create_dataset("x", data=X, maxshape=(None,), chunks=(4,))
+        stream = BLOCKS | ops.gather(data)
+        data.resize(6, axis=0)
+        with pytest.raises(ValueError, match="If it was resized, build the stream again"):
+            list(stream)
+        assert len(list(ops.indices(len(data)) | ops.chunk(4) | ops.gather(data))) == 2
+
+
+def test_remedies_for_stores_and_schemas(tmp_path):
+    array = zarr.create_array(zarr.storage.FsspecStore.from_url("memory://r"), shape=(12,), chunks=(4,), dtype="i8")
+    array[:] = X
+    store = tensorstore.open(
+        {"driver": "zarr", "kvstore": {"driver": "memory", "path": "r/"}},
+        dtype=tensorstore.int64,
+        shape=[12],
+        create=True,
+    ).result()
+    store[:] = X
+    with work_pool.WorkerProcessPool(1) as processes:
+        for data, says in ((array, r"read it into memory: array\[:\]"), (store, r"array.read\(\).result\(\)")):
+            with pytest.raises(TypeError, match=says):
+                BLOCKS | ops.gather(data) | ops.parallel(processes)
+        for values in (array[:], store.read().result()):
+            assert all_of(BLOCKS | ops.gather(values) | ops.parallel(processes)) == all_of(BATCHES)
+    pa.parquet.write_table(pa.table({"a": [1], "b": [1]}), tmp_path / "0.parquet")
+    pa.parquet.write_table(pa.table({"a": [2], "b": [0.5]}), tmp_path / "1.parquet")
+    with pytest.raises(ValueError, match="Leave the column out, or write the files anew"):
+        TableDataSource(str(tmp_path / "*.parquet"))
+    assert len(TableDataSource(str(tmp_path / "*.parquet"), columns=["a"]).read(np.arange(2))["a"]) == 2
+    pa.parquet.write_table(pa.table({"a": [2], "b": [1]}), tmp_path / "1.parquet")
+    assert TableDataSource(str(tmp_path / "*.parquet")).read(np.arange(2))["b"].tolist() == [1, 1]
+
+
+def test_remedies_for_rows_images_and_memory(monkeypatch):
+    matrix = scipy.sparse.random(12, 5, 0.3, format="csr", random_state=1)
+
+    class Rows:
+        dense = False
+
+        def __len__(self):
+            return 12
+
+        def __getitem__(self, block):
+            return matrix[block].toarray() if self.dense else matrix[block]
+
+    class DenseRows(Rows):
+        dense = True
+
+    with pytest.raises(TypeError, match=r"Give the CSR matrix itself, or return rows.toarray\(\)"):
+        list(BLOCKS | ops.gather(Rows()))
+    assert all_of(BLOCKS | ops.gather(DenseRows())) == all_of(BLOCKS | ops.gather(matrix))
+    decimals = pl.Series([decimal.Decimal("1.5")])
+    with pytest.raises(TypeError, match=r"in polars column.cast\(polars.Float64\)"):
+        ops.gather(decimals)
+    assert all_of(ops.indices(1) | ops.gather(decimals.cast(pl.Float64))) == [([1.5],)]
+    sizes = {"image": [PIL.Image.new("L", (n, 2)) for n in (2, 3)]}
+    images = datasets.Dataset.from_dict(sizes, features=datasets.Features({"image": datasets.Image()}))
+    with pytest.raises(TypeError, match=r"Give SampleDataSource\(dataset, collate=...\)"):
+        list(TableDataSource(images).batch_iterator(2))
+    [rows] = SampleDataSource(images, collate=list).batch_iterator(2)
+    assert [row["image"].size for row in rows] == [(2, 2), (3, 2)]
+    monkeypatch.setattr(reader, "_LITTLE", 0)
+    monkeypatch.setattr(reader, "available_memory", lambda: 10 * 10**6)
+    data = in_chunks(np.zeros((4000, 500)))
+    with pytest.warns(UserWarning, match='Give a smaller window, such as window="2MB"'):
+        ArrayDataSource([data]).stream(4, shuffle=1, window=40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ArrayDataSource([in_chunks(np.zeros((4000, 500)))]).stream(4, shuffle=1, window="2MB")
+
+
+def in_chunks(array):
+    """An array with chunks of 100 samples."""
+    return zarr.create_array(zarr.storage.MemoryStore(), data=array, chunks=(100, *array.shape[1:]))
 
 
 def test_packages_that_messages_name_are_extras():

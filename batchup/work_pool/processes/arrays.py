@@ -20,7 +20,7 @@ from batchup.work_pool.pickling import Pickler, span_of
 
 DummyArray: Any = type(as_strided(np.zeros(1)).base)  # which views of `as_strided` have for a base
 
-__all__ = ["ArrayPickler", "Copies", "Place", "check_maps", "received_segments"]
+__all__ = ["ArrayPickler", "Copies", "Place", "maps", "received_segments"]
 
 # Bytes: smaller arrays are pickled with the rest.
 LARGE = 256 * 1024
@@ -221,18 +221,31 @@ def in_segment(
     return array
 
 
-# The maps of files that were opened here, each with the number of bytes that are read.
-_maps: weakref.WeakKeyDictionary[mmap.mmap, int] = weakref.WeakKeyDictionary()
+class _Maps:
+    """The maps of files that were opened here, each with the number of bytes that are read, by the job that reads them."""
+
+    def __init__(self) -> None:
+        self._job = -1
+        self._of_jobs: dict[int, list[tuple[mmap.mmap, int]]] = {}
+
+    def check(self, job: int) -> None:
+        """Begin to run a job. Raise ValueError if a file that it reads has shrunk: reading it could end the process."""
+        self._job = job
+        for memory, size in self._of_jobs.get(job, ()):
+            if memory.size() < size:
+                raise ValueError(
+                    f"expected {size} bytes in a memory-mapped file; it has shrunk to {memory.size()}. Map it anew, and build "
+                    "the stream again"
+                )
+
+    def add(self, memory: mmap.mmap, size: int) -> None:
+        self._of_jobs.setdefault(self._job, []).append((memory, size))
+
+    def forget(self, job: int) -> None:
+        self._of_jobs.pop(job, None)
 
 
-def check_maps() -> None:
-    """Raise ValueError if a mapped file has shrunk: reading what was cut off would end the process."""
-    for memory, size in _maps.items():
-        if memory.size() < size:
-            raise ValueError(
-                f"expected {size} bytes in a memory-mapped file; it has shrunk to {memory.size()}. Map it anew, and build the "
-                "stream again"
-            )
+maps = _Maps()
 
 
 def in_file(
@@ -249,7 +262,7 @@ def in_file(
         begin = offset - offset % mmap.ALLOCATIONGRANULARITY
         end = offset + last + dtype.itemsize
         memory = mmap.mmap(file.fileno(), end - begin, access=mmap.ACCESS_COPY, offset=begin)
-    _maps[memory] = end
+    maps.add(memory, end)
     array: NDArray[Any] = np.ndarray(shape, dtype, memory, offset - begin, strides)
     array.flags.writeable = writeable
     return array

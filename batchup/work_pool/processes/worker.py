@@ -38,7 +38,7 @@ import numpy as np
 from batchup.memory.shared import map_file
 from batchup.memory.slabs import Slabs
 from batchup.work_pool.pickling import Outcome, Unpacked, outcome_of, packed_error
-from batchup.work_pool.processes.arrays import check_maps, received_segments
+from batchup.work_pool.processes.arrays import maps, received_segments
 from batchup.work_pool.processes.messages import Connection, Descriptor
 from batchup.work_pool.processes.settings import take_over
 
@@ -108,6 +108,7 @@ class _Worker:
     def _on_forget(self, keys: list[int]) -> None:
         for key in keys:
             self._jobs.pop(key, None)
+            maps.forget(key)
             received_segments.pop(key, None)
 
     def _on_limit(self, limit: int) -> None:
@@ -153,7 +154,7 @@ class _Worker:
 
     def _outcome(self, job: int, item: bytes) -> Outcome:
         try:
-            check_maps()
+            maps.check(job)
         except ValueError as error:
             return False, packed_error(error), []
         return outcome_of(self._jobs[job].run, item)

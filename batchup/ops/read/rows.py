@@ -25,11 +25,16 @@ class Known(NamedTuple):
 class Rows:
     """The rows of a table, in chunks. Derived classes define `table`.
 
-    `schema` is that of Arrow, and `sizes` are the numbers of rows in the chunks.
+    `schema` is that of Arrow, and `sizes` are the numbers of rows in the chunks. `decoded` are columns whose values are
+    not those of Arrow, but come from `decoded_values`; `dtype` is one that the user has asked the table for. Where
+    `reads_rows` is True, single rows can be read without their chunk, by `rows`.
     """
 
     schema: Any
     sizes: Sequence[int]
+    decoded: frozenset[str] = frozenset()
+    dtype: np.dtype[Any] | None = None
+    reads_rows = False
 
     @property
     def names(self) -> list[str]:
@@ -45,6 +50,10 @@ class Rows:
 
     def rows(self, which: NDArray[np.intp] | slice, names: list[str]) -> Any:
         """These columns of some rows."""
+        raise NotImplementedError
+
+    def decoded_values(self, which: Any, name: str, where: str) -> NDArray[Any]:
+        """The values of a column among `decoded`, of some rows."""
         raise NotImplementedError
 
     def known(self, chunk: int, name: str) -> Known:
@@ -104,7 +113,7 @@ class Files(Rows):
             self._files[n].check()
             path = self._files[n].path
             found = _Descriptor(path), self._open_file(pyarrow.OSFile(path), path)
-            self._files[n].check()  # nothing was put there meanwhile
+            self._files[n].check()  # again: it may have been replaced before the second was opened
             if len(self._open) >= self.open_at_once:
                 self._open.pop(next(iter(self._open)))
         self._open[n] = found

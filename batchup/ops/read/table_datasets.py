@@ -94,6 +94,8 @@ def _rows_of(fragment: Any) -> int:
 class HuggingFace(Rows):
     """A dataset of Hugging Face. Its record batches are the chunks; after a `shuffle` or `select` all of it is one."""
 
+    reads_rows = True
+
     def __init__(self, dataset: Any, where: str):
         if dataset.format["type"] == "custom":
             raise TypeError(f"{where}: expected a dataset without a transform; give one with it to samples(dataset)")
@@ -105,7 +107,7 @@ class HuggingFace(Rows):
         self.sizes = [len(c) for c in dataset.data.column(0).chunks] if in_order else [len(dataset)]
         self._ends = np.cumsum([0, *self.sizes])
         # Images and the like, which the package decodes.
-        self.decoded = {name for name in names if _is_decoded(dataset.features[name])}
+        self.decoded = frozenset(name for name in names if _is_decoded(dataset.features[name]))
         self._by_numpy = dataset.with_format("numpy", columns=sorted(self.decoded)) if self.decoded else None
         self.dtype = _format_dtype(dataset.format["format_kwargs"].get("dtype"), where)
 
@@ -129,7 +131,7 @@ class HuggingFace(Rows):
         found = pc.min_max(column).as_py()
         return None if found["min"] is None else (found["min"], found["max"])
 
-    def images(self, which: Any, name: str, where: str) -> NDArray[Any]:
+    def decoded_values(self, which: Any, name: str, where: str) -> NDArray[Any]:
         """The values of a column that the package decodes. Raises TypeError if they have different shapes."""
         assert self._by_numpy is not None
         column = self._by_numpy[which][name]

@@ -20,14 +20,13 @@ from batchup.ops.read.chosen import Chosen
 from batchup.ops.read.chunked import Stored
 from batchup.ops.read.forms import Form, Gathered, bytes_of, owned
 from batchup.ops.read.rows import Rows
-from batchup.ops.read.table_datasets import HuggingFace
 from batchup.ops.read.tables import Categories, Unified, checked_names, refuse_missing, shown_columns
 
 
 class TableRows(Stored):
     """The rows of a table that is not in memory. The samples of a block are a dict of arrays, or a tuple."""
 
-    def __init__(self, rows: Rows, chosen: Chosen, where: str, looked: dict[str, _Looked] | None = None):
+    def __init__(self, rows: Rows, chosen: Chosen, where: str, columns: dict[str, _Column] | None = None):
         self.array = rows
         self.cache = None
         self.shape = (sum(rows.sizes),)
@@ -35,7 +34,7 @@ class TableRows(Stored):
         self._chosen, self._where = chosen, where
         self._names = chosen.names(checked_names(rows.names, where), where)
         self._ends = _equal_size(rows.sizes) or np.cumsum(np.array(rows.sizes, np.intp), dtype=np.intp)
-        self._looked = {name: self._look(name) for name in self._names} if looked is None else looked
+        self._columns = {name: self._examined(name) for name in self._names} if columns is None else columns
         self._kinds = {name: self._kind(name) for name in self._names}
         chosen.check_features(valmap(lambda kind: (kind.text, kind.dtype), self._kinds), where)
         self._converts = valmap(_converter, self._kinds)
@@ -43,17 +42,17 @@ class TableRows(Stored):
         self._last: tuple[int, Form] | None = None  # the chunk that was read last, in order
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TableRows, (self.array, self._chosen, self._where, self._looked)
+        return TableRows, (self.array, self._chosen, self._where, self._columns)
 
     @property
     def categories(self) -> dict[str, Categories]:
         """The list of categories of each column of categories."""
-        return {name: looked.unified.values for name, looked in self._looked.items() if looked.unified is not None}
+        return {name: column.unified.values for name, column in self._columns.items() if column.unified is not None}
 
-    # --- what is looked at once
+    # --- what is found out once
 
-    def _look(self, name: str) -> _Looked:
-        """Look whether a column has missing values, and for its categories. Raises an error if it can't be read."""
+    def _examined(self, name: str) -> _Column:
+        """Look for missing values in a column, and for its categories. Raises an error if it can't be read."""
         import pyarrow as pa
 
         where = f"{self._where}: column {name!r}"
@@ -62,22 +61,22 @@ class TableRows(Stored):
         except ValueError as error:
             raise ValueError(f"{self._where}: {error}") from None
         if self._is_decoded(name):
-            return _Looked(type_)
+            return _Column(type_)
         kind_of(type_, where)  # which may refuse it, before it is looked through
         missing = self._missing(name)
         fill = self._chosen.fill(name)
         refuse_missing(missing, fill, where)
         if not (self._chosen.codes and pa.types.is_dictionary(type_)):
-            return _Looked(type_, bool(missing))
+            return _Column(type_, bool(missing))
         unified = Unified(list(self._dictionaries(name)), type_, where)
         if missing:
             unified.checked(fill, where)
-        return _Looked(type_, bool(missing), unified)
+        return _Column(type_, bool(missing), unified)
 
     def _kind(self, name: str) -> Kind:
         """How a column is read."""
         where, rows = f"{self._where}: column {name!r}", self.array
-        type_, missing, unified = self._looked[name]
+        type_, missing, unified = self._columns[name]
         if self._is_decoded(name):
             return Kind(str(type_), _as_it_is)
         fill = self._chosen.fill(name) if missing else None
@@ -85,11 +84,10 @@ class TableRows(Stored):
             code = -1 if fill is None else int(fill)
             return Kind("int64", lambda array: unified.codes(array, code), np.dtype(np.int64))
         kind = kind_of(type_, where, fill)
-        wanted = rows.dtype if isinstance(rows, HuggingFace) else None
-        return kind if wanted is None else with_dtype(kind, wanted)
+        return kind if rows.dtype is None else with_dtype(kind, rows.dtype)
 
     def _is_decoded(self, name: str) -> bool:
-        return isinstance(self.array, HuggingFace) and name in self.array.decoded
+        return name in self.array.decoded
 
     def _missing(self, name: str) -> int:
         """The number of missing values of a column: by the statistics of its chunks, else by reading them."""
@@ -121,7 +119,7 @@ class TableRows(Stored):
 
     def _growth(self, name: str) -> float:
         """How much larger the numbers of a column are in a batch than in the table."""
-        type_, _, unified = self._looked[name]
+        type_, _, unified = self._columns[name]
         dtype = self._kinds[name].dtype
         if dtype is None or unified is not None:
             return 1
@@ -130,7 +128,7 @@ class TableRows(Stored):
 
     def _bytes_of(self, name: str) -> float:
         """About the number of bytes of a value of a column, in the dtype of the table."""
-        rows, (type_, _, unified) = self.array, self._looked[name]
+        rows, (type_, _, unified) = self.array, self._columns[name]
         size = 8 if unified is not None else bytes_of_type(type_)
         if size is not None or not len(self):
             return size or 0.0
@@ -146,7 +144,7 @@ class TableRows(Stored):
         import pyarrow as pa
 
         for name in self._names:
-            type_ = self._looked[name].type_
+            type_ = self._columns[name].type_
             if not (pa.types.is_integer(type_) or pa.types.is_boolean(type_) or pa.types.is_dictionary(type_)):
                 continue
             bounds = [self.array.bounds(chunk, name) for chunk in range(len(self.array.sizes))]
@@ -159,10 +157,10 @@ class TableRows(Stored):
     # --- reading
 
     def samples(self, block: NDArray[np.intp]) -> Any:
-        if isinstance(self.array, HuggingFace):
-            return self._given(self._picked(block))
+        if self.array.reads_rows:
+            return self._batch(self._picked(block))
         if not len(block):
-            return self._given(owned(self._empty(), slice(0)))
+            return self._batch(owned(self._empty(), slice(0)))
         if block.max() >= len(self):
             raise IndexError(f"expected indices below {len(self)}; got {block.max()}")
         numbers = self.chunk_of(block)
@@ -178,10 +176,10 @@ class TableRows(Stored):
             out.put(places, data, block[places] - self._bounds(n)[0])
             del data
         assert out is not None
-        return self._given(out.batch())
+        return self._batch(out.batch())
 
     def run(self, block: range) -> Any:
-        if isinstance(self.array, HuggingFace) or not len(block) or block.stop > len(self):
+        if self.array.reads_rows or not len(block) or block.stop > len(self):
             return self.samples(block_array(block))
         out: Gathered | None = None
         start = block.start
@@ -196,9 +194,9 @@ class TableRows(Stored):
             out.put(np.arange(start, stop) - block.start, data, np.arange(start, stop) - begin)
             start = stop
         assert out is not None
-        return self._given(out.batch())
+        return self._batch(out.batch())
 
-    def _given(self, parts: dict[str, Any]) -> Any:
+    def _batch(self, parts: dict[str, Any]) -> Any:
         return tuple(parts.values()) if self.spread else parts
 
     def _read(self, n: int) -> Form:
@@ -239,9 +237,8 @@ class TableRows(Stored):
     def _form(self, table: Any, which: Any = None) -> dict[str, Form]:
         """The columns of a table of Arrow, in the form in which they are read."""
         parts = {name: self._converts[name](table.column(name)) for name in self._names}
-        if isinstance(self.array, HuggingFace):
-            for name in self.array.decoded.intersection(self._names):
-                parts[name] = self.array.images(which, name, self._where)
+        for name in filter(self._is_decoded, self._names):
+            parts[name] = self.array.decoded_values(which, name, self._where)
         return self._chosen.arranged(parts, lazily=True)
 
 
@@ -251,8 +248,8 @@ def _equal_size(sizes: Sequence[int]) -> int | None:
     return int(sizes[0]) if equal and 0 < sizes[-1] <= sizes[0] else None
 
 
-class _Looked(NamedTuple):
-    """What was found in a column when the table was opened."""
+class _Column(NamedTuple):
+    """What is known of a column: its type, whether values are missing, and its categories, if it has codes."""
 
     type_: Any
     missing: bool = False

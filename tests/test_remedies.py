@@ -594,6 +594,8 @@ def written(path, value, n=8):
 
 def test_remedies_for_files_that_changed(tmp_path):
     with work_pool.WorkerProcessPool(1) as processes:
+        # A worker that is being started may share the open files of this process for a moment, and their locks.
+        assert all_of(BATCHES | ops.parallel(processes)) == all_of(BATCHES)
         written(tmp_path / "a.h5", 0)
         with h5py.File(tmp_path / "a.h5", "r") as opened:
             stream = ops.indices(8) | ops.gather(opened["x"])

@@ -8,7 +8,7 @@ import math
 import warnings
 from fractions import Fraction
 from functools import partial
-from itertools import chain, count, groupby, islice, pairwise, product
+from itertools import chain, count, groupby, islice, pairwise, product, repeat
 
 import numpy as np
 from hypothesis import strategies as st
@@ -125,6 +125,7 @@ BUILD = {
     "stretch": lambda streams, rng, count, index, world: streams[0] | ops.merge(count, shard=(index % world, world)),
     "mix": lambda streams, rng, seed, chunks, window: streams[0] | ops.mix(seed, chunks, window),
     "chunk": lambda streams, rng, size, drop: streams[0] | ops.chunk(size, drop_last=drop),
+    "schedule": lambda streams, rng, sizes, drop: streams[0] | ops.chunk(list(sizes), drop_last=drop),
     "skip": lambda streams, rng, k: streams[0] | ops.skip(k),
     "take": lambda streams, rng, k: streams[0] | ops.take(k),
     "epoch": lambda streams, rng, e: streams[0].epoch(e),
@@ -324,6 +325,19 @@ def _chunked(before, p, rng, size, drop):
                 cut = []
     if cut and not drop:
         yield cut
+
+
+def _scheduled(before, p, rng, sizes, drop):
+    if len(sizes) == 1:
+        yield from _chunked(before, p, rng, sizes[0], drop)
+        return
+    indices = chain.from_iterable(model(before[0], p, rng))
+    for size in chain(sizes, repeat(sizes[-1])):
+        cut = list(islice(indices, size))
+        if len(cut) == size or (cut and not drop):
+            yield cut
+        if len(cut) < size:
+            return
 
 
 def _mask(mask):
@@ -538,6 +552,7 @@ MODEL = {
     "stretch": lambda before, p, rng, count, index, world: _merged(before, p, rng, count, index % world, world),
     "mix": _mixed,
     "chunk": _chunked,
+    "schedule": _scheduled,
     "skip": lambda before, p, rng, k: islice(model(before[0], p, rng), k, None),
     "take": lambda before, p, rng, k: islice(model(before[0], p, rng), k),
     "epoch": lambda before, p, rng, e: model(before[0], e, rng),
@@ -601,6 +616,7 @@ STAGES = {
     "shuffle": st.tuples(seeds),
     "permute": st.tuples(seeds),
     "chunk": st.tuples(sizes, st.booleans()),
+    "schedule": st.tuples(st.lists(sizes, min_size=1, max_size=4).map(tuple), st.booleans()),
     "shard": st.tuples(places, st.integers(1, 4)),
     "where": st.lists(st.booleans(), min_size=1, max_size=5).map(tuple),
     "reorder": st.tuples(seeds),

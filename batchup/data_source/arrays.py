@@ -146,6 +146,7 @@ class RandomAccessDataSource(StreamDataSource):
         return self._blocks(request) | ops.map(block_array, name="indices")
 
     def _blocks(self, request: Request) -> ops.Stream:
+        request.refuse_sizes()
         if request.window is not None:
             chunks = self._chunks(request)
             if not isinstance(self.sampler, EpochSampler):

@@ -20,6 +20,7 @@ from batchup.data_source.refusals import NotIterable
 from batchup.data_source.request import (
     BatchOf,
     BatchOptions,
+    BatchSize,
     IndexOptions,
     LoaderOptions,
     Request,
@@ -72,8 +73,8 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
         Parameters
         ----------
-        batch_size : int
-            The number of samples in a batch.
+        batch_size : int or list of int
+            The number of samples in a batch; for a `CompositeDataSource` also a list with a number for each member.
         shuffle : int, sequence of int, Generator, RandomState, True, None or False
             A seed, a generator, True for NumPy's global generator, or None for in order; see `ops.shuffle`.
         **options : any
@@ -92,7 +93,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
             Batches of shape (`batch_size`, ...). The last may be shorter.
         """
 
-    def stream(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> ops.Stream:
+    def stream(self, batch_size: BatchSize, shuffle: ShuffleLike = None, **options: Any) -> ops.Stream:
         """The `Stream` behind `batch_iterator`, to be continued with `|`.
 
         With `window`, it is `indices(n) | mix(shuffle, chunks, window) | gather(...) | rebatch(batch_size)`, and the
@@ -101,8 +102,8 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
         Parameters
         ----------
-        batch_size : int
-            The number of samples in a batch.
+        batch_size : int or list of int
+            As for `batch_iterator`.
         shuffle : int, sequence of int, Generator, RandomState, True, None or False
             As for `batch_iterator`.
         **options : any
@@ -130,8 +131,8 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
         Parameters
         ----------
-        batch_size : int
-            The number of samples in a batch.
+        batch_size : int or list of int
+            As for `batch_iterator`.
         shuffle : int, sequence of int, Generator, RandomState, True, None or False
             As for `batch_iterator`.
         labels : (n,) array of int or None
@@ -153,13 +154,13 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         """
         return ops.survey(self.stream(batch_size, shuffle, **options), labels)
 
-    def loader(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> Loader:
+    def loader(self, batch_size: BatchSize, shuffle: ShuffleLike = None, **options: Any) -> Loader:
         """A loader for a training loop: each iteration gives the batches of the next epoch. See `batchup.core.Loader`.
 
         Parameters
         ----------
-        batch_size : int
-            The number of samples in a batch.
+        batch_size : int or list of int
+            As for `batch_iterator`.
         shuffle : int, sequence of int, Generator, RandomState, True, None or False
             As for `batch_iterator`.
         **options : any
@@ -233,8 +234,8 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
         Parameters
         ----------
-        batch_size : int
-            The number of samples in a batch.
+        batch_size : int or list of int
+            As for `batch_iterator`.
         shuffle : int, sequence of int, Generator, RandomState, True, None or False
             As for `batch_iterator`.
         **options : any
@@ -308,21 +309,21 @@ class StreamDataSource(AbstractDataSource):
     if TYPE_CHECKING:  # so type checkers see the options
 
         def stream(  # type: ignore[override]
-            self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[BatchOptions]
+            self, batch_size: BatchSize, shuffle: ShuffleLike = None, **options: Unpack[BatchOptions]
         ) -> ops.Stream: ...
 
         def loader(  # type: ignore[override]
-            self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[LoaderOptions]
+            self, batch_size: BatchSize, shuffle: ShuffleLike = None, **options: Unpack[LoaderOptions]
         ) -> Loader: ...
 
     def batch_iterator(  # type: ignore[override]
-        self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[BatchOptions]
+        self, batch_size: BatchSize, shuffle: ShuffleLike = None, **options: Unpack[BatchOptions]
     ) -> ops.StreamIterator:
         self._check("batch_iterator", options)
         return iter(self.stream(batch_size, shuffle, **options))
 
     def batch_indices_iterator(  # type: ignore[override]
-        self, batch_size: int, shuffle: ShuffleLike = None, **options: Unpack[IndexOptions]
+        self, batch_size: BatchSize, shuffle: ShuffleLike = None, **options: Unpack[IndexOptions]
     ) -> ops.StreamIterator:
         if not self.is_random_access:
             self._refuse("batch_indices_iterator")

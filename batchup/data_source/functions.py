@@ -112,6 +112,7 @@ class IteratorDataSource(AbstractDataSource):
         return iter(self.stream(batch_size, shuffle, **kwargs))
 
     def _stream(self, request: Request) -> Stream:
+        request.refuse_sizes()
         request.refuse_shard(self)
         request.refuse_window(self)
         if request.drop_last:

@@ -19,6 +19,7 @@ from batchup.core.sources import Iterated
 from batchup.core.work import SAME, Step
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, check_sources
 from batchup.data_source.request import Request
+from batchup.ops.index.chunk import is_several
 from batchup.ops.joins import chosen, joined
 from batchup.sampling.counts import counted
 
@@ -44,15 +45,14 @@ class _JointDataSource(StreamDataSource):
     def _stream(self, request: Request) -> ops.Stream:
         request.refuse_window(self)
         streams = []
-        for n, ds in enumerate(self.datasets):
+        for ds, own in zip(self.datasets, self._requests(request), strict=True):
             # Further keyword arguments are for the members that call a user's function.
-            own = _of_member(request, n, {} if ds.is_random_access else request.others)
-            streams.append(ds._stream(own))
+            streams.append(ds._stream(replace(own, others={}) if ds.is_random_access else own))
         return self._joined(streams, request)
 
     def _index_stream(self, request: Request) -> ops.Stream:
-        members = enumerate(self.datasets)
-        streams = [ds._index_stream(_of_member(request, n, {})) for n, ds in members]
+        members = zip(self.datasets, self._requests(replace(request, others={})), strict=True)
+        streams = [ds._index_stream(own) for ds, own in members]
         return self._joined(streams, request, indices=True)
 
     @abstractmethod
@@ -64,21 +64,28 @@ class _JointDataSource(StreamDataSource):
         counts = [ds.num_samples(**kwargs) for ds in self.datasets]
         return [count for count in counts if count is not None]
 
+    def _requests(self, request: Request) -> list[Request]:
+        """The request for each member. Members share a generator; from a seed each member derives its own."""
+        rng = as_rng(request.shuffle, "shuffle")
+        requests = []
+        for n, size in enumerate(self._batch_sizes(request)):
+            order = rng.of_member(n).ints[0] if isinstance(rng, Seed) else request.shuffle
+            requests.append(replace(request, shuffle=order, batch_size=size))
+        return requests
+
+    def _batch_sizes(self, request: Request) -> list[Any]:
+        """The batch size of each member."""
+        request.refuse_sizes()
+        return [request.batch_size] * len(self.datasets)
+
     def __repr__(self) -> str:
         return shortened(f"{type(self).__name__}([{', '.join(map(repr, self.datasets))}])")
-
-
-def _of_member(request: Request, member: int, others: dict[str, Any]) -> Request:
-    """The request for a member. Members share a generator; from a seed each member derives its own."""
-    rng = as_rng(request.shuffle, "shuffle")
-    order = rng.of_member(member).ints[0] if isinstance(rng, Seed) else request.shuffle
-    return replace(request, shuffle=order, others=others)
 
 
 class CompositeDataSource(_JointDataSource):
     """A batch of each of several sources, side by side: `zip(*streams, flatten=, trim=)`.
 
-    It ends with the shortest source; give the others `repeats=-1`. An index batch is a tuple of the index batches of
+    The batch size is that of every member, or a list with a size for each: `ds.loader([16, 112])`. It ends with the shortest source; give the others `repeats=-1`. An index batch is a tuple of the index batches of
     the members. The number of samples is the smallest known number of a member.
 
     If `shuffle` is a generator, the members share it, and draw from it in the order in which they are asked. From a
@@ -90,15 +97,16 @@ class CompositeDataSource(_JointDataSource):
         The members.
     flatten : bool
         If True, the tuples of the members are joined into one: `(X, y)` and `(U,)` give `(X, y, U)`.
-    trim : bool
-        If True, the batches are cut to the shortest of each joint batch.
+    trim : bool or None
+        If True, the batches are cut to the shortest of each joint batch, as the last one of an epoch may be. If False,
+        nothing is cut. None cuts if there is one batch size for all members, and not if each has its own.
 
     Raises
     ------
     TypeError
         If a member is no data source.
     ValueError
-        Without members.
+        Without members; for a list of batch sizes, if it has another length than `datasets`, or if `trim` is True.
 
     Examples
     --------
@@ -110,18 +118,38 @@ class CompositeDataSource(_JointDataSource):
     [0 1] [0 1] [ 0 10]
     [2 0] [0 0] [20 30]
     [1] [1] [40]
+    >>> for X, y, U in CompositeDataSource([labelled, unlabelled]).batch_iterator([1, 3]):
+    ...     print(X, y, U)
+    [0] [0] [ 0 10 20]
+    [1] [1] [30 40]
     """
 
-    def __init__(self, datasets: Sequence[AbstractDataSource], flatten: bool = True, trim: bool = True):
+    def __init__(self, datasets: Sequence[AbstractDataSource], flatten: bool = True, trim: bool | None = None):
         super().__init__(datasets)
         self.flatten = bool(flatten)
-        self.trim = bool(trim)
+        self.trim = None if trim is None else bool(trim)
 
     def num_samples(self, **kwargs: Any) -> Count:
         return min(self._num_samples(kwargs), default=None)
 
+    def _batch_sizes(self, request: Request) -> list[Any]:
+        sizes = request.batch_size
+        if not is_several(sizes):
+            return [sizes] * len(self.datasets)
+        sizes = sizes.tolist() if isinstance(sizes, np.ndarray) else list(sizes)
+        if len(sizes) != len(self.datasets):
+            wanted = f"batch_size: expected a number, or a list of {len(self.datasets)}, one for each member"
+            raise ValueError(f"{wanted}; got {describe(sizes)}")
+        if self.trim:
+            raise ValueError(
+                f"batch_size: expected one number for CompositeDataSource(..., trim=True), which cuts all members alike; got "
+                f"{sizes}. Leave trim out to have these sizes"
+            )
+        return sizes
+
     def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
-        return ops.zip(*streams, flatten=self.flatten and not indices, trim=self.trim)
+        trim = not is_several(request.batch_size) if self.trim is None else self.trim
+        return ops.zip(*streams, flatten=self.flatten and not indices, trim=trim)
 
     def samples_by_indices(self, indices: Sequence[Any]) -> tuple[Any, ...]:
         """The joint batch of the samples at these places of the subsets of the members.
@@ -157,7 +185,7 @@ class CompositeDataSource(_JointDataSource):
 
     def _joint_batch(self, batches: list[Any], indices: Sequence[Any]) -> tuple[Any, ...]:
         single = any(isinstance(part, int | np.integer) for part in indices)
-        return joined(tuple(batches), self.flatten, self.trim and not single)
+        return joined(tuple(batches), self.flatten, bool(self.trim) and not single)
 
     def _members_of(self, method: str, indices: Any) -> Iterator[tuple[AbstractDataSource, Any]]:
         if not self.is_random_access:

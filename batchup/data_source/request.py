@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import partial
 from typing import Any, TypedDict
@@ -16,12 +16,14 @@ from batchup.core.checks import byte_count, describe_callable, true_or_false, wh
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import in_whole_parts, record
 from batchup.core.sources import Iterated
+from batchup.ops.index.chunk import is_several, one_size
 from batchup.ops.index.shard import ShardLike, as_shard
 from batchup.ops.parallel import Pool
 
 __all__ = [
     "BatchOf",
     "BatchOptions",
+    "BatchSize",
     "IndexOptions",
     "LoaderOptions",
     "Request",
@@ -63,6 +65,9 @@ class LoaderOptions(_Options, total=False):
     split: bool
 
 
+# A number of samples; for a `CompositeDataSource` also a list of such numbers, one for each member.
+BatchSize = int | Sequence[Any]
+
 _BATCH = tuple(BatchOptions.__annotations__)
 # The options of methods that have others than these.
 _OWN: dict[str, Any] = {"loader": LoaderOptions, "batch_indices_iterator": IndexOptions}
@@ -72,7 +77,7 @@ _OWN: dict[str, Any] = {"loader": LoaderOptions, "batch_indices_iterator": Index
 class Request:
     """The arguments of `batch_iterator`; `others` are further ones, for a user's function."""
 
-    batch_size: int
+    batch_size: Any
     shuffle: ShuffleLike = None
     shard: ShardLike = None
     drop_last: bool = False
@@ -81,7 +86,7 @@ class Request:
     others: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
-    def of(batch_size: int, shuffle: ShuffleLike, options: Mapping[str, Any]) -> Request:
+    def of(batch_size: BatchSize, shuffle: ShuffleLike, options: Mapping[str, Any]) -> Request:
         """The options as a request, checked."""
         own = keyfilter(_BATCH.__contains__, options)
         others = dissoc(options, *_BATCH)
@@ -103,6 +108,11 @@ class Request:
         if self.window is not None:
             stream = stream | ops.rebatch(self.batch_size, self.drop_last, shard=self.shard)
         return stream if self.epoch is None else stream.epoch(self.epoch)
+
+    def refuse_sizes(self) -> None:
+        """Raise TypeError for a list of batch sizes, which is for `CompositeDataSource`."""
+        if is_several(self.batch_size):
+            one_size(self.batch_size, "batch_size")
 
     def refuse_window(self, source: Any) -> None:
         if self.window is not None:
@@ -138,6 +148,7 @@ def batches_of(
 
     If that has parameters of these names, it gets `drop_last`, if it is asked for, and the epoch.
     """
+    request.refuse_sizes()
     request.refuse_shard(source)
     request.refuse_window(source)
     parameters = _parameters(written)

@@ -170,13 +170,13 @@ class BatchMaps:
     def _check(self, method: str, kwargs: dict[str, Any]) -> None:
         """Raise TypeError for an unknown option, unless a user's class may know it."""
 
-    def stream(self, batch_size: int, **kwargs: Any) -> Stream:
+    def stream(self, batch_size: int | Sequence[Any], **kwargs: Any) -> Stream:
         raise NotImplementedError
 
     def batch_map_concat(
         self,
         func: Callable[..., Any],
-        batch_size: int,
+        batch_size: int | Sequence[Any],
         progress_iter_func: Callable[..., Any] | None = None,
         n_batches: int | None = None,
         prepend_args: Sequence[Any] | None = None,
@@ -190,7 +190,7 @@ class BatchMaps:
         ----------
         func : callable
             As for `batch_map_concat`.
-        batch_size : int
+        batch_size : int or list of int
             The number of samples in a batch.
         progress_iter_func : callable or None
             As for `batch_map_concat`.
@@ -225,7 +225,7 @@ class BatchMaps:
     def batch_map_mean(
         self,
         func: Callable[..., Any],
-        batch_size: int,
+        batch_size: int | Sequence[Any],
         progress_iter_func: Callable[..., Any] | None = None,
         sum_axis: int | tuple[int, ...] | None = None,
         n_batches: int | None = None,
@@ -241,7 +241,7 @@ class BatchMaps:
         ----------
         func : callable
             As for `batch_map_mean`.
-        batch_size : int
+        batch_size : int or list of int
             The number of samples in a batch.
         progress_iter_func : callable or None
             As for `batch_map_mean`.
@@ -280,13 +280,13 @@ class BatchMaps:
         return mean(func, batches, total, shown, sum_axis, prepend_args, per)
 
     def _batches(
-        self, method: str, batch_size: int, n_batches: int | None, kwargs: dict[str, Any]
+        self, method: str, batch_size: int | Sequence[Any], n_batches: int | None, kwargs: dict[str, Any]
     ) -> tuple[Stream, int | None]:
         """The batches of an epoch, at most `n_batches`, and their number, if it is known."""
         self._check(method, kwargs)
         stream = self.stream(batch_size, **kwargs)
         total = stream.plan.length
-        if total is None and isinstance(stream.num_samples, int):
+        if total is None and isinstance(stream.num_samples, int) and isinstance(batch_size, int):
             total = num_batches(stream.num_samples, batch_size)  # only for a progress bar
         if n_batches is not None:
             stream |= take(n_batches)

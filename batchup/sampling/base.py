@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.blocks import block_array
-from batchup.core.checks import true_or_false, whole_number
+from batchup.core.checks import true_or_false
 from batchup.core.plan import Kind
 from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
 from batchup.core.record import Count
 from batchup.core.sources import Iterated
-from batchup.ops.index.chunk import chunked
+from batchup.ops.index.chunk import chunked, one_size
 from batchup.sampling.counts import counted
 
 
@@ -118,7 +118,7 @@ class AbstractSampler(ABC):
         ops.Stream
             A stream of index blocks.
         """
-        batch_size = whole_number(batch_size, "batch_size", least=1)
+        batch_size = one_size(batch_size, "batch_size")
         make = partial(self._index_batches, batch_size, shuffle)
         name = type(self).__name__
         # The arrays may be views of the sampler's own.
@@ -171,7 +171,7 @@ class OrderSampler(AbstractSampler):
         """
 
     def stream(self, batch_size: int, shuffle: ShuffleLike = None, drop_last: bool = False) -> ops.Stream:
-        size = whole_number(batch_size, "batch_size", least=1)
+        size = one_size(batch_size, "batch_size")
         drop_last = true_or_false(drop_last, "drop_last")
         return chunked(self._order(shuffle), size, drop_last, type(self).__name__)
 

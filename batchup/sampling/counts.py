@@ -12,6 +12,7 @@ from batchup.core.checks import whole_number
 from batchup.core.draws import Draws
 from batchup.core.plan import SameSamples, samples_of
 from batchup.core.record import Count, record
+from batchup.ops.index.chunk import one_size
 
 _END = object()
 
@@ -36,7 +37,7 @@ def num_batches(n: Count, batch_size: int) -> Count:
     >>> num_batches(10, 4), num_batches(np.inf, 4), num_batches(None, 4)
     (3, inf, None)
     """
-    batch_size = whole_number(batch_size, "num_batches: batch_size", least=1)
+    batch_size = one_size(batch_size, "num_batches: batch_size")
     if n is None or n == np.inf:
         return n
     return -(-whole_number(n, "num_batches: n") // batch_size)

@@ -17,7 +17,7 @@ from batchup.data_source import (
     CompositeDataSource,
     IteratorDataSource,
 )
-from batchup.sampling import AbstractSampler
+from batchup.sampling import AbstractSampler, StandardSampler, WeightedSampler, num_batches
 from batchup.testing import plain
 from tests.data_source.test_arrays import Squares, some
 
@@ -295,3 +295,55 @@ def test_shards_of_stratified_choices_with_a_users_sampler():
     shards = [[batch.tolist() for (batch,) in ds.batch_iterator(4, shard=(rank, 2))] for rank in range(2)]
     assert [a + b for a, b in zip(*shards, strict=True)] == whole
     assert len(ds.stream(4)) == len(whole) == 4
+
+
+def test_a_batch_size_for_each_member():
+    labelled = ArrayDataSource([A, A + 100], repeats=-1)
+    unlabelled = ArrayDataSource([B])
+    ds = CompositeDataSource([labelled, unlabelled])
+    streams = [labelled.stream(2, of_member(5, 0)), unlabelled.stream(4, of_member(5, 1))]
+    expected = some(ops.zip(*streams, trim=False))
+    assert [[len(part) for part in batch] for batch in expected] == [[2, 2, 4], [2, 2, 4], [2, 2, 1]]
+    assert some(ds.batch_iterator([2, 4], 5)) == expected
+    assert some(ds.stream(np.array([2, 4]), 5)) == expected
+    assert some(ds.loader((2, 4), 5)) == some(ops.zip(*streams, trim=False).epoch(0))
+    assert some(ds.map(lambda x, y, u: (x, u)).batch_iterator([2, 4], 5)) == [(x, u) for x, _, u in expected]
+    indices = ds.batch_indices_iterator([2, 4], 5)
+    assert [plain(ds.samples_by_indices_nomapping(batch)) for batch in indices] == expected
+    assert len(ds.loader([2, 4])) == 3
+    sums = ds.batch_map_concat(lambda x, y, u: [u], [2, 4])
+    assert np.array_equal(sums[0], B)
+
+
+def test_a_member_may_have_members():
+    pair = CompositeDataSource([ArrayDataSource([A]), ArrayDataSource([B])])
+    ds = CompositeDataSource([pair, ArrayDataSource([C])])
+    assert [len(part) for part in ds.stream([[1, 3], 2])[0]] == [1, 3, 2]
+    assert [len(part) for part in ds.stream([3, 2])[0]] == [3, 3, 2]
+
+
+def test_a_list_of_batch_sizes_that_is_refused():
+    ds = CompositeDataSource([ArrayDataSource([A]), ArrayDataSource([B])])
+    with pytest.raises(
+        ValueError, match=r"batch_size: expected a number, or a list of 2, one for each member; got <list"
+    ):
+        ds.loader([1, 2, 3])
+    cut = CompositeDataSource(ds.datasets, trim=True)
+    with pytest.raises(ValueError, match=r"trim=True\), which cuts all members alike; got \[1, 2\]. Leave trim out"):
+        cut.loader([1, 2])
+    many = [
+        ArrayDataSource([A]),
+        ArrayDataSource([A]).map(lambda x: x),
+        ChoiceDataSource([ds, ds]),
+        CallableDataSource(lambda batch_size: iter([])),
+        IteratorDataSource(iter([])),
+        Squares(7),
+    ]
+    for source in many:
+        with pytest.raises(TypeError, match=r"batch_size: expected one whole number.*ops.chunk\(sizes\)"):
+            source.stream([1, 2])
+    for sampler in (StandardSampler(5), WeightedSampler(np.ones(5))):
+        with pytest.raises(TypeError, match=r"batch_size: expected one whole number.*ops.chunk\(sizes\)"):
+            sampler.stream([1, 2], shuffle=5)
+    with pytest.raises(TypeError, match=r"batch_size: expected one whole number"):
+        num_batches(5, [1, 2])

@@ -1,36 +1,41 @@
 """Cut index blocks into blocks of another size: `chunk`."""
 
 import math
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from functools import cached_property
+from itertools import accumulate, chain
+from typing import Any
 
 import numpy as np
 
 from batchup.core.blocks import Block, joined
-from batchup.core.checks import call_text, true_or_false, whole_number
+from batchup.core.checks import call_text, describe, true_or_false, whole_number
 from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Even, Grid, Total
 from batchup.core.item import walk
 from batchup.core.plan import EndlessSource, Kind, PlanOver, is_uneven, located, samples_of
-from batchup.core.record import Count, in_whole_parts, parts_of_size, record
+from batchup.core.record import Count, record
 from batchup.core.sources import Blocks
 from batchup.core.stream import Stage, Stream
 from batchup.ops.index.shard import of_outer_ranks
 
 
-def chunk(size: int, drop_last: bool = False) -> Stage:
+def chunk(size: int | Sequence[int], drop_last: bool = False) -> Stage:
     """Cut the index blocks into blocks of `size` samples.
 
     The blocks are joined first, so a new block may have samples of several blocks before it.
 
     Parameters
     ----------
-    size : int
-        The number of samples in a block, at least 1: the batch size.
+    size : int or sequence of int
+        The number of samples in a block, at least 1: the batch size. Of a sequence, each number is the size of one
+        block, and the last number that of all further blocks. Each pass begins with the first number; with a `repeat`
+        before `chunk` all passes are cut as one.
     drop_last : bool
-        If True, leave out the last block if it has fewer than `size` samples.
+        If True, leave out the last block if it has fewer samples than it should have.
 
     Returns
     -------
@@ -40,10 +45,10 @@ def chunk(size: int, drop_last: bool = False) -> Stage:
     Raises
     ------
     ValueError
-        If `size` is below 1.
+        If a size is below 1, or the sequence is empty.
     TypeError
-        If the stream before it is not of index blocks, or if it is one rank's part of a stream and the ranks would get
-        different numbers of blocks.
+        If `size` is neither an int nor a sequence of ints, if the stream before it is not of index blocks, or if it is
+        one rank's part of a stream and the ranks would get different numbers of blocks.
 
     Examples
     --------
@@ -51,10 +56,43 @@ def chunk(size: int, drop_last: bool = False) -> Stage:
     [array([0, 1, 2]), array([3, 4, 5]), array([6])]
     >>> list([np.arange(7)] | chunk(3, drop_last=True))
     [array([0, 1, 2]), array([3, 4, 5])]
+
+    A batch size that grows:
+
+    >>> list([np.arange(9)] | chunk([1, 2, 3]))
+    [array([0]), array([1, 2]), array([3, 4, 5]), array([6, 7, 8])]
     """
-    size = whole_number(size, "chunk(size)", least=1)
+    sizes = _sizes(size)
     drop_last = true_or_false(drop_last, "chunk: drop_last")
-    return Stage(_chunk, size, drop_last, "chunk", text=call_text("chunk", size, drop_last=drop_last))
+    shown = sizes[0] if len(sizes) == 1 else list(sizes)
+    return Stage(_chunk, sizes, drop_last, "chunk", text=call_text("chunk", shown, drop_last=drop_last))
+
+
+def is_several(size: Any) -> bool:
+    """True for a list of batch sizes."""
+    return isinstance(size, list | tuple | np.ndarray)
+
+
+def one_size(size: Any, name: str) -> int:
+    """A batch size that must be one number. Errors begin with `name`."""
+    if is_several(size):
+        raise TypeError(
+            f"{name}: expected one whole number >= 1; got {describe(size)}. Sizes one after another are for ops.chunk, as in "
+            "ops.indices(len(X)) | ops.shuffle(seed) | ops.chunk(sizes) | ops.gather(X, y); a size for each member is for "
+            "CompositeDataSource"
+        )
+    return whole_number(size, name, least=1)
+
+
+def _sizes(size: int | Sequence[int]) -> tuple[int, ...]:
+    """The sizes that a user passed for one."""
+    if isinstance(size, np.ndarray) and size.ndim == 1:
+        size = size.tolist()
+    if not isinstance(size, list | tuple):
+        return (whole_number(size, "chunk(size)", least=1),)
+    if not size:
+        raise ValueError("chunk(sizes): expected one size at least; got an empty list")
+    return tuple([whole_number(each, f"chunk(sizes): size {n}", least=1) for n, each in enumerate(size)])
 
 
 # Blocks of an endless stream that are looked at when it is built: this reads nothing, so they may be many.
@@ -63,14 +101,16 @@ _LOOKED_AT = 10 * EMPTY_IN_A_ROW
 
 def chunked(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
     """`stream | chunk(size, drop_last)`; `where` is the name of the stage in errors."""
-    return Stage(_chunk, size, drop_last, where, text=chunk(size, drop_last).text)(stream)
+    return Stage(_chunk, (size,), drop_last, where, text=chunk(size, drop_last).text)(stream)
 
 
-def _chunk(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
+def _chunk(stream: Stream, sizes: tuple[int, ...], drop_last: bool, where: str) -> Stream:
+    *head, size = sizes
     plan = stream.index_plan(where)
+    shown = f"{where}({list(sizes) if head else size})"
     if why := plan.refusal("cut"):
-        raise TypeError(f"{where}({size}): {stream!r} {why}")
-    if isinstance(plan, EndlessSource) and not plan.cut:
+        raise TypeError(f"{shown}: {stream!r} {why}")
+    if isinstance(plan, EndlessSource) and not plan.cut and not head:
         return replace(stream, plan=replace(plan, size=size, cut=True))
     # What is refused on one rank is refused on all.
     first, last = of_outer_ranks(plan) if is_uneven(plan) else (plan, plan)
@@ -78,14 +118,15 @@ def _chunk(stream: Stream, size: int, drop_last: bool, where: str) -> Stream:
     if plan.length == math.inf and grid and 0 == grid.before(0, 1) == grid.before(0, _LOOKED_AT):
         empty = f"the first {_LOOKED_AT} blocks of {stream!r} have no samples"
         raise ValueError(f"{where}: {empty}, and it is endless")
+    chunks = Chunk(plan, size, drop_last, tuple(head))
     if is_uneven(plan):
-        lengths = {Chunk(of_rank, size, drop_last).length for of_rank in (first, last)}
+        lengths = {replace(chunks, up=of_rank).length for of_rank in (first, last)}
         if None in lengths or len(lengths) > 1:
             raise TypeError(
-                f"chunk({size}): {stream!r} is one rank's part, and ranks would take different numbers of steps: put "
-                f"chunk({size}) before shard"
+                f"{shown}: {stream!r} is one rank's part, and ranks would take different numbers of steps: put "
+                f"{shown} before shard"
             )
-    return replace(stream, plan=Chunk(plan, size, drop_last))
+    return replace(stream, plan=chunks)
 
 
 @record
@@ -97,15 +138,29 @@ class Chunk(PlanOver):
 
     size: int
     drop_last: bool
+    head: tuple[int, ...] = ()  # the sizes of the first blocks, if they are others
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Where each block of the head ends; 0 comes first."""
+        return list(accumulate(self.head, initial=0))
 
     @property
     def length(self) -> Count:
-        return parts_of_size(self._samples, self.size)
+        samples = self._samples
+        if not isinstance(samples, int):
+            return samples
+        if samples > self._ends[-1]:
+            return len(self.head) - (self._ends[-1] - samples) // self.size
+        return bisect_left(self._ends, samples)
 
     @property
     def _samples(self) -> Count:
         samples = samples_of(self.up)
-        return in_whole_parts(samples, self.size) if self.drop_last else samples
+        if not self.drop_last or not isinstance(samples, int):
+            return samples
+        before = max(end for end in self._ends if end <= samples)
+        return samples - (samples - before) % self.size if before == self._ends[-1] else before
 
     @property
     def kind(self) -> Kind:
@@ -121,11 +176,13 @@ class Chunk(PlanOver):
         up, samples = self.up.grid, self._samples
         if up is None or samples is None:
             return None
-        return Even(samples, self.size, up.bound) if up.located else Total(samples, up.bound)
+        if not up.located:
+            return Total(samples, up.bound)
+        return Scheduled(samples, self.size, up.bound, self._ends) if self.head else Even(samples, self.size, up.bound)
 
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Block]:
         match self.up:
-            case Blocks((range() as block,)) if not self.drop_last:
+            case Blocks((range() as block,)) if not self.drop_last and not self.head:
                 # An epoch in order: `map` of ranges runs in C alone.
                 starts = range(block.start + k * self.size, block.stop, self.size)
                 ends = range(block.start + (k + 1) * self.size, block.stop, self.size)
@@ -133,11 +190,41 @@ class Chunk(PlanOver):
         grid = located(self.up)
         if k and grid is None:  # where block k begins is unknown
             return walk(self._cut(self.up.start(pass_, 0, draws), 0), k)
-        at, i = grid.seek(pass_, k * self.size) if k and grid else (0, 0)
-        return self._cut(self.up.start(pass_, at, draws), i)
+        at, i = 0, 0
+        if k and grid:
+            last = len(self.head)
+            before = self._ends[k] if k < last else self._ends[last] + (k - last) * self.size
+            at, i = grid.seek(pass_, before)
+        blocks = self.up.start(pass_, at, draws)
+        return self._cut(blocks, i) if k >= len(self.head) else self._scheduled(blocks, i, self.head[k:])
+
+    def _scheduled(self, blocks: Iterator[Block], i: int, sizes: Sequence[int]) -> Iterator[Block]:
+        """The new blocks, from place `i` of the first block on: first some of these sizes."""
+        block: Block = range(0)
+        n = 0
+        for size in sizes:
+            pieces: list[Block] = []
+            missing = size
+            while missing:
+                if i >= n:
+                    i -= n
+                    following = next(blocks, None)
+                    if following is None:
+                        if pieces and not self.drop_last:
+                            yield joined(pieces)
+                        return
+                    block, n = following, len(following)
+                    continue
+                piece = block[i : i + missing]
+                pieces.append(_apart(piece))
+                i, missing = i + len(piece), missing - len(piece)
+            yield joined(pieces)
+        rest = chain((block,), blocks)
+        del block  # otherwise it is kept while the next is made
+        yield from self._cut(rest, i)
 
     def _cut(self, blocks: Iterator[Block], i: int) -> Iterator[Block]:
-        """The new blocks, from place `i` of the first block on."""
+        """The new blocks of one size, from place `i` of the first block on."""
         size = self.size
         pieces: list[Block] = []  # of a new block with samples of several blocks
         missing = size
@@ -170,6 +257,28 @@ class Chunk(PlanOver):
             del block
         if pieces and not self.drop_last:
             yield joined(pieces)
+
+
+@record
+class Scheduled(Grid):
+    """Blocks of one size, but the first, which end at `ends` after 0; the last may be shorter."""
+
+    samples: int | float
+    further: int
+    bound: int | None
+    ends: Sequence[int]
+    size = None
+
+    def before(self, pass_: int, k: int) -> int:
+        last = len(self.ends) - 1
+        return int(min(self.ends[k] if k <= last else self.ends[last] + (k - last) * self.further, self.samples))
+
+    def seek(self, pass_: int, offset: int) -> tuple[int, int]:
+        if offset < self.ends[-1]:
+            k = bisect_right(self.ends, offset) - 1
+            return k, offset - self.ends[k]
+        k, rest = divmod(offset - self.ends[-1], self.further)
+        return k + len(self.ends) - 1, rest
 
 
 def _apart(block: Block) -> Block:

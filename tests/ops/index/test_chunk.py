@@ -1,7 +1,7 @@
 """chunk: what the laws don't check."""
 
 import tracemalloc
-from itertools import product
+from itertools import chain, product, repeat
 
 import numpy as np
 import pytest
@@ -28,6 +28,48 @@ def test_chunks_of_all_small_blocks(size, drop_last):
         assert len(stream) == len(expected)
         for k, block in enumerate(expected):
             assert list(stream[k]) == block
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("sizes", [*product((1, 2, 4), repeat=2), (3, 1, 2), (2, 5, 1)])
+def test_sizes_one_after_another(sizes, drop_last):
+    for lengths in product(range(4), repeat=3):
+        ends = np.cumsum(lengths)
+        blocks = [np.arange(end - n, end) for n, end in zip(lengths, ends, strict=True)]
+        left = list(range(ends[-1]))
+        expected = []
+        for size in chain(sizes, repeat(sizes[-1])):
+            if not left or (drop_last and len(left) < size):
+                break
+            expected.append(left[:size])
+            left = left[size:]
+        stream = blocks | ops.chunk(sizes, drop_last)
+        assert lists(stream) == expected
+        assert len(stream) == len(expected)
+        assert stream.num_samples == sum(map(len, expected))
+        for k, block in enumerate(expected):
+            assert list(stream[k]) == block
+
+
+def test_a_schedule_begins_anew_in_each_pass_unless_the_passes_are_cut_as_one():
+    indices = ops.indices(5)
+    assert list(map(len, indices | ops.chunk([1, 3]) | ops.repeat(2))) == [1, 3, 1, 1, 3, 1]
+    assert list(map(len, indices | ops.repeat(2) | ops.chunk([1, 3]))) == [1, 3, 3, 3]
+    assert list(map(len, ops.sample(np.ones(4), 7) | ops.chunk([1, 3]) | ops.take(3))) == [1, 3, 3]
+
+
+def test_a_schedule_of_a_huge_order_reads_no_more_than_its_blocks():
+    schedule = ops.indices(10**12) | ops.permute(7) | ops.chunk(np.array([2, 3]))
+    assert [len(block) for block in schedule | ops.take(3)] == [2, 3, 3]
+    assert repr(schedule) == "indices(1000000000000) | permute(7) | chunk([2, 3])"
+    assert np.array_equal(schedule[10**11], next(iter(schedule | ops.skip(10**11))))
+
+
+def test_bad_schedules():
+    with pytest.raises(ValueError, match=r"chunk\(sizes\): size 1: expected a whole number >= 1; got 0"):
+        ops.chunk([4, 0])
+    with pytest.raises(ValueError, match=r"chunk\(sizes\): expected one size at least; got an empty list"):
+        ops.chunk([])
 
 
 def test_consecutive_indices_stay_ranges():

@@ -5,6 +5,7 @@ A recipe is a tree of tuples: `(stage, recipes before it, arguments)`. `build` m
 """
 
 import math
+import random
 import warnings
 from fractions import Fraction
 from functools import partial
@@ -94,6 +95,28 @@ def noise(*batch, rng):
     return (*batch, rng.integers(1000, size=len(first)))
 
 
+def sample_noise(*sample, rng):
+    """A random number, as another part of the sample."""
+    return (*sample, int(rng.integers(1000)))
+
+
+def global_noise(*batch):
+    return noise(*batch, rng=GLOBAL)
+
+
+def global_sample_noise(*sample):
+    return sample_noise(*sample, rng=GLOBAL)
+
+
+class GLOBAL:
+    """The global generators of NumPy and Python, as one."""
+
+    @staticmethod
+    def integers(n, size=None):
+        drawn = np.random.randint(n, size=size)
+        return drawn + random.randrange(n)
+
+
 # --- how a stage is built: from streams, its arguments, and the generator that all stages share
 
 BUILD = {
@@ -137,6 +160,10 @@ BUILD = {
     "samples": lambda streams, rng: streams[0] | ops.samples(PAIRS),
     "records": lambda streams, rng: streams[0] | ops.samples(RECORDS, include_indices=True),
     "map": lambda streams, rng: streams[0] | ops.map(double),
+    "map_samples": lambda streams, rng: streams[0] | ops.map_samples(double),
+    "random_samples": lambda streams, rng, seed: streams[0] | ops.map_samples(sample_noise, rng=seed),
+    "seeded": lambda streams, rng, seed: streams[0] | ops.map(global_noise, seed_globals=seed),
+    "seeded_samples": lambda streams, rng, seed: streams[0] | ops.map_samples(global_sample_noise, seed_globals=seed),
     "declared": lambda streams, rng, n, size: CallableDataSource(partial(_declared, n), n).stream(size),
     "rebatch": lambda streams, rng, size, drop: streams[0] | ops.rebatch(size, drop_last=drop),
     "ranked": lambda streams, rng, size, index, world: streams[0] | ops.rebatch(size, shard=(index % world, world)),
@@ -191,9 +218,11 @@ def specimens(recipe):
         if trim and any(is_uneven(part) for part in before):
             raise UnfitError("a member has arrays of several lengths, which are not cut")
         return [next(iter(_zip([[item] for item in items], flatten, trim))) for items in product(*below)]
+    if stage in MAPPING and (is_uneven(before[0]) or any(map(_has_ragged, below[0]))):
+        raise UnfitError("the samples of a batch have several lengths, which are not put together")
     if stage in WORK | TRUNK | NOISE and stage not in KEEPING:
         return [next(iter(BUILD[stage]([[item] | ops.skip(0)], None, *args))) for item in below[0]]
-    if stage in ("rebatch", "ranked", "filter") and is_uneven(before[0]):
+    if stage in PER_SAMPLE and is_uneven(before[0]):
         raise UnfitError("there are arrays of several lengths, which have no samples")
     if stage in ("rebatch", "ranked") and len({_kind(item) for item in below[0]}) > 1:
         raise UnfitError("batches of different kinds can't be put together")
@@ -205,6 +234,12 @@ def is_uneven(recipe):
     stage, before, args = recipe
     differ = len({*map(repr, before)}) > 1 or any(has(drawn, recipe) for drawn in DRAWING)
     return (stage == "zip" and not args[1] and differ) or any(map(is_uneven, before))
+
+
+def _has_ragged(item):
+    if isinstance(item, tuple | dict):
+        return any(map(_has_ragged, item.values() if isinstance(item, dict) else item))
+    return isinstance(item, ops.Ragged)
 
 
 def _kind(item):
@@ -569,6 +604,10 @@ MODEL = {
     "records": lambda before, p, rng: map(_named, model(before[0], p, rng)),
     "parallel": lambda before, p, rng, buffer: model(before[0], p, rng),
     "split": lambda before, p, rng, buffer: model(before[0], p, rng),
+    "map_samples": lambda before, p, rng: (
+        plain(double(*item) if isinstance(item, tuple) else double(item)) if _shortest(item) else item
+        for item in model(before[0], p, rng)
+    ),
     "map": lambda before, p, rng: (
         plain(double(*item) if isinstance(item, tuple) else double(item)) for item in model(before[0], p, rng)
     ),
@@ -633,6 +672,7 @@ WORK = {
     "samples": st.just(()),
     "records": st.just(()),
     "map": st.just(()),
+    "map_samples": st.just(()),
     "parallel": st.tuples(sizes),
     "split": st.tuples(sizes),
     "rebatch": st.tuples(sizes, st.booleans()),
@@ -641,7 +681,7 @@ WORK = {
 }
 # What stands on the trunk, with no join behind it.
 TRUNK = {"filter": st.just(()), "resized": st.just(()), "rebatch": st.tuples(sizes, st.booleans())}
-NOISE = {"random": st.tuples(seeds)}  # not in the model
+NOISE = dict.fromkeys(("random", "random_samples", "seeded", "seeded_samples"), st.tuples(seeds))  # not in the model
 JOINS = {"zip": st.tuples(st.booleans(), st.booleans()), "choose": st.tuples(st.none() | seeds, st.booleans())}
 # What draws from the generator that all stages share, or never ends, or both.
 DRAWS = {
@@ -652,6 +692,9 @@ DRAWS = {
 }
 STATEFUL = {"stateful": st.just(()), "redrawn": st.just(())}
 ENDLESS = {"repeat": st.just((-1,))}
+# What looks at the samples of a batch one by one, or puts samples together.
+MAPPING = {"map_samples", "random_samples", "seeded_samples"}
+PER_SAMPLE = {"rebatch", "ranked", "filter", *MAPPING}
 # What draws from the generator that all stages share, so that one recipe twice gives two orders.
 DRAWING = ("drawn", "orders", "stratify", "stateful", "redrawn", "choose")
 # Of the stages behind the work, those whose batches are as before.

@@ -162,7 +162,7 @@ def _value(value: Any, contents: bool) -> str | None:
     if isinstance(value, Stateful) or callable(getattr(value, "permutation", None)):
         return "drawn"
     if isinstance(value, Noise):
-        return f"{value.seed} {_value(value.path, contents)}"
+        return f"{value.argument} {value.seed} {_value(value.path, contents)}".removeprefix("rng ")
     if isinstance(value, Named):
         return repr(value.name)
     if isinstance(value, Seed | Enum):

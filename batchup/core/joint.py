@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple, Self
 
 from batchup.core.record import over_each, record
-from batchup.core.work import SAME, Results, Split, Step, Work
+from batchup.core.work import SAME, Split, Step, Work, only
 
 
 @record
@@ -30,14 +30,10 @@ class JointStep(Step):
         return self._split if any(work.splits for work in self.works) else None
 
     def _split(self, item: Any) -> Split:
-        return Split([partial(self.run, item)], _only)
+        return Split([partial(self.run, item)], only)
 
     def over(self, f: Callable[[Work], Work]) -> Self:
         return over_each(self, "works", f)
-
-
-def _only(results: Results) -> Any:
-    return results[0].result()
 
 
 class Choice(NamedTuple):

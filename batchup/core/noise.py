@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, count, repeat
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class Noise:
 
     seed: Seed
     path: tuple[int, ...] = ()
+    # The argument of a stage that is given the seed.
+    argument: ClassVar[str] = "rng"
 
     def generator(self, item: Item) -> np.random.Generator:
         """The generator for an item. Items that are not made of index blocks count by their place alone.
@@ -53,14 +55,14 @@ class Noise:
         """
         # Philox is a cipher of a counter (Salmon et al., SC 2011). Its key is that of this step, and the upper half
         # of its counter that of the item.
-        counter = np.frombuffer(bytes(16) + _digest(item), "<u8")
+        counter = np.frombuffer(bytes(16) + digest_of(item), "<u8")
         return np.random.Generator(np.random.Philox(self._key, counter=counter))
 
     @cached_property
     def _key(self) -> Any:
         return _philox_key(seed_sequence(self.seed, *self.path).generate_state(2, np.uint64))
 
-    def of_member(self, member: int) -> Noise:
+    def of_member(self, member: int) -> Self:
         """The numbers of this step in one member of a join.
 
         Parameters
@@ -75,7 +77,7 @@ class Noise:
         """
         return replace(self, path=(*self.path, member))
 
-    def after(self, number: int) -> Noise:
+    def after(self, number: int) -> Self:
         """The numbers of this step after other random steps.
 
         Parameters
@@ -94,7 +96,44 @@ class Noise:
         return str(self.seed)
 
 
-def _digest(item: Item) -> bytes:
+@record
+class SampleNoise(Noise):
+    """The random numbers of a step that works on one sample of an item at a time."""
+
+    def generator(self, item: Item) -> SampleGenerator:  # type: ignore[override]
+        return SampleGenerator(partial(super().generator, item))
+
+
+class SampleGenerator:
+    """The generator of an item, in a state of its own for each sample."""
+
+    def __init__(self, make: Callable[[], np.random.Generator]):
+        self._make = make
+        self._generator = make()
+        self._bits = self._generator.bit_generator
+        self._state: Any = self._bits.state
+        self._counter = self._state["state"]["counter"]
+
+    def of(self, n: int) -> np.random.Generator:
+        """The generator for sample `n`, valid until the next call."""
+        self._counter[1] = n  # of the 256 bits, the lowest 64 count the draws, and the upper 128 are those of the item
+        self._bits.state = self._state
+        return self._generator
+
+    def alone(self, n: int) -> np.random.Generator:
+        """A generator of its own for sample `n`, for threads."""
+        return SampleGenerator(self._make).of(n)
+
+
+_BY_INDEX = "by index"  # the pass of samples that are read by their indices, not by a stream
+
+
+def read_by_index(indices: Any) -> Item:
+    """The item of samples that are read by their indices: their random numbers are keyed by the indices alone."""
+    return Item(indices, place=Place(_BY_INDEX, 0, True))
+
+
+def digest_of(item: Item) -> bytes:
     """128 bits of the place of an item and of the indices of its samples, in their order."""
     pass_, position, indexed = item.place  # type: ignore[misc]
     digest = hashlib.sha1(repr((pass_, position)).encode(), usedforsecurity=False)
@@ -129,7 +168,7 @@ class _PhiloxKey(NamedTuple):
 
     def generate_state(self, n_words: int, dtype: Any) -> Any:
         if n_words != len(self.key):  # for another generator, which would read beyond the key
-            raise TypeError("map: rng makes no further generators: draw from it alone")
+            raise TypeError("rng makes no further generators: draw from it alone")
         return self.key
 
     def __reduce__(self) -> tuple[Any, ...]:

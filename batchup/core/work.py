@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from batchup.core.blocks import LazyBlock, block_array
 from batchup.core.errors import note
 from batchup.core.grid import Even, Grid
-from batchup.core.item import Item, mapped, planned_in
+from batchup.core.item import Item, mapped, planned_in, with_batch
 from batchup.core.plan import Kind, Plan
 from batchup.core.record import over_each, record
 
@@ -35,7 +36,7 @@ class Split(NamedTuple):
     calls : sequence of callables
         The parts, which may run at once.
     finish : callable
-        `finish(results)` joins the results of the calls.
+        `finish(results)` joins the results of the calls. It returns the item, or a further `Split` with the next calls.
     """
 
     calls: Sequence[Callable[[], Any]]
@@ -109,8 +110,8 @@ class Step:
         raise NotImplementedError
 
     @property
-    def split(self) -> Callable[[Any], Split] | None:
-        """The function that divides the work for one item into parts; None if the step has none."""
+    def split(self) -> Callable[..., Split] | None:
+        """The function that divides the work for one item into parts; it is called as `run`. None if there is none."""
         return None
 
     def parts(self) -> tuple[Work, ...]:
@@ -236,10 +237,10 @@ class Work:
     @property
     def splits(self) -> bool:
         """True if the work for one item can be done in parts."""
-        return bool(self.steps) and self.steps[0].split is not None
+        return any(step.split is not None for step in self.steps)
 
     def split(self, item: Any) -> Split:
-        """The work for an item in parts: those of the first step. `finish` does the other steps.
+        """The work for an item in parts: those of each step that has some, one step after another.
 
         Parameters
         ----------
@@ -249,17 +250,32 @@ class Work:
         Returns
         -------
         Split
-            The parts.
+            The parts of the first of these steps, or the steps before it as one part.
         """
-        of_first = self.steps[0].split if self.steps else None
-        if of_first is None:
-            return Split([partial(self.run, item)], lambda results: results[0].result())
-        calls, join = of_first(planned_in(item))
+        number = next((n for n, step in enumerate(self.steps) if step.split is not None), None)
+        if number is None:
+            return Split([partial(self.run, item)], only)
+        rest = Work(self.steps[number:])
+        if number:
+            before = Work(self.steps[:number])
+            return Split([partial(before.run, item)], lambda results: rest.split(with_batch(item, only(results))))
+        step = self.steps[0]
+        value = item.batch if type(item) is Item and item.made else planned_in(item)
+        own = () if step.rng is None else (step.rng.generator(item),)
+        return self._split(item, step.split(value, *own))  # type: ignore[misc]
+
+    def _split(self, item: Any, split: Split) -> Split:
+        """The parts of the first step, whose `finish` goes on with the other steps."""
 
         def finish(results: Results) -> Any:
-            return Work((_Finish(self.steps[0], join, results), *self.steps[1:])).run(item)
+            made = Work((_Finish(self.steps[0], split.finish, results),)).run(item)
+            if isinstance(made, Split):
+                return self._split(item, made)
+            rest = Work(self.steps[1:])
+            made = with_batch(item, made)
+            return rest.split(made) if rest.splits else rest.run(made)
 
-        return Split(calls, finish)
+        return Split(split.calls, finish)
 
     def of_member(self, member: int) -> Work:
         """A copy of this work for a member of a join, whose random numbers differ from those of the others.
@@ -300,6 +316,35 @@ class Work:
             for n, part in enumerate(step.parts()):
                 yield from part.leaves((*path, n))
             yield path, step
+
+
+def only(results: Results) -> Any:
+    """The result of the only call."""
+    return results[0].result()
+
+
+def together(parts: Sequence[Any], join: Callable[[list[Any]], Any]) -> Split:
+    """Several splits as one.
+
+    Parameters
+    ----------
+    parts : sequence of Split or any
+        The splits; what is none has been made already.
+    join : callable
+        `join(items)` makes one item of what the splits give.
+
+    Returns
+    -------
+    Split
+        The calls of all.
+    """
+
+    def finish(results: Results) -> Any:
+        left = iter(results)
+        ended = [p.finish(list(islice(left, len(p.calls)))) if isinstance(p, Split) else p for p in parts]
+        return together(ended, join) if any(isinstance(part, Split) for part in ended) else join(ended)
+
+    return Split([call for part in parts if isinstance(part, Split) for call in part.calls], finish)
 
 
 @record

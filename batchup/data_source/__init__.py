@@ -10,7 +10,7 @@
 """
 
 from batchup.data_source.arrays import ArrayDataSource, RandomAccessDataSource
-from batchup.data_source.base import AbstractDataSource, MapDataSource
+from batchup.data_source.base import AbstractDataSource, MapDataSource, MapSamplesDataSource
 from batchup.data_source.functions import CallableDataSource, IteratorDataSource, coerce_data_source
 from batchup.data_source.joint import ChoiceBatch, ChoiceDataSource, CompositeDataSource
 from batchup.data_source.parallel import ParallelDataSource
@@ -27,6 +27,7 @@ __all__ = [
     "CompositeDataSource",
     "IteratorDataSource",
     "MapDataSource",
+    "MapSamplesDataSource",
     "ParallelDataSource",
     "RandomAccessDataSource",
     "SampleDataSource",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from batchup.core.blocks import LazyBlock, as_block
+from batchup.core.item import mapped
 
 __all__ = ["as_asked", "flat", "listed", "several"]
 
@@ -35,7 +36,7 @@ def as_asked(indices: Any, batch: Any) -> Any:
     """The batch; for one index, the sample in it."""
     if not isinstance(indices, int):
         return batch
-    return tuple([part[0] for part in batch]) if isinstance(batch, tuple) else batch[0]
+    return mapped(batch, lambda part: part[0], (tuple, dict))
 
 
 def flat(indices: Any) -> Iterator[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
@@ -12,6 +11,7 @@ from typing import Any, TypedDict
 from toolz import dissoc, keyfilter
 
 from batchup import ops
+from batchup.core import hints
 from batchup.core.checks import byte_count, describe_callable, true_or_false, whole_number
 from batchup.core.randomness import Seed, ShuffleLike, as_rng
 from batchup.core.record import in_whole_parts, record
@@ -127,6 +127,25 @@ class Request:
             )
 
 
+# What other libraries call the options of loaders.
+HINTS = {
+    "num_workers": "workers=, for processes, or threads=",
+    "processes": "workers=",
+    "n_jobs": "workers=",
+    "num_threads": "threads=",
+    "prefetch": "buffer=",
+    "prefetch_factor": "buffer=",
+    "steps_per_epoch": "steps=",
+    "num_samples": "steps=, a number of batches",
+    "seed": "shuffle=",
+    "generator": "shuffle=",
+    "rng": "shuffle=",
+    "transform": "ds.map_samples(fn)",
+    "collate_fn": "SampleDataSource(dataset, collate)",
+    "batch_sizes": "batch_size=[...], with a size for each member",
+}
+
+
 def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Raise TypeError for an option that the method doesn't have; the error names the most similar one."""
     called = method.__name__
@@ -134,11 +153,7 @@ def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> Non
     named = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
     own = _OWN.get(called, BatchOptions).__annotations__
     known = list(dict.fromkeys([*named, "shuffle", *own]))
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
-            raise TypeError(f"{called}: there is no argument {name}=; {hint}")
+    hints.refuse_others(called, options, known, HINTS)
 
 
 def batches_of(

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import describe
+from batchup.core.noise import read_by_index
+from batchup.core.randomness import SeedLike
 from batchup.data_source.arrays import RandomAccessDataSource
 from batchup.data_source.request import Request
 from batchup.ops.read.samples import samples_step, sampling
@@ -36,6 +38,9 @@ class SampleDataSource(RandomAccessDataSource):
         In place of `indices` and `repeats`: which samples come, in which order.
     include_indices : bool
         If True, the sample indices come first in each batch.
+    seed_globals : int, sequence of int or None
+        If given, a seed, by which the global generators of `random`, `np.random` and PyTorch are seeded before each
+        sample is read; see `ops.map_samples`.
     resizes : bool
         Pass True if `collate` leaves samples out; see `ops.samples`.
 
@@ -63,16 +68,18 @@ class SampleDataSource(RandomAccessDataSource):
         sampler: AbstractSampler | None = None,
         include_indices: bool = False,
         *,
+        seed_globals: SeedLike | None = None,
         resizes: bool = False,
     ):
         self._step = samples_step(
-            dataset, collate, include_indices=include_indices, resizes=resizes, where="SampleDataSource"
+            dataset, collate, seed_globals, include_indices=include_indices, resizes=resizes, where="SampleDataSource"
         )
         super().__init__(self._step.length, indices, repeats, sampler, include_indices)
         self.dataset = dataset
 
     def read(self, indices: NDArray[np.intp]) -> Any:
-        return replace(self._step, include_indices=False).run(indices)
+        step = replace(self._step, include_indices=False)
+        return step.run(indices) if step.rng is None else step.run(indices, step.rng.generator(read_by_index(indices)))
 
     def _reading(self, request: Request) -> ops.Stage:
         return sampling(self._step)

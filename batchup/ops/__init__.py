@@ -13,6 +13,7 @@ from batchup.core.stream import Stage, Stream
 from batchup.ops.batch.fill import fill
 from batchup.ops.batch.filter import filter
 from batchup.ops.batch.map import map
+from batchup.ops.batch.map_samples import map_samples
 from batchup.ops.batch.pad import pad
 from batchup.ops.batch.rebatch import rebatch
 from batchup.ops.batch.to_jax import to_jax
@@ -55,6 +56,7 @@ __all__ = [
     "gather",  # read the samples of a block
     "indices",  # a source: the indices 0..n-1, or a subset, as one block
     "map",  # call a function with each item
+    "map_samples",  # call a function with each sample of a batch
     "merge",  # join whole blocks
     "mix",  # shuffle data in chunks, each read once a pass
     "pack",  # a source: samples that fill a row together

@@ -20,7 +20,7 @@ from batchup.core.plan import Aligned, JointPlan, Plan, samples_of
 from batchup.core.randomness import Rng, ShuffleLike, as_rng
 from batchup.core.record import Count, record, unnamed
 from batchup.core.stream import Stream, as_stream, members_of
-from batchup.core.work import Results, Split, Work
+from batchup.core.work import Split, Work, together
 from batchup.ops.batch.parts import has_samples, parts_of
 
 
@@ -122,13 +122,7 @@ class Join(JointStep):
     def _split(self, item: tuple[Any, ...]) -> Split:
         works = builtins.zip(self.works, item, strict=True)
         splits = [work.split(part) for work, part in works]
-
-        def finish(results: Results) -> tuple[Any, ...]:
-            rest = iter(results)
-            batches = [split.finish(list(islice(rest, len(split.calls)))) for split in splits]
-            return joined(tuple(batches), self.flatten, self.trim)
-
-        return Split([call for split in splits for call in split.calls], finish)
+        return together(splits, lambda batches: joined(tuple(batches), self.flatten, self.trim))
 
     def __str__(self) -> str:
         return f"zip(of {len(self.works)} streams)"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, NoReturn, Self
 
 from batchup.core.checks import whole_number
+from batchup.core.errors import users_frame
 from batchup.core.work import Work
 from batchup.data_source.base import AbstractDataSource
 from batchup.data_source.parallel import ParallelDataSource
@@ -30,6 +32,7 @@ class WorkerPool(ABC):
 
     def __init__(self) -> None:
         self._made_in = os.getpid()
+        self._draws_told: set[str] = set()
 
     def check(self) -> None:
         """Raise RuntimeError if the pool is closed, and in a fork of the process that made it."""
@@ -43,6 +46,17 @@ class WorkerPool(ABC):
             raise RuntimeError(
                 f"{self!r}: expected to be used in the process that made it; this is a fork of that "
                 "process, which has no part in its workers. Make a pool here"
+            )
+
+    def _warn_of_draws(self, stage: str) -> None:
+        """Warn, once for each stage, that it draws from a global generator in a worker process."""
+        if stage not in self._draws_told:
+            self._draws_told.add(stage)
+            warnings.warn(
+                f"{stage}: it draws from a global generator (of random, np.random or PyTorch) in worker processes, where that "
+                "is not seeded: the batches differ in each run. Give the stage seed_globals=, a seed for these generators; "
+                "or rng=, and draw from the generator that is passed",
+                stacklevel=users_frame(),
             )
 
     @abstractmethod

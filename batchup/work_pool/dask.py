@@ -9,6 +9,7 @@ from batchup.core.checks import describe
 from batchup.core.work import Work
 from batchup.ops.parallel import Workers
 from batchup.work_pool.base import WorkerPool
+from batchup.work_pool.threads import refuse_global_seeds
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -58,6 +59,8 @@ class DaskPool(WorkerPool):
     def employ(self, work: Work, where: str) -> Workers:
         from batchup.work_pool.remote import RemoteWorkers
 
+        if any(address.startswith("inproc:") for address in self._addresses()):  # threads of this process
+            refuse_global_seeds(work, where, self)
         return RemoteWorkers(self, work, where, self._publish)
 
     def _publish(self, package: Package) -> Send:
@@ -74,8 +77,10 @@ class DaskPool(WorkerPool):
 
     def _is_near(self) -> bool:
         """True if all workers are on this machine, so batches needn't go through the scheduler."""
-        workers = self.client.scheduler_info()["workers"]
-        return all(re.match(r"\w+://(127\.|\[::1\])", address) for address in workers)
+        return all(re.match(r"\w+://(127\.|\[::1\])", address) for address in self._addresses())
+
+    def _addresses(self) -> list[str]:
+        return list(self.client.scheduler_info()["workers"])
 
     def close(self) -> None:
         """Do nothing: the cluster belongs to the caller."""

@@ -10,7 +10,7 @@ from batchup.core.checks import describe
 from batchup.core.work import Work
 from batchup.ops.parallel import Workers
 from batchup.work_pool.base import WorkerPool
-from batchup.work_pool.threads import Making, SharedWorkers, make
+from batchup.work_pool.threads import Making, SharedWorkers, make, refuse_global_seeds
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -59,7 +59,8 @@ class ExecutorPool(WorkerPool):
         from concurrent.futures import ThreadPoolExecutor
 
         if isinstance(self.executor, ThreadPoolExecutor):
-            return SharedWorkers(self, work, self._submit)
+            refuse_global_seeds(work, where, self)
+            return SharedWorkers(self, work, self._submit, self._submit)
         from batchup.work_pool.remote import RemoteWorkers
 
         return RemoteWorkers(self, work, where, self._publish)

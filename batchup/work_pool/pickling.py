@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 import numpy as np
@@ -28,6 +28,7 @@ from batchup.ops.read.zarr import reduced_zarr
 from batchup.work_pool.errors import RemoteTraceback, WorkError
 from batchup.work_pool.forks import called
 from batchup.work_pool.tracebacks import as_here, code_with_source
+from batchup.work_pool.watch import Watch
 
 __all__ = [
     "Outcome",
@@ -42,8 +43,15 @@ __all__ = [
     "span_of",
 ]
 
-# True if the work succeeded; the result or the exception, pickled; and its large buffers.
-Outcome = tuple[bool, bytes, list[Any]]
+
+class Outcome(NamedTuple):
+    """What became of an item."""
+
+    well: bool  # True if the work succeeded
+    packed: bytes  # the result or the exception, pickled
+    buffers: list[Any]  # the large buffers of the result
+    drew: str = ""  # a stage that drew from a global generator without a seed
+
 
 _ATOMS = {range, int, float, complex, bool, str, bytes, type(None)}
 _CONTAINERS = {tuple, list, Item, Place, Choice}
@@ -190,17 +198,17 @@ def _steps(work: Any) -> Iterator[Any]:
 # --- in the worker
 
 
-def outcome_of(run: Callable[[Any], Any], packed_item: bytes) -> Outcome:
+def outcome_of(work: Unpacked, packed_item: bytes) -> Outcome:
     """The outcome of the work for an item. Never raises, except when the process is to end."""
     buffers: list[Any] = []
     try:
-        batch = called(run, pickle.loads(packed_item))
+        batch = called(work.run, pickle.loads(packed_item))
     except BaseException as error:  # also a SystemExit: it ends the caller, as it would without a pool
-        return False, packed_error(error), []
+        return Outcome(False, packed_error(error), [])
     try:
-        return True, dumps(batch, buffers.append), buffers
+        return Outcome(True, dumps(batch, buffers.append), buffers, work.news())
     except Exception as error:
-        return False, packed_error(_unsendable(batch, error)), []
+        return Outcome(False, packed_error(_unsendable(batch, error)), [])
 
 
 def _unsendable(batch: Any, error: Exception) -> TypeError:
@@ -239,21 +247,30 @@ def packed_error(error: BaseException) -> bytes:
 
 
 class Unpacked:
-    """The work, unpickled when it is first run, so that an error is raised at that batch."""
+    """The work, unpickled when it is first run, so that an error is raised at that batch.
 
-    def __init__(self, packed: bytes, buffers: Iterable[Any] = ()):
+    In a process of its own, global generators are watched; in one that has other work, that may draw from them too.
+    """
+
+    def __init__(self, packed: bytes, buffers: Iterable[Any] = (), own_process: bool = True):
         self._packed = packed
         self._buffers = buffers
         self._work: Any = None
+        self._watch = Watch() if own_process else None
 
     def run(self, item: Any) -> Any:
         if self._work is None:
             try:
-                self._work = pickle.loads(self._packed, buffers=self._buffers)
+                work = pickle.loads(self._packed, buffers=self._buffers)
             except ImportError as error:
                 error.needed_by_work = True  # type: ignore[attr-defined]
                 raise
+            self._work = work if self._watch is None else self._watch.over(work)
         return self._work.run(item)
+
+    def news(self) -> str:
+        """A stage that drew from a global generator without a seed, as it is told once; empty if none did."""
+        return "" if self._watch is None else self._watch.news()
 
 
 # --- back in the caller
@@ -261,10 +278,9 @@ class Unpacked:
 
 def opened(outcome: Outcome, work: Any) -> Any:
     """Return the batch, or raise the exception, with its traceback in the worker as the cause."""
-    well, packed, buffers = outcome
-    if well:
-        return pickle.loads(packed, buffers=buffers)
-    error, text = pickle.loads(packed)
+    if outcome.well:
+        return pickle.loads(outcome.packed, buffers=outcome.buffers)
+    error, text = pickle.loads(outcome.packed)
     if hasattr(error, "needed_by_work"):
         error = _import_error(error, work)
     error.__cause__ = RemoteTraceback(as_here(text))

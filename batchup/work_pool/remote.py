@@ -7,6 +7,7 @@ milliseconds, so small batches are sent several at a time.
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import threading
 import time
@@ -43,6 +44,7 @@ class Package:
         self.packed = packed
         self.buffers = buffers
         self.name = uuid.uuid4().hex
+        self.made_in = os.getpid()
 
     def digest(self) -> bytes:
         """A hash of the work and its arrays."""
@@ -86,7 +88,8 @@ def ship(package: Package, items: list[bytes]) -> Outcomes:
     with _works_lock:
         if not _works:
             threading.Thread(target=_give_up_works, name="batchup-works", daemon=True).start()
-        work = _works.setdefault(package.name, _Kept(package.packed, package.buffers))
+        own_process = os.getpid() != package.made_in
+        work = _works.setdefault(package.name, _Kept(package.packed, package.buffers, own_process))
         work.users += 1
     try:
         return Outcomes([_shipped(work, item) for item in items])
@@ -98,10 +101,11 @@ def ship(package: Package, items: list[bytes]) -> Outcomes:
 
 def _shipped(work: Unpacked, item: bytes) -> tuple[Outcome, float]:
     start = time.perf_counter()
-    well, packed, buffers = outcome_of(work.run, item)
+    outcome = outcome_of(work, item)
     seconds = time.perf_counter() - start
     # As arrays of bytes, which every cluster can send, mostly without a copy.
-    return (well, packed, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]), seconds
+    buffers = [np.frombuffer(buffer.raw(), np.uint8) for buffer in outcome.buffers]
+    return outcome._replace(buffers=buffers), seconds
 
 
 def _give_up_works() -> None:
@@ -225,9 +229,12 @@ class RemoteItem:
     def result(self, timeout: float | None = None) -> Any:
         workers = self.task.workers
         workers.pool.check_process()
-        well, packed, buffers = self.task.outcome(self.index, timeout)
+        outcome = self.task.outcome(self.index, timeout)
+        if outcome.drew:
+            workers.pool._warn_of_draws(outcome.drew)
         # Some clusters return read-only memory, but a batch belongs to the caller.
-        return opened((well, packed, [b if b.flags.writeable else b.copy() for b in buffers]), workers.work)
+        buffers = [b if b.flags.writeable else b.copy() for b in outcome.buffers]
+        return opened(outcome._replace(buffers=buffers), workers.work)
 
     def done(self) -> bool:
         return self.task.done()

@@ -6,20 +6,22 @@ import operator
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from batchup.core.global_seeds import seeds_globals
 from batchup.core.record import record
-from batchup.core.work import Work
+from batchup.core.work import Split, Work
 from batchup.ops.parallel import Workers
 from batchup.work_pool.base import CLOSED, WorkerPool, number_of_workers
 from batchup.work_pool.forks import called
 from batchup.work_pool.pending import Pending
 
-__all__ = ["SharedWorkers", "WorkerThreadPool"]
+__all__ = ["SharedWorkers", "WorkerThreadPool", "refuse_global_seeds"]
 
 
 class WorkerThreadPool(WorkerPool):
@@ -60,7 +62,11 @@ class WorkerThreadPool(WorkerPool):
 
     def employ(self, work: Work, where: str) -> Workers:
         self.check()
-        return SharedWorkers(self, work, self._submit)
+        refuse_global_seeds(work, where, self)
+        return SharedWorkers(self, work, self._submit, self._submit_first)
+
+    def _submit_first(self, pending: Making, run: Callable[[Any], Any], item: Any) -> None:
+        self._queue.put_first((pending, run, item))
 
     def _submit(self, pending: Making, run: Callable[[Any], Any], item: Any) -> None:
         self._queue.put((pending, run, item))
@@ -91,6 +97,9 @@ class WorkerThreadPool(WorkerPool):
         return f"WorkerThreadPool(processes={self.processes})"
 
 
+_LOOK = object()  # wakes a thread that waits, to look for a task that comes first
+
+
 class _Queue(SimpleQueue[Any]):
     """A queue of items.
 
@@ -98,6 +107,24 @@ class _Queue(SimpleQueue[Any]):
     """
 
     closed = False
+
+    def __init__(self) -> None:
+        self._first: deque[Any] = deque()
+
+    def put_first(self, task: Any) -> None:
+        """Add a task that comes before all others. Called by the workers alone."""
+        self._first.append(task)
+        self.put(_LOOK)
+
+    def next(self) -> Any:
+        """The next task, or None if the queue was closed."""
+        while True:
+            try:
+                return self._first.popleft()
+            except IndexError:
+                task = self.get()
+                if task is not _LOOK:
+                    return task
 
     def close(self, threads: int) -> None:
         self.closed = True
@@ -108,7 +135,7 @@ class _Queue(SimpleQueue[Any]):
 def _serve(queue: _Queue, at_work: dict[threading.Thread, Making]) -> None:
     """The loop of each thread. While it waits for an item, it keeps no reference to the last one."""
     thread = threading.current_thread()
-    while (task := queue.get()) is not None:
+    while (task := queue.next()) is not None:
         if queue.closed:
             task[0].fail(RuntimeError(CLOSED))
         else:
@@ -131,6 +158,16 @@ class Making(Protocol):
     def fail(self, error: BaseException) -> None: ...
 
 
+def refuse_global_seeds(work: Work, where: str, pool: WorkerPool) -> None:
+    """Raise TypeError for work that seeds the global generators, which all threads share."""
+    if step := seeds_globals(work):
+        raise TypeError(
+            f"{where}: seed_globals: expected a pool of processes; got {pool!r}, whose threads share the generators that "
+            f"{step} seeds. Use WorkerProcessPool, or loader(..., workers=); or have the function draw from the generator "
+            "that rng= gives"
+        )
+
+
 def make(pending: Making, run: Callable[[Any], Any], item: Any) -> None:
     if pending.begin():
         try:
@@ -140,13 +177,17 @@ def make(pending: Making, run: Callable[[Any], Any], item: Any) -> None:
             del pending  # otherwise the traceback of the error keeps the error alive
 
 
+Put = Callable[[Making, Callable[[Any], Any], Any], None]
+
+
 @record
 class SharedWorkers:
     """Workers that share the memory of the caller."""
 
     pool: WorkerPool
     work: Work
-    put: Callable[[Making, Callable[[Any], Any], Any], None]
+    put: Put
+    put_first: Put  # for further parts of an item, which others wait for
     split: bool = False
 
     def splitting(self) -> SharedWorkers:
@@ -217,13 +258,12 @@ class SharedRun:
         if not workers.split:
             workers.put(pending, partial(workers.at_work, workers.work.run), item)
             return pending
-        calls, finish = workers.work.split(item)
-        finish = partial(workers.at_work, finish)
-        parts = _Parts(pending, [Pending() for _ in calls], finish)
-        for n, call in enumerate(calls):
-            workers.put(_Part(parts, n), partial(workers.at_work, operator.call), call)
-        if not calls:
-            workers.put(pending, finish, ())
+        try:
+            split = workers.work.split(item)
+        except Exception as error:
+            pending.fail(error)
+        else:
+            _Parts(pending, split).put(workers.put)
         return pending
 
     def close(self, stuck: Any, timeout: float | None) -> None:
@@ -249,18 +289,39 @@ class _Item(Pending):
 
 
 class _Parts:
-    """The parts of an item. The worker that ends the last part makes the item of the results."""
+    """The parts of an item. The worker that ends the last part makes the item of the results, or begins further parts."""
 
-    def __init__(self, item: _Item, results: list[Pending], finish: Callable[[Any], Any]):
+    def __init__(self, item: _Item, split: Split):
         self.item = item
-        self.results = results
-        self.finish = finish
-        self._left = [True] * len(results)  # `pop` is atomic
+        self.calls = split.calls or [_nothing]
+        self.results = [Pending() for _ in self.calls]
+        self._finish = split.finish if split.calls else lambda results: split.finish(())
+        self._left = [True] * len(self.results)  # `pop` is atomic
+
+    def put(self, put: Put) -> None:
+        run = partial(self.item.run.workers.at_work, operator.call)
+        for n, call in enumerate(self.calls):
+            put(_Part(self, n), run, call)
 
     def one_is_over(self) -> None:
         self._left.pop()
-        if not self._left:
-            make(self.item, self.finish, self.results)
+        if self._left or self.item.done():
+            return
+        workers = self.item.run.workers
+        try:
+            made = called(partial(workers.at_work, self._finish), self.results)
+        except BaseException as error:
+            self.item.fail(error)
+            del self  # otherwise the traceback of the error keeps the error alive
+            return
+        if isinstance(made, Split):
+            _Parts(self.item, made).put(workers.put_first)
+        else:
+            self.item.finish(made)
+
+
+def _nothing() -> None:
+    """The only part of an item without samples."""
 
 
 @record

@@ -1,5 +1,6 @@
 """The streams and loaders whose checkpoints are kept in this directory, by the names of their files."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,18 @@ def noise(*batch: Any, rng: Any) -> Any:
     return (*batch, rng.integers(1000, size=len(batch[0])))
 
 
+def global_noise(*batch: Any) -> Any:
+    return (*batch, np.random.randint(1000, size=len(batch[0])))
+
+
+def sample_noise(*sample: Any, rng: Any) -> Any:
+    return (*sample, rng.integers(1000))
+
+
+def sample_global_noise(*sample: Any) -> Any:
+    return (*sample, np.random.randint(1000) + random.randrange(1000))
+
+
 def some(x: Any, y: Any) -> Any:
     return y > 0
 
@@ -49,6 +62,7 @@ STREAMS: dict[str, Make] = {
     "choose_drawn": lambda rng: ops.choose(batches(), batches(), rng=rng, stratified=True),
     "choose_in_turns": lambda rng: ops.choose(batches(), [1, 2, 3]),
     "chunk": lambda rng: blocks(),
+    "chunk_schedule": lambda rng: ops.indices(30) | ops.chunk([2, 4, 7], drop_last=True),
     "chunk_drop_last": lambda rng: ops.indices(30) | ops.chunk(4, drop_last=True),
     "epoch": lambda rng: (ops.indices(30) | ops.shuffle(7) | ops.chunk(4)).epoch(2),
     "fill": lambda rng: ops.pack(LENGTHS, 16, 5) | ops.gather(words=WORDS) | ops.fill(16),
@@ -64,6 +78,10 @@ STREAMS: dict[str, Make] = {
     "map": lambda rng: batches() | ops.map(double),
     "map_named": lambda rng: batches() | ops.map(lambda x, y: x, name="first"),
     "map_random": lambda rng: batches() | ops.map(noise, rng=9),
+    "map_samples": lambda rng: batches() | ops.map_samples(double),
+    "map_samples_random": lambda rng: batches() | ops.map_samples(sample_noise, rng=9, collate=list),
+    "map_samples_seeded": lambda rng: batches() | ops.map_samples(sample_global_noise, seed_globals=9),
+    "map_seeded": lambda rng: batches() | ops.map(global_noise, seed_globals=9),
     "map_resizes": lambda rng: batches() | ops.map(every_other, resizes=True) | ops.rebatch(3),
     "merge": lambda rng: blocks() | ops.merge(2),
     "merge_shard": lambda rng: blocks() | ops.merge(2, shard=(1, 2)),
@@ -81,6 +99,7 @@ STREAMS: dict[str, Make] = {
     "sample": lambda rng: ops.sample(Y + 1.0, 7) | ops.chunk(4),
     "sample_drawn": lambda rng: ops.sample(Y + 1.0, rng) | ops.chunk(4),
     "sample_once": lambda rng: ops.sample(Y + 1.0, 7, replace=False) | ops.repeat(2) | ops.chunk(7),
+    "samples_seeded": lambda rng: blocks() | ops.samples(RECORDS, seed_globals=9),
     "samples_collate": lambda rng: blocks() | ops.samples(RECORDS, list, resizes=True) | ops.rebatch(3),
     "samples": lambda rng: blocks() | ops.samples(RECORDS, include_indices=True),
     "shard": lambda rng: blocks() | ops.shard(1, 2),
@@ -101,6 +120,18 @@ STREAMS: dict[str, Make] = {
 OF_HOSTS: dict[str, Make] = {
     "to_jax": lambda rng: batches() | ops.to_jax({"int64": "int32"}),
     "to_torch": lambda rng: batches() | ops.to_torch({"int64": "int32"}),
+}
+
+# Those that came with version 4; there are no files of version 3.
+SINCE_4 = {
+    "chunk_schedule",
+    "loader_composite_sizes",
+    "loader_steps",
+    "map_samples",
+    "map_samples_random",
+    "map_samples_seeded",
+    "map_seeded",
+    "samples_seeded",
 }
 
 LOADERS: dict[str, Make] = {

@@ -14,7 +14,7 @@ from batchup.core.draws import Replay
 from batchup.core.plan import cursors_in, replay_of
 from batchup.testing import plain
 from batchup.testing.items import some
-from tests.pipelines import build, is_uneven, recipes, wild_recipes
+from tests.pipelines import build, has, is_uneven, recipes, wild_recipes
 
 
 def _spawned():
@@ -57,6 +57,16 @@ def other():
         yield other
 
 
+def seeds(recipe):
+    """Whether the recipe seeds global generators, which threads would share."""
+    return has("seeded", recipe) or has("seeded_samples", recipe)
+
+
+def fitting(pools, name, recipe):
+    """The pool; of processes where threads are refused."""
+    return pools["2 processes" if seeds(recipe) and "thread" in name else name]
+
+
 everything = recipes | wild_recipes
 positions = st.lists(st.integers(0, 12), max_size=2)
 names = st.sampled_from(list(POOLS))
@@ -65,13 +75,13 @@ names = st.sampled_from(list(POOLS))
 @settings(max_examples=200)
 @given(name=names, recipe=everything, buffer=st.integers(1, 40), positions=positions)
 def test_law_4(pools, name, recipe, buffer, positions):
-    testing.parallel(lambda rng=None: build(recipe, rng), pools[name], buffer, positions)
+    testing.parallel(lambda rng=None: build(recipe, rng), fitting(pools, name, recipe), buffer, positions)
 
 
 @settings(max_examples=100)
 @given(name=names, recipe=everything, buffer=st.integers(1, 9))
 def test_law_4_inside_of_joins(pools, name, recipe, buffer):
-    pool = pools[name]
+    pool = fitting(pools, name, recipe)
     stream = build(recipe)
     assume(stream.pure and not cursors_in(stream.plan))
     parallel = stream | ops.parallel(pool, buffer)
@@ -85,7 +95,9 @@ def test_law_4_inside_of_joins(pools, name, recipe, buffer):
 def test_law_7_a_checkpoint_knows_no_pool(pools, other, name, recipe, buffer, positions):
     """One of a parallel stream goes on in a serial one, the other way round, and in another pool."""
     assume(replay_of(build(recipe).plan) <= Replay.DRAWN)
-    testing.checkpoints_across(lambda rng=None: build(recipe, rng), pools[name], buffer, positions, other)
+    pool = fitting(pools, name, recipe)
+    other = pools["1 process"] if seeds(recipe) else other
+    testing.checkpoints_across(lambda rng=None: build(recipe, rng), pool, buffer, positions, other)
 
 
 @settings(max_examples=100)

@@ -8,17 +8,25 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import call_text, describe, describe_callable
+from batchup.core.global_seeds import Seeding, noise_of
+from batchup.core.hints import hinted
 from batchup.core.identity import named
 from batchup.core.item import as_batch
 from batchup.core.noise import Noise
-from batchup.core.randomness import SeedLike, as_seed
+from batchup.core.randomness import SeedLike
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import UNKNOWN, Sizes, Step
 
 
+@hinted(seed="rng= or seed_globals=", generator="rng=", num_workers="loader(..., workers=)", batch_size="chunk(size)")
 def map(
-    fn: Callable[..., Any], rng: SeedLike | None = None, *, name: str | None = None, resizes: bool = False
+    fn: Callable[..., Any],
+    rng: SeedLike | None = None,
+    *,
+    seed_globals: SeedLike | None = None,
+    name: str | None = None,
+    resizes: bool = False,
 ) -> Stage:
     """Call a function with each batch; what it returns is the new batch.
 
@@ -36,6 +44,9 @@ def map(
         process, in a worker, after a resume, and as `stream[k]`. The numbers differ for each pass, each order of the
         samples, each shard, each map of a stream and each member of a `zip` or `choose`, also with the same seed. For
         items that are not made of index blocks, only their place counts. `rng.spawn` raises TypeError.
+    seed_globals : int, sequence of int or None
+        In place of `rng`, for a function that draws from global generators: a seed, by which those of `random`,
+        `np.random` and PyTorch are seeded before each batch; see `map_samples`.
     name : str or None
         The name of the function in checkpoints, in place of its qualified name. Give lambdas a name to tell them apart.
     resizes : bool
@@ -49,9 +60,9 @@ def map(
     Raises
     ------
     TypeError
-        If `fn` can't be called, or `rng` is not a seed.
+        If `fn` can't be called, or `rng` or `seed_globals` is not a seed.
     ValueError
-        If the seed is negative.
+        If the seed is negative, or both are given.
 
     Examples
     --------
@@ -65,11 +76,22 @@ def map(
     >>> list(ops.indices(4) | ops.chunk(2) | ops.gather(np.arange(4)) | map(jitter, rng=7))
     [array([9, 6]), array([9, 5])]
     """
+    step = mapped(fn, rng, seed_globals, name=name, resizes=resizes)
+    return Stage(Stream.with_step, step, text=str(step))
+
+
+def mapped(
+    fn: Callable[..., Any],
+    rng: SeedLike | None,
+    seed_globals: SeedLike | None,
+    *,
+    name: str | None = None,
+    resizes: bool = False,
+) -> Map:
+    """The step of `map`, with its arguments checked."""
     if not callable(fn):
         raise TypeError(f"map(fn): expected a function; got {describe(fn)}")
-    noise = None if rng is None else Noise(as_seed(rng, "map(fn, rng)"))
-    step = Map(named(fn, name, "map"), noise, bool(resizes))
-    return Stage(Stream.with_step, step, text=str(step))
+    return Map(named(fn, name, "map"), noise_of(rng, seed_globals, Noise, "map"), bool(resizes))
 
 
 @record
@@ -86,10 +108,15 @@ class Map(Step):
     def sizes(self) -> Sizes:
         return UNKNOWN if self.resizes else Sizes(remedy="map(fn, resizes=True)")
 
-    def run(self, item: Any, rng: np.random.Generator | None = None) -> Any:
+    def run(self, item: Any, rng: np.random.Generator | Seeding | None = None) -> Any:
+        if isinstance(rng, Seeding):
+            with rng:
+                rng.seed(0)
+                return self.run(item)
         if rng is None:
             return as_batch(self.fn(*item) if isinstance(item, tuple) else self.fn(item))
         return as_batch(self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng))
 
     def __str__(self) -> str:
-        return call_text("map", describe_callable(self.fn), rng=self.rng, resizes=self.resizes)
+        seed = {} if self.rng is None else {self.rng.argument: self.rng}
+        return call_text("map", describe_callable(self.fn), **seed, resizes=self.resizes)

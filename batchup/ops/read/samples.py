@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
-from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
-from batchup.core.checks import call_text, describe, describe_callable, is_a, plain_array
+from batchup.core.checks import call_text, describe, describe_callable, is_a
 from batchup.core.errors import note
+from batchup.core.global_seeds import GlobalSeeds, Seeding, as_global_seeds
+from batchup.core.hints import hinted
 from batchup.core.item import mapped
+from batchup.core.randomness import SeedLike
 from batchup.core.record import data, record, unnamed
 from batchup.core.stream import Stage
 from batchup.core.work import SAME, UNKNOWN, Results, Sizes, Split, Step
+from batchup.ops.read.collate import Collate, as_collate, collated
 from batchup.ops.read.gather import with_indices, with_reading
 from batchup.ops.read.tables import FRAMES
 from batchup.strings import packed
-from batchup.values import array_of
-
-Collate = Callable[[list[Any]], Any]
 
 
+@hinted(collate_fn="collate=", transform="map_samples(fn), behind samples", seed="seed_globals=", rng="seed_globals=")
 def samples(
-    dataset: Any, collate: Collate | None = None, *, include_indices: bool = False, resizes: bool = False
+    dataset: Any,
+    collate: Collate | None = None,
+    *,
+    seed_globals: SeedLike | None = None,
+    include_indices: bool = False,
+    resizes: bool = False,
 ) -> Stage:
     """Read the samples of each index block one by one, and put them together to a batch.
 
@@ -42,6 +47,10 @@ def samples(
         `collate(list of samples)` returns the batch. By default tuples, named tuples and dicts stay what they are, and
         lists become tuples. Inside of them, arrays, images and numbers become arrays of shape (samples, ...), PyTorch
         tensors become tensors, and strings become lists.
+    seed_globals : int, sequence of int or None
+        If given, a seed: before each sample is read, the global generators of `random`, `np.random` and PyTorch are
+        seeded, for transforms in the dataset that draw from them; see `map_samples`. The samples are then read one by
+        one, without `__getitems__`.
     include_indices : bool
         If True, the index block comes first, as an intp array; in a dict, under "indices".
     resizes : bool
@@ -55,7 +64,7 @@ def samples(
     Raises
     ------
     TypeError
-        If `dataset` has no `__len__` or `__getitem__`.
+        If `dataset` has no `__len__` or `__getitem__`, or `seed_globals` is not a seed.
     ValueError
         If the stream reaches beyond the dataset; while iterating, by the default `collate`, if samples have different
         shapes or dtypes.
@@ -68,7 +77,7 @@ def samples(
     [{'x': array([[2.5, 3.5],
            [0.5, 1.5]]), 'name': ['b', 'a']}]
     """
-    return sampling(samples_step(dataset, collate, include_indices=include_indices, resizes=resizes))
+    return sampling(samples_step(dataset, collate, seed_globals, include_indices=include_indices, resizes=resizes))
 
 
 def sampling(step: Samples) -> Stage:
@@ -79,6 +88,7 @@ def sampling(step: Samples) -> Stage:
 def samples_step(
     dataset: Any,
     collate: Collate | None = None,
+    seed_globals: SeedLike | None = None,
     *,
     include_indices: bool = False,
     resizes: bool = False,
@@ -98,10 +108,9 @@ def samples_step(
         raise TypeError(f"{wanted}; {describe(dataset)} has no length") from None
     if hasattr(dataset, "iloc"):
         raise TypeError(f"{wanted}; got {describe(dataset)}, whose columns gather takes")
-    if collate is not None and not callable(collate):
-        wanted = f"{where}: collate: expected a function of a list of samples"
-        raise TypeError(f"{wanted}; got {describe(collate)}")
-    return Samples(dataset, collate, bool(include_indices), bool(resizes), where, length)
+    collate = as_collate(collate, where)
+    seeds = as_global_seeds(seed_globals, where)
+    return Samples(dataset, collate, bool(include_indices), bool(resizes), where, length, seeds)
 
 
 @record
@@ -116,6 +125,7 @@ class Samples(Step):
     resizes: bool = False
     where: str = unnamed(default="samples")
     length: int = unnamed(default=0)
+    rng: GlobalSeeds | None = None
 
     @property
     def sizes(self) -> Sizes:
@@ -124,8 +134,11 @@ class Samples(Step):
         remedy = f"{self.where}(dataset, collate, resizes=True)"
         return SAME if self.collate is None else Sizes(remedy=remedy)
 
-    def run(self, item: Block) -> Any:
+    def run(self, item: Block, seeding: Seeding | None = None) -> Any:
         block = block_array(item)
+        if seeding is not None:
+            with seeding:
+                return self._batch(block, [self._sample(i) for i in seeding.before_each(block.tolist())])
         several = getattr(self.dataset, "__getitems__", None)
         if several is None:
             return self._batch(block, [self._sample(i) for i in block.tolist()])
@@ -164,84 +177,10 @@ class Samples(Step):
 
     def __str__(self) -> str:
         collate = self.collate and describe_callable(self.collate)
-        options = {"collate": collate, "include_indices": self.include_indices, "resizes": self.resizes}
+        options: dict[str, Any] = {"collate": collate, "seed_globals": self.rng}
+        options |= {"include_indices": self.include_indices, "resizes": self.resizes}
         return call_text("samples", describe(self.dataset), **options)
 
 
 def _emptied(part: Any) -> Any:
     return part[:0] if hasattr(part, "__getitem__") and getattr(part, "shape", True) else part
-
-
-def collated(samples: list[Any], where: str = "") -> Any:
-    """The batch of a list of samples: the default `collate` of `samples`."""
-    first = samples[0]
-    if isinstance(first, Mapping):
-        _check(samples, lambda s: (type(s), isinstance(s, Mapping) and frozenset(s)), where)
-        return {key: collated([s[key] for s in samples], f"{where}[{key!r}]") for key in first}
-    if isinstance(first, tuple) or (isinstance(first, list) and not where):
-        _check(samples, lambda s: (type(s), isinstance(s, tuple | list) and len(s)), where)
-        parts = enumerate(zip(*samples, strict=True))
-        columns = [collated(list(part), f"{where}[{n}]") for n, part in parts]
-        return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
-    _check(samples, type, where)
-    if isinstance(first, str | bytes):
-        return samples
-    if isinstance(first, list):
-        types = set(map(type, chain.from_iterable(samples)))  # in C: there may be many tokens
-        if any(issubclass(kind, str | bytes) for kind in types):
-            return samples
-    if is_a(first, "torch.Tensor"):
-        import torch
-
-        _check(samples, lambda s: (s.shape, s.dtype), where)
-        return torch.stack(samples)
-    if not isinstance(first, list) and not _is_array(first):
-        return _numbers(samples, where)
-    arrays = [_array(sample, where) for sample in samples]
-    _check(arrays, lambda array: (array.shape, array.dtype), where)
-    return np.stack(arrays)
-
-
-def _array(sample: Any, where: str) -> NDArray[Any]:
-    """One sample, or a part of one, as an array of the same values."""
-    make = plain_array if _is_array(sample) else array_of
-    array: NDArray[Any] = make(sample, f"samples: at sample{where}")
-    if array.dtype.hasobject:
-        raise TypeError(f"samples: {_expected(where)}; got {describe(sample)}. {_REMEDY}")
-    return array
-
-
-def _is_array(sample: Any) -> bool:
-    return hasattr(sample, "__array__") or hasattr(sample, "__array_interface__")
-
-
-def _numbers(samples: list[Any], where: str) -> NDArray[Any]:
-    """Samples that are numbers of one type, as one array."""
-    if not isinstance(samples[0], bool | int | float | complex):
-        raise TypeError(f"samples: {_expected(where)}; got {describe(samples[0])}. {_REMEDY}")
-    numbers: NDArray[Any] = array_of(samples, f"samples: at sample{where}")
-    return numbers
-
-
-_REMEDY = "Have the dataset give what fits, or give collate=, a function of a list of samples"
-
-
-def _expected(where: str) -> str:
-    return f"expected arrays, numbers, strings, tuples or dicts{f' at sample{where}' * bool(where)}"
-
-
-def _check(samples: list[Any], kind: Callable[[Any], Any], where: str) -> None:
-    """Raise ValueError if samples are not of one kind."""
-    if not all_equal(map(kind, samples)):
-        got = ", ".join(dict.fromkeys(_kind(sample) for sample in samples))
-        wanted = (
-            f"samples: expected samples of one type, shape and dtype for a batch{f', at sample{where}' * bool(where)}"
-        )
-        raise ValueError(f"{wanted}; got {got:.200}. {_REMEDY}")
-
-
-def _kind(sample: Any) -> str:
-    if isinstance(sample, Mapping):
-        return f"a dict of {', '.join(map(repr, sample))}"
-    named = hasattr(sample, "shape") or isinstance(sample, tuple | list)
-    return describe(sample) if named else type(sample).__name__

@@ -198,13 +198,15 @@ class _Item:
     pending: Pending
 
     def result(self, timeout: float | None = None) -> Any:
-        from batchup.work_pool.pickling import opened
+        from batchup.work_pool.pickling import Outcome, opened
 
         self.run.pool.check_process()
-        well, packed, buffers, squeezed = self.pending.result(timeout)
+        well, packed, drew, buffers, squeezed = self.pending.result(timeout)
         if squeezed:
             self.run.pool._warn_of_no_room()
-        return opened((well, packed, buffers), self.run.job.work)
+        if drew:
+            self.run.pool._warn_of_draws(drew)
+        return opened(Outcome(well, packed, buffers), self.run.job.work)
 
     def done(self) -> bool:
         return self.pending.done()

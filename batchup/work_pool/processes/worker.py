@@ -15,8 +15,8 @@ Messages to the pool:
 
 * `("ready",)`
 * `("slab", number, size)`, with a file: new shared memory for results; `("gone", number)`: the slab was freed
-* `("done", task, seconds, (well, pickle), slab, places, squeezed)`: the batch. Its buffers are at `places` in a slab; if
-  `slab` is None they are `places` themselves, and `squeezed` is True if there was no room for a slab
+* `("done", task, seconds, (well, pickle, drew), slab, places, squeezed)`: the batch. Its buffers are at `places` in a
+  slab; if `slab` is None they are `places` themselves, and `squeezed` is True if there was no room for a slab
 * `("skipped", tasks)`: the tasks that were dropped
 """
 
@@ -136,28 +136,28 @@ class _Worker:
         self._prepare(settings, released)
         self._at[0] = number
         start = time.perf_counter()
-        well, packed, buffers = self._outcome(job, item)
+        well, packed, buffers, drew = self._outcome(job, item)
         done = "done", number, time.perf_counter() - start
         raw = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
         size = sum(map(len, raw))
         try:
             put = self._slabs.put(raw) if size > SMALL else None
             if put is not None:
-                self._connection.send((*done, (well, packed), *put, False))
+                self._connection.send((*done, (well, packed, drew), *put, False))
             else:
                 there = [bytearray(buffer) for buffer in raw]
-                self._connection.send((*done, (well, packed), None, there, size > SMALL))
+                self._connection.send((*done, (well, packed, drew), None, there, size > SMALL))
         except MemoryError:
             told = MemoryError(f"expected room for a batch of {size} bytes in a worker, to send it")
-            self._connection.send((*done, (False, packed_error(told)), None, [], False))
+            self._connection.send((*done, (False, packed_error(told), ""), None, [], False))
         self._at[0] = -1
 
     def _outcome(self, job: int, item: bytes) -> Outcome:
         try:
             maps.check(job)
         except ValueError as error:
-            return False, packed_error(error), []
-        return outcome_of(self._jobs[job].run, item)
+            return Outcome(False, packed_error(error), [])
+        return outcome_of(self._jobs[job], item)
 
 
 def _end_with_parent(parent: int) -> None:

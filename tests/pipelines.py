@@ -20,6 +20,7 @@ from batchup.core.randomness import as_seed
 from batchup.data_source import CallableDataSource
 from batchup.ops.index.pack import Packs
 from batchup.ops.index.permutation import permuted, round_keys
+from batchup.ops.index.steps import steps
 from batchup.testing import plain
 
 X = np.arange(200).reshape(100, 2) * 10
@@ -152,6 +153,7 @@ BUILD = {
     "skip": lambda streams, rng, k: streams[0] | ops.skip(k),
     "take": lambda streams, rng, k: streams[0] | ops.take(k),
     "epoch": lambda streams, rng, e: streams[0].epoch(e),
+    "steps": lambda streams, rng, n: streams[0] | steps(n),
     "shard": lambda streams, rng, index, count: streams[0] | ops.shard(index % count, count),
     "gather": lambda streams, rng: streams[0] | ops.gather(X, Y),
     "ragged": lambda streams, rng: streams[0] | ops.gather(WORDS, Y),
@@ -259,7 +261,9 @@ def _gives_nothing(recipe):
 def fits(recipe):
     """Whether the functions fit their batches, and what never ends gives something: of recipes whose parts do."""
     stage, before, args = recipe
-    endless = (stage, args) == ("repeat", (-1,))
+    endless = (stage, args) == ("repeat", (-1,)) or stage == "steps"
+    if stage == "steps" and any(has(drawing, before[0]) for drawing in DRAWING):
+        return False  # the model would draw anew for each pass; tests/core/test_steps.py has these
     if endless and _gives_nothing(before[0]):
         return False
     if stage == "where" and build(before[0]).plan.length == math.inf and _gives_nothing(recipe):
@@ -345,6 +349,12 @@ def _order(n, seed, *key):
 def _repeated(before, p, rng, times):
     passes = count(p * 2**64) if times == -1 else range(p * times, (p + 1) * times)
     return chain.from_iterable(model(before[0], n, rng) for n in passes)
+
+
+def _endless(before, rng):
+    if build(before[0]).plan.length == math.inf:
+        return model(before[0], 0, rng)
+    return _repeated(before, 0, rng, -1)
 
 
 def _chunked(before, p, rng, size, drop):
@@ -591,6 +601,7 @@ MODEL = {
     "skip": lambda before, p, rng, k: islice(model(before[0], p, rng), k, None),
     "take": lambda before, p, rng, k: islice(model(before[0], p, rng), k),
     "epoch": lambda before, p, rng, e: model(before[0], e, rng),
+    "steps": lambda before, p, rng, n: islice(_endless(before, rng), p * n, (p + 1) * n),
     "shard": lambda before, p, rng, index, count: (
         np.array_split(np.array(block, int), count)[index % count].tolist() for block in model(before[0], p, rng)
     ),
@@ -650,6 +661,7 @@ BY_POSITION = {
     "skip": st.tuples(far),
     "take": st.tuples(far),
     "epoch": st.tuples(places),
+    "steps": st.tuples(sizes),
 }
 STAGES = {
     "shuffle": st.tuples(seeds),

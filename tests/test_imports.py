@@ -26,7 +26,8 @@ LAYERS = [
 
 # Public methods that need an upper layer import it when they are called.
 UPWARDS = {
-    ("core.stream", "ops.parallel"),  # stream.loader(pool=)
+    ("core.stream", "ops.loading"),  # stream.loader
+    ("ops.loading", "work_pool.own"),  # stream.loader(workers=)
     ("ragged", "ops.read.arrow_columns"),  # Ragged.from_arrow
 }
 

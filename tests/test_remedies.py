@@ -491,7 +491,7 @@ REMEDIES = {
     ),
     "work that can't be pickled": (
         lambda: _in_processes(LOADER),
-        "WorkerThreadPool needs no pickling",
+        "needs no pickling",
         lambda: pool(lambda p: all_of(BATCHES | ops.map(lambda x: (x, _UNPICKLABLE)[0]) | ops.parallel(p))),
     ),
     "threads for split": (

@@ -12,6 +12,25 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+# What other libraries call the options of loaders.
+LOADER_HINTS = {
+    "num_workers": "workers=, for processes, or threads=",
+    "processes": "workers=",
+    "n_jobs": "workers=",
+    "num_threads": "threads=",
+    "prefetch": "buffer=",
+    "prefetch_factor": "buffer=",
+    "steps_per_epoch": "steps=",
+    "num_samples": "steps=, a number of batches",
+    "seed": "shuffle=",
+    "generator": "shuffle=",
+    "rng": "shuffle=",
+    "transform": "ds.map_samples(fn)",
+    "collate_fn": "SampleDataSource(dataset, collate)",
+    "batch_sizes": "batch_size=[...], with a size for each member",
+}
+
+
 def refuse_others(called: str, given: Iterable[str], known: Iterable[str], hints: Mapping[str, str]) -> None:
     """Raise TypeError for a name among `given` that is not `known`: with its hint, or the most similar known name."""
     known = list(known)

@@ -160,6 +160,13 @@ class Journal:
                 "draws": [[[*key, value] for key, value in kept.items()] for kept in self._needed(position)],
             }
 
+    def go_on_from(self, other: Journal) -> None:
+        """Go on with the draws of another iteration over the same plan that are not used up."""
+        with self.lock:
+            self._stamp = other._stamp
+            for own, before in zip(self._sites, other._sites, strict=True):
+                own.kept = dict(before.kept)
+
     def load(self, generators: list[Any], draws: list[Any], stamp: str | None) -> None:
         """Set the generators and the draws to a state: all of them or, if an error is raised, none."""
         kept = [{(pass_, number): value for pass_, number, value in each} for each in draws]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any, Protocol, Self
 
 from batchup.core.checkpoint import check_version
 from batchup.core.checks import whole_number
 from batchup.core.draws import Replay
-from batchup.core.epoch import why_no_loader
+from batchup.core.epoch import steps_in, why_no_loader, without_steps
 from batchup.core.iteration import StreamIterator, length_of
 from batchup.core.plan import Plan, replay_of
+from batchup.core.record import Count
 from batchup.core.work import Work
 
 _VERSION = 1
@@ -31,6 +33,14 @@ class Epochs(Protocol):
     def text(self) -> str: ...
 
     def _numbered(self, e: int) -> Self: ...
+
+    def with_plan(self, f: Callable[[Plan], Plan]) -> Self: ...
+
+
+class OwnPool(Protocol):
+    """A pool that ends with its loader."""
+
+    def close(self) -> None: ...
 
 
 class Loader:
@@ -70,6 +80,11 @@ class Loader:
         if why := why_no_loader(stream.plan):
             raise TypeError(f"loader: {stream!r} {why}")
         self.stream = stream
+        # For `steps` without seeds: an epoch goes on with what the one before it has begun.
+        self._goes_on = steps_in(stream.plan) is not None and replay_of(stream.plan) is not Replay.KEYED
+        self._make: Callable[[], Loader] = partial(Loader, stream)
+        self._pool: OwnPool | None = None
+        self._closed = False
         # A signal handler may take it during a `next` of the same thread.
         self._lock = threading.RLock()
         self._under_way: _Epoch | None = None
@@ -102,7 +117,13 @@ class Loader:
         """
         number = whole_number(epoch, "set_epoch")
         with self._lock, self._between_batches("set_epoch()"):
-            if self._under_way is not None or self._coming.number != number:
+            if self._goes_on:
+                if number not in (self._coming.number, self._now().number if not self.received else None):
+                    raise TypeError(
+                        f"set_epoch({number}): {self!r} has steps=, over what is not a function of seeds: its epochs come one "
+                        f"after another, and the next is {self._coming.number}. With a seed any epoch can be set"
+                    )
+            elif self._under_way is not None or self._coming.number != number:
                 self._end()
                 self._coming = _Epoch(self.stream, number)
 
@@ -129,7 +150,7 @@ class Loader:
         with self._lock:
             epoch = self._under_way
             if epoch is None or (not unused and (epoch.ended or epoch.left == 0)):
-                epoch = self._coming
+                epoch = self._next_epoch()
         return {"loader": _VERSION, "epoch": epoch.number, "iterator": epoch.state_dict(unused)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -157,6 +178,12 @@ class Loader:
             self._end()
             self._coming = coming
 
+    def _next_epoch(self) -> _Epoch:
+        """The epoch that comes, with what it needs of the epoch before it."""
+        if self._goes_on and self._under_way not in (None, self._coming):
+            self._coming.take_draws(self._under_way)
+        return self._coming
+
     def _between_batches(self, method: str) -> AbstractContextManager[None]:
         """Raises RuntimeError, before anything is changed, while a batch of the epoch under way is made."""
         return nullcontext() if self._under_way is None else self._under_way._turn(method)
@@ -169,18 +196,56 @@ class Loader:
 
     def __iter__(self) -> LoaderIterator:
         with self._lock, self._between_batches("iter(loader)"):
+            if self._closed:
+                raise RuntimeError(f"expected an open loader to iterate; {self!r} was closed. Make another")
             before = self._under_way
             if before is not None and not (before.received or before.ended):
                 self._coming = before  # some training frameworks ask for an iterator more than once
-            self._end()
-            epoch = self._coming
-            epoch.start()  # if a pool refuses, this epoch is still the next one
+            if before is not None and before.part is not None and before.running:
+                self._ticket += 1
+                epoch = before
+                if before is not self._coming:
+                    epoch.begin_next_part()
+            else:
+                epoch = self._next_epoch()
+                self._end()
+                epoch.start()  # if a pool refuses, this epoch is still the next one
             self._under_way, self._coming = epoch, _Epoch(self.stream, epoch.number + 1)
             return LoaderIterator(self, epoch, self._ticket)
 
+    def close(self) -> None:
+        """End the epoch under way, and the workers if the loader has its own. It can't be iterated after that.
+
+        `with` calls it at the end. `state_dict()` is still the place after the last batch received.
+
+        Raises
+        ------
+        RuntimeError
+            While a batch is made by another thread.
+        """
+        with self._lock, self._between_batches("close()"):
+            self._closed = True
+            self._ticket += 1
+            if self._under_way is not None:
+                self._under_way.end()
+        if self._pool is not None:
+            self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _own(self, pool: OwnPool, make: Callable[[], Loader]) -> Self:
+        """Have the loader end the pool with itself. `make` makes another loader, with a pool of its own."""
+        self._pool = pool
+        self._make = make
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         resumable = replay_of(self.stream.plan) <= Replay.DRAWN
-        return _restored, (self.stream, self.state_dict() if resumable else self._coming.number)
+        return _restored, (self._make, self.state_dict() if resumable else self._coming.number)
 
     def __len__(self) -> int:
         """The number of batches of an epoch. Raises TypeError if it is unknown."""
@@ -195,11 +260,11 @@ class Loader:
         return f"<Loader of {self.stream!r}: epoch {self.epoch}{each}>"
 
 
-def _restored(stream: Epochs, state: dict[str, Any] | int) -> Loader:
+def _restored(make: Callable[[], Loader], state: dict[str, Any] | int) -> Loader:
     """A loader that goes on from a state, or begins with an epoch."""
-    loader = Loader(stream)
+    loader = make()
     if isinstance(state, int):
-        loader.set_epoch(state)
+        loader._coming = _Epoch(loader.stream, state)
     else:
         loader.load_state_dict(state)
     return loader
@@ -209,11 +274,43 @@ class _Epoch(StreamIterator):
     """An epoch of a loader, which is not started yet."""
 
     def __init__(self, stream: Epochs, number: int):
-        own = stream if replay_of(stream.plan) in (Replay.DRAWN, Replay.UNKEPT) else stream._numbered(number)
+        replay, steps = replay_of(stream.plan), steps_in(stream.plan)
+        # The number of batches of an epoch that is a part of an iteration which can't be started anywhere.
+        self.part = steps if replay in (Replay.UNKEPT, Replay.NOT_RESUMABLE) else None
+        if self.part is not None:
+            own = stream.with_plan(without_steps)
+        elif replay in (Replay.DRAWN, Replay.UNKEPT) and steps is None:
+            own = stream
+        else:
+            own = stream._numbered(number)
         super().__init__(own.plan, own.work, own.text, start=False)
         self.number = number
         self.ended = False  # True after its last batch
+        self.running = False
         self.end = self._end
+
+    def start(self) -> None:
+        super().start()
+        self.running = True
+
+    def _stop(self) -> None:
+        super()._stop()
+        self.running = False
+
+    @property
+    def left(self) -> Count:
+        return super().left if self.part is None else self.part - self.received
+
+    def begin_next_part(self) -> None:
+        """Become the epoch after this one, which goes on in the same iteration."""
+        self.number += 1
+        self.ended = False
+        self._began = self._position
+
+    def take_draws(self, before: _Epoch | None) -> None:
+        """Go on with the draws of the epoch before this one that are not used up."""
+        if before is not None and before._journal is not None and self._journal is not None:
+            self._journal.go_on_from(before._journal)
 
 
 class LoaderIterator(Iterator[Any]):
@@ -230,6 +327,9 @@ class LoaderIterator(Iterator[Any]):
     def __next__(self) -> Any:
         epoch = self._epoch
         self._check_ticket()
+        if epoch.part is not None and epoch.received >= epoch.part:
+            epoch.ended = True
+            raise StopIteration
         try:
             return epoch.__next__()
         except StopIteration:
@@ -240,8 +340,8 @@ class LoaderIterator(Iterator[Any]):
     def _check_ticket(self) -> None:
         if self._loader._ticket != self._ticket:
             raise RuntimeError(
-                f"epoch {self._epoch.number} of {self._loader!r} was ended by a new iter(), by set_epoch() or "
-                "load_state_dict(): there is one iterator of a loader at a time"
+                f"epoch {self._epoch.number} of {self._loader!r} was ended by a new iter(), by set_epoch(), "
+                "load_state_dict() or close(): there is one iterator of a loader at a time"
             ) from None
 
     def __len__(self) -> int:
@@ -255,6 +355,6 @@ class LoaderIterator(Iterator[Any]):
 
     def __del__(self) -> None:
         # The loader keeps the epoch for its state; the rest of it is not needed any more.
-        if self._loader._ticket == self._ticket:
+        if self._loader._ticket == self._ticket and self._epoch.part is None:
             with suppress(RuntimeError):  # raised during a `next`
                 self._epoch.close()

@@ -15,6 +15,7 @@ from batchup.core.computed import Computed, below_pool, draws_ahead_below, of_me
 from batchup.core.cursors import why_not_behind
 from batchup.core.draws import Replay
 from batchup.core.epoch import Epoch, why_no_epochs
+from batchup.core.hints import LOADER_HINTS, hinted
 from batchup.core.iteration import StreamIterator, length_of
 from batchup.core.loader import Loader
 from batchup.core.noise import random_steps, with_places
@@ -187,41 +188,64 @@ class Stream:
         epoch = self.with_plan(lambda plan: Epoch(with_epochs_told(plan), e))
         return replace(epoch, text=f"({self.text}).epoch({e})")
 
-    def loader(self, *, pool: Any = None, buffer: int | None = None, split: bool = False) -> Loader:
+    @hinted(**LOADER_HINTS)
+    def loader(
+        self,
+        *,
+        workers: int | None = None,
+        threads: int | None = None,
+        pool: Any = None,
+        buffer: int | None = None,
+        split: bool = False,
+        steps: int | None = None,
+    ) -> Loader:
         """A loader for a training loop: each iteration of it is the next epoch. See `batchup.core.Loader`.
 
         Parameters
         ----------
+        workers : int or None
+            If given, so many worker processes make the batches. They start with the first iteration, serve all epochs,
+            and end with the loader, or by its `close()` or `with`. 0 is none.
+        threads : int or None
+            In place of `workers`, so many threads.
         pool : pool of `batchup.work_pool` or None
-            If given, its workers make the batches: the loader is that of `self | parallel(pool, buffer, split=split)`.
+            In place of `workers`, a pool of yours: the loader is that of `self | parallel(pool, buffer, split=split)`.
             If `rebatch` cuts the batches from windows, the workers make the windows.
         buffer : int or None
-            The number of items that the pool makes ahead: by default 32 batches, or 2 windows.
+            The number of items that workers make ahead: by default 32 batches, or 2 windows.
         split : bool
             As for `ops.parallel`.
+        steps : int or None
+            If given, an epoch has so many batches, and the next one goes on where it stopped: it is a part of `self |
+            repeat(-1)`. Epoch e begins at batch e * `steps`. Over a generator, or an iterable of yours, epochs come one
+            after another only.
 
         Returns
         -------
         Loader
             The loader.
 
+        Raises
+        ------
+        TypeError
+            For a stream without epochs, for work that can't be sent to worker processes, and with `steps` behind a stage
+            whose number of items depends on the data, such as `filter`.
+        ValueError
+            If more than one of `workers`, `threads` and `pool` is given.
+
         Examples
         --------
         >>> from batchup import ops, work_pool
-        >>> batches = ops.indices(5) | ops.shuffle(7) | ops.chunk(2) | ops.gather(np.arange(5) * 10)
-        >>> with work_pool.WorkerThreadPool(2) as pool:
-        ...     loader = batches.loader(pool=pool)
-        ...     [[batch.tolist() for (batch,) in loader] for epoch in range(2)]
-        [[[30, 20], [10, 40], [0]], [[20, 10], [40, 30], [0]]]
+        >>> batches = ops.indices(5) | ops.shuffle(7) | ops.chunk(2) | ops.gather(np.arange(5) * 10) | ops.map(np.negative)
+        >>> with batches.loader(threads=2) as loader:
+        ...     [[batch.tolist() for batch in loader] for epoch in range(2)]
+        [[[-30, -20], [-10, -40], [0]], [[-20, -10], [-40, -30], [0]]]
+        >>> [[len(batch) for batch in epoch] for loader in [batches.loader(steps=2)] for epoch in [loader, loader]]
+        [[2, 2], [1, 2]]
         """
-        if pool is None:
-            if split or buffer is not None:
-                name = "split" if split else "buffer"
-                raise TypeError(f"loader: {name}: expected a pool=, whose workers make the batches")
-            return Loader(self)
-        from batchup.ops.parallel import in_pool
+        from batchup.ops.loading import loader_of
 
-        return Loader(in_pool(self, pool, buffer, split))
+        return loader_of(self, workers, threads, pool, buffer, split, steps)
 
     def __iter__(self) -> StreamIterator:
         return StreamIterator(self.plan, self.work, self.text)

@@ -34,6 +34,10 @@ from batchup.ops.batch.map_samples import MapSamples, samples_mapped
 __all__ = ["AbstractDataSource", "MapDataSource", "MapSamplesDataSource", "StreamDataSource"]
 
 
+# The options of `stream.loader`.
+_OF_LOADERS = "workers", "threads", "pool", "buffer", "split", "steps"
+
+
 class AbstractDataSource(BatchMaps, NotIterable, ABC):
     """A source of mini-batches: the base class of all data sources.
 
@@ -167,9 +171,13 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         **options : any
             `drop_last`, `shard` and `window`, as for `batch_iterator`, and:
 
-            * `pool`: a pool of `batchup.work_pool`, whose workers make the batches. With `window` they make windows.
-            * `buffer` (int): the number of items that the pool makes ahead; by default 32 batches, or 2 windows.
-            * `split` (bool): if True, threads read the samples of one batch together; see `ops.parallel`.
+            * `workers` (int): so many worker processes make the batches. They start with the first epoch, and end with
+              the loader, or by its `close()` or `with`. With `window` they make windows.
+            * `threads` (int): in place of `workers`, so many threads.
+            * `pool`: in place of `workers`, a pool of `batchup.work_pool`.
+            * `buffer` (int): the number of items that workers make ahead; by default 32 batches, or 2 windows.
+            * `split` (bool): if True, threads work on the samples of one batch together; see `ops.parallel`.
+            * `steps` (int): an epoch has so many batches, and the next goes on where it stopped; see `Stream.loader`.
 
         Returns
         -------
@@ -182,15 +190,19 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         >>> loader = ArrayDataSource([np.arange(5)]).loader(2, shuffle=12345, drop_last=True)
         >>> [[batch.tolist() for (batch,) in loader] for epoch in range(2)], len(loader)
         ([[[1, 3], [2, 0]], [[0, 1], [3, 2]]], 2)
+        >>> doubled = ArrayDataSource([np.arange(5)]).map(lambda x: x * 2)
+        >>> with doubled.loader(2, workers=2) as loader:
+        ...     [batch.tolist() for batch in loader]
+        [[0, 2], [4, 6], [8]]
         """
         if "epoch" in options:
             raise TypeError("loader: there is no argument epoch=; write loader.set_epoch(epoch)")
         self._check("loader", options)
-        workers = {name: options.pop(name) for name in ("pool", "buffer", "split") if name in options}
+        own = {name: options.pop(name) for name in _OF_LOADERS if name in options}
         request = Request.of(batch_size, shuffle, options)
-        pooled = workers.get("pool") is not None
+        pooled = any(own.get(name) for name in ("workers", "threads", "pool"))
         stream = request.cut(self._for_pool(request) if pooled else self._stream(request))
-        return stream.loader(**workers)
+        return stream.loader(**own)
 
     def _for_pool(self, request: Request) -> ops.Stream:
         """The same stream for a pool, which does all its work: `batch_iterator` of a user's class would do it in the caller."""

@@ -60,9 +60,12 @@ class LoaderOptions(_Options, total=False):
     """The keyword arguments of `loader`: those of `batch_iterator` but `epoch`, and those of `stream.loader`."""
 
     window: int | str | None
+    workers: int | None
+    threads: int | None
     pool: Pool | None
     buffer: int | None
     split: bool
+    steps: int | None
 
 
 # A number of samples; for a `CompositeDataSource` also a list of such numbers, one for each member.
@@ -127,25 +130,6 @@ class Request:
             )
 
 
-# What other libraries call the options of loaders.
-HINTS = {
-    "num_workers": "workers=, for processes, or threads=",
-    "processes": "workers=",
-    "n_jobs": "workers=",
-    "num_threads": "threads=",
-    "prefetch": "buffer=",
-    "prefetch_factor": "buffer=",
-    "steps_per_epoch": "steps=",
-    "num_samples": "steps=, a number of batches",
-    "seed": "shuffle=",
-    "generator": "shuffle=",
-    "rng": "shuffle=",
-    "transform": "ds.map_samples(fn)",
-    "collate_fn": "SampleDataSource(dataset, collate)",
-    "batch_sizes": "batch_size=[...], with a size for each member",
-}
-
-
 def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Raise TypeError for an option that the method doesn't have; the error names the most similar one."""
     called = method.__name__
@@ -153,7 +137,7 @@ def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> Non
     named = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
     own = _OWN.get(called, BatchOptions).__annotations__
     known = list(dict.fromkeys([*named, "shuffle", *own]))
-    hints.refuse_others(called, options, known, HINTS)
+    hints.refuse_others(called, options, known, hints.LOADER_HINTS)
 
 
 def batches_of(
@@ -168,7 +152,10 @@ def batches_of(
     request.refuse_window(source)
     parameters = _parameters(written)
     name = f"{describe_callable(written)} of {source!r}"
-    samples, others = source.num_samples(**request.others), request.others
+    others = request.others
+    foreign = others.keys() & hints.LOADER_HINTS.keys() - parameters
+    hints.refuse_others(describe_callable(written), foreign, parameters, hints.LOADER_HINTS)
+    samples = source.num_samples(**others)
     if request.drop_last:
         if "drop_last" not in parameters:
             wanted = f"drop_last: expected a parameter drop_last of {name}"

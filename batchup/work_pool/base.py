@@ -29,6 +29,8 @@ class WorkerPool(ABC):
     """
 
     closed = False
+    # False for the pool of a loader, whose workers start with the first iteration.
+    starts_at_once = True
 
     def __init__(self) -> None:
         self._made_in = os.getpid()
@@ -39,6 +41,9 @@ class WorkerPool(ABC):
         self.check_process()
         if self.closed:
             raise RuntimeError("expected an open pool to iterate; this one is closed")
+
+    def _start(self) -> None:  # noqa: B027
+        """Start the workers, unless they run already."""
 
     def check_process(self) -> None:
         """Raise RuntimeError in a fork of the process that made the pool, which has no workers and would wait for ever."""

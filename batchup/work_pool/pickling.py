@@ -172,7 +172,7 @@ def pack_work(work: Any, where: str, pickler: Callable[[io.BytesIO], pickle.Pick
         culprit, why = _culprit(work) or (describe(work), error)
         raise TypeError(
             f"{where}: expected work that can be pickled, to send it to workers; {culprit} can't be: "
-            f"{why}. WorkerThreadPool needs no pickling"
+            f"{why}. WorkerThreadPool, or threads= of a loader, needs no pickling"
         ) from error
     return file.getvalue()
 

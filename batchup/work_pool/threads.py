@@ -56,9 +56,16 @@ class WorkerThreadPool(WorkerPool):
             threading.Thread(target=_serve, args=(self._queue, self._at_work), name=f"batchup_{n}", daemon=True)
             for n in range(self.processes)
         ]
-        for thread in self._threads:
-            thread.start()
+        self._starting = threading.Lock()
         self._end = weakref.finalize(self, self._queue.close, self.processes)
+        if self.starts_at_once:
+            self._start()
+
+    def _start(self) -> None:
+        with self._starting:
+            for thread in self._threads:
+                if thread.ident is None and not self.closed:
+                    thread.start()
 
     def employ(self, work: Work, where: str) -> Workers:
         self.check()
@@ -82,7 +89,7 @@ class WorkerThreadPool(WorkerPool):
         self.closed = True
         self._end()
         for thread in self._threads:
-            if thread is not threading.current_thread():
+            if thread.ident is not None and thread is not threading.current_thread():
                 self._join(thread)
 
     def _join(self, thread: threading.Thread) -> None:
@@ -195,6 +202,7 @@ class SharedWorkers:
 
     def start(self, buffer: int) -> SharedRun | _RunHere:
         self.pool.check()
+        self.pool._start()
         # A worker that waits for the other workers of its pool could wait for ever.
         return _RunHere(self.work) if self.pool in _at_work_for.pools else SharedRun(self)
 

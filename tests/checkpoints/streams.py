@@ -40,6 +40,10 @@ def sample_noise(*sample: Any, rng: Any) -> Any:
     return (*sample, rng.integers(1000))
 
 
+def numbers(samples: Any) -> Any:
+    return np.array([drawn for *_, drawn in samples])
+
+
 def sample_global_noise(*sample: Any) -> Any:
     return (*sample, np.random.randint(1000) + random.randrange(1000))
 
@@ -79,7 +83,7 @@ STREAMS: dict[str, Make] = {
     "map_named": lambda rng: batches() | ops.map(lambda x, y: x, name="first"),
     "map_random": lambda rng: batches() | ops.map(noise, rng=9),
     "map_samples": lambda rng: batches() | ops.map_samples(double),
-    "map_samples_random": lambda rng: batches() | ops.map_samples(sample_noise, rng=9, collate=list),
+    "map_samples_random": lambda rng: batches() | ops.map_samples(sample_noise, rng=9, collate=numbers),
     "map_samples_seeded": lambda rng: batches() | ops.map_samples(sample_global_noise, seed_globals=9),
     "map_seeded": lambda rng: batches() | ops.map(global_noise, seed_globals=9),
     "map_resizes": lambda rng: batches() | ops.map(every_other, resizes=True) | ops.rebatch(3),
@@ -127,6 +131,7 @@ SINCE_4 = {
     "chunk_schedule",
     "loader_composite_sizes",
     "loader_steps",
+    "loader_steps_drawn",
     "map_samples",
     "map_samples_random",
     "map_samples_seeded",
@@ -141,6 +146,11 @@ LOADERS: dict[str, Make] = {
     "composite": lambda rng: CompositeDataSource(
         [ArrayDataSource([X, Y], repeats=-1), ArrayDataSource([Y[:23]])]
     ).loader(4, shuffle=7),
+    "composite_sizes": lambda rng: CompositeDataSource(
+        [ArrayDataSource([X, Y], repeats=-1), ArrayDataSource([Y[:23]])]
+    ).loader([2, 4], shuffle=7),
+    "steps": lambda rng: ArrayDataSource([X, Y]).loader(4, shuffle=7, steps=5),
+    "steps_drawn": lambda rng: ArrayDataSource([X, Y]).loader(4, shuffle=rng, steps=5),
     "random_map": lambda rng: ArrayDataSource([X, Y]).map(noise, rng=9).loader(4, shuffle=7),
     "random_map_drawn": lambda rng: ArrayDataSource([X, Y]).map(noise, rng=9).loader(4, shuffle=rng),
     "rebatch": lambda rng: (batches() | ops.filter(some) | ops.rebatch(3)).loader(),

@@ -217,7 +217,7 @@ def test_arguments_of_loaders():
         ARRAYS.loader(4, epoch=3)
     with pytest.raises(TypeError, match="loader: there is no argument shufle=; did you mean shuffle="):
         ARRAYS.loader(4, shufle=3)
-    with pytest.raises(TypeError, match="loader: split: expected a pool="):
+    with pytest.raises(TypeError, match="loader: split: expected workers=, threads= or pool="):
         ARRAYS.loader(4, split=True)
     with pytest.raises(TypeError, match=r"parallel\(pool\): expected a pool"):
         ARRAYS.loader(4, pool=5)

@@ -225,5 +225,5 @@ def test_the_pool_arguments_of_a_streams_loader():
         samples = ops.indices(4) | ops.samples(range(4))
         assert [batch.tolist() for batch in samples.loader(pool=pool, split=True)] == [[0, 1, 2, 3]]
     for wrong in ({"split": True}, {"buffer": 3}):
-        with pytest.raises(TypeError, match="expected a pool=, whose workers make the batches"):
+        with pytest.raises(TypeError, match="expected workers=, threads= or pool=, which make the batches"):
             stream.loader(**wrong)

@@ -57,11 +57,18 @@ class Supervisor:
         self._selector.register(self._inbox, READ, None)
         # A worker gets SIGKILL when the thread that started it ends, so this thread starts all workers.
         self._thread = threading.Thread(target=self._run, name="batchup-pool", daemon=True)
-        self._thread.start()
+        self._starting = threading.Lock()
 
     # --- called by any thread
 
+    def start(self) -> None:
+        """Start the thread, which starts the workers, unless it runs already."""
+        with self._starting:
+            if self._thread.ident is None and not self._closing:
+                self._thread.start()
+
     def open(self, settings: bytes) -> Run:
+        self.start()
         run = Run(settings)
         self.runs.add(run)
         self._start_error = None
@@ -108,7 +115,9 @@ class Supervisor:
         if not self._closing:
             self._closing = True
             self._inbox.wake()
-        if threading.current_thread() is not self._thread:
+            if self._thread.ident is None:
+                self._end_workers()
+        if self._thread.ident is not None and threading.current_thread() is not self._thread:
             self._thread.join()
 
     def pids(self) -> list[int]:

@@ -26,6 +26,7 @@ LAYERS = [
 
 # Public methods that need an upper layer import it when they are called.
 UPWARDS = {
+    ("core.loader", "data_source.results"),  # loader.batch_map_concat and batch_map_mean
     ("core.stream", "ops.loading"),  # stream.loader
     ("ops.loading", "work_pool.own"),  # stream.loader(workers=)
     ("ragged", "ops.read.arrow_columns"),  # Ragged.from_arrow

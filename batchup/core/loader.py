@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any, Protocol, Self
@@ -236,6 +236,80 @@ class Loader:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def batch_map_concat(
+        self,
+        func: Callable[..., Any],
+        progress_iter_func: Callable[..., Any] | None = None,
+        n_batches: int | None = None,
+        prepend_args: Sequence[Any] | None = None,
+        *,
+        progress: bool = False,
+    ) -> Any:
+        """The function `batchup.data_source.batch_map_concat` over the next epoch, or the rest of one that was resumed.
+
+        Parameters
+        ----------
+        func : callable
+            As for `batch_map_concat`.
+        progress_iter_func : callable or None
+            As for `batch_map_concat`.
+        n_batches : int or None
+            The largest number of batches to go through; None for all.
+        prepend_args : sequence or None
+            Further arguments, before those of the batch.
+        progress : bool
+            If True, show a progress bar of tqdm.
+
+        Returns
+        -------
+        tuple of arrays or Ragged, or None
+            As for `batch_map_concat`.
+        """
+        from batchup.data_source.results import batch_map_concat
+
+        return batch_map_concat(func, self, progress_iter_func, n_batches, prepend_args, progress=progress)
+
+    def batch_map_mean(
+        self,
+        func: Callable[..., Any],
+        progress_iter_func: Callable[..., Any] | None = None,
+        sum_axis: int | tuple[int, ...] | None = None,
+        n_batches: int | None = None,
+        prepend_args: Sequence[Any] | None = None,
+        *,
+        per: str = "sample",
+        progress: bool = False,
+    ) -> Any:
+        """The function `batchup.data_source.batch_map_mean` over the next epoch, or the rest of one that was resumed.
+
+        Parameters
+        ----------
+        func : callable
+            As for `batch_map_mean`.
+        progress_iter_func : callable or None
+            As for `batch_map_mean`.
+        sum_axis : int, tuple of int or None
+            As for `batch_map_mean`.
+        n_batches : int or None
+            The largest number of batches to go through; None for all.
+        prepend_args : sequence or None
+            Further arguments, before those of the batch.
+        per : "sample" or "batch"
+            As for `batch_map_mean`.
+        progress : bool
+            If True, show a progress bar of tqdm.
+
+        Returns
+        -------
+        tuple of arrays, or None
+            As for `batch_map_mean`.
+        """
+        from batchup.data_source.results import batch_map_mean
+
+        return batch_map_mean(
+            func, self, progress_iter_func, sum_axis, n_batches, prepend_args, per=per, progress=progress
+        )
 
     def _own(self, pool: OwnPool, make: Callable[[], Loader]) -> Self:
         """Have the loader end the pool with itself. `make` makes another loader, with a pool of its own."""

@@ -204,6 +204,10 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         stream = request.cut(self._for_pool(request) if pooled else self._stream(request))
         return stream.loader(**own)
 
+    def _stream_for_pool(self, batch_size: BatchSize, shuffle: ShuffleLike = None, **options: Any) -> ops.Stream:
+        request = Request.of(batch_size, shuffle, options)
+        return request.cut(self._for_pool(request))
+
     def _for_pool(self, request: Request) -> ops.Stream:
         """The same stream for a pool, which does all its work: `batch_iterator` of a user's class would do it in the caller."""
         if not self.is_random_access:

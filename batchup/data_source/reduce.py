@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup.core.checks import describe, describe_callable, plain_array
+from batchup.core.checks import describe, describe_callable, is_a, plain_array
 from batchup.core.errors import note
 from batchup.core.item import as_batch
 from batchup.core.iteration import StreamIterator
 from batchup.core.loader import Loader, LoaderIterator
 from batchup.core.stream import Stream
 from batchup.ops.batch.parts import concatenated
+from batchup.ragged import Ragged
 
 __all__ = ["concat", "mean"]
 
@@ -28,22 +29,30 @@ def concat(
     prepend_args: Sequence[Any] | None,
 ) -> tuple[NDArray[Any], ...] | None:
     """`batch_map_concat` over all of `batches`, `total` of them."""
-    rows: list[list[NDArray[Any]]] = []
+    rows: list[list[Any]] = []
     nothing = False
     for _, row in _rows("batch_map_concat", func, batches, total, progress_iter_func, prepend_args):
         if row is None:
             nothing = True
             continue
         for part in row:
-            if part.ndim == 0:
+            if part.shape == ():
                 raise TypeError(f"batch_map_concat: expected arrays of shape (samples, ...); got the number {part}")
-        if rows and [part.shape[1:] for part in row] != [part.shape[1:] for part in rows[0]]:
+        if rows and list(map(_kind, row)) != list(map(_kind, rows[0])):
             raise ValueError(
                 "batch_map_concat: expected arrays of one shape but for the samples; got "
                 f"{[part.shape for part in rows[0]]}, then {[part.shape for part in row]}"
             )
         rows.append([part.copy() for part in row])  # the function may reuse its arrays
-    return None if nothing else tuple([concatenated(parts, "batch_map_concat") for parts in zip(*rows, strict=True)])
+    return None if nothing else tuple(map(_joined, zip(*rows, strict=True)))
+
+
+def _kind(part: Any) -> tuple[Any, ...]:
+    return isinstance(part, Ragged), part.shape[1:]
+
+
+def _joined(parts: tuple[Any, ...]) -> Any:
+    return Ragged.joined(parts) if isinstance(parts[0], Ragged) else concatenated(parts, "batch_map_concat")
 
 
 def mean(
@@ -69,6 +78,8 @@ def mean(
             nothing = True
             continue
         size = _num_samples(batch)
+        if any(isinstance(part, Ragged) for part in row):
+            raise TypeError(f"batch_map_mean: expected sums, numbers or arrays; for batch {n} got a Ragged")
         row = [plain_array(part, f"batch_map_mean: batch {n}") for part in row]
         row = [part.astype(np.result_type(part.dtype, np.float64)) for part in row]
         if per == "batch":
@@ -124,7 +135,11 @@ def _rows(
         yield batch, None if result is None else [_as_array(part, method, n) for part in row]
 
 
-def _as_array(result: Any, method: str, n: int) -> NDArray[Any]:
+def _as_array(result: Any, method: str, n: int) -> Any:
+    if isinstance(result, Ragged):
+        return result
+    if is_a(result, "torch.Tensor"):
+        result = result.detach().cpu()  # NumPy refuses tensors that require grad, and those of other devices
     if hasattr(result, "__array__") or isinstance(result, int | float | complex):
         return np.asanyarray(result)
     raise TypeError(

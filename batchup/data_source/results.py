@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence, Sized
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
-from batchup.core.checks import whole_number
+from batchup.core.checks import describe, whole_number
 from batchup.core.iteration import StreamIterator
+from batchup.core.loader import Loader, LoaderIterator
 from batchup.core.record import Count
 from batchup.core.stream import Stream
 from batchup.data_source.reduce import concat, mean
 from batchup.ops.index.take import take
+from batchup.ops.loading import own_workers, pool_of
+from batchup.ops.parallel import Pool, in_pool
 from batchup.sampling import num_batches
 
 __all__ = ["BatchMaps", "batch_map_concat", "batch_map_mean"]
@@ -26,6 +29,9 @@ def batch_map_concat(
     n_batches: int | None = None,
     prepend_args: Sequence[Any] | None = None,
     *,
+    workers: int | None = None,
+    threads: int | None = None,
+    pool: Pool | None = None,
     progress: bool = False,
 ) -> Any:
     """Call a function with each batch, and concatenate the results: predictions, say.
@@ -34,7 +40,7 @@ def batch_map_concat(
     ----------
     func : callable
         `func(*prepend_args, *batch)` returns an array of shape (samples, ...), anything with `__array__` such as a
-        tensor, a tuple or list of these, or None.
+        tensor, a `Ragged`, a tuple or list of these, or None. Of tensors that require grad the values are taken.
     batch_iter : iterable
         The batches.
     progress_iter_func : callable or None
@@ -43,12 +49,18 @@ def batch_map_concat(
         The largest number of batches to go through; None for all.
     prepend_args : sequence or None
         Further arguments, before those of the batch.
+    workers : int or None
+        If given, so many worker processes make the batches of a stream, and end after it. `func` runs in this process.
+    threads : int or None
+        In place of `workers`, so many threads.
+    pool : pool of `batchup.work_pool` or None
+        In place of `workers`, a pool of yours.
     progress : bool
         If True, show a progress bar of tqdm.
 
     Returns
     -------
-    tuple of arrays, or None
+    tuple of arrays or Ragged, or None
         The concatenated results; None if `func` returned None, `()` if there were no batches.
 
     Raises
@@ -64,8 +76,10 @@ def batch_map_concat(
     >>> batch_map_concat(lambda x: (x * 2, x > 1.5), batches)
     (array([2., 4., 6.]), array([False,  True,  True]))
     """
-    batches, total = _limited(batch_iter, n_batches)
-    return concat(func, batches, total, progress_by(progress, progress_iter_func), prepend_args)
+    shown = progress_by(progress, progress_iter_func)
+    with _worked(batch_iter, workers, threads, pool, "batch_map_concat") as batch_iter:
+        batches, total = _limited(batch_iter, n_batches)
+        return concat(func, batches, total, shown, prepend_args)
 
 
 def batch_map_mean(
@@ -77,6 +91,9 @@ def batch_map_mean(
     prepend_args: Sequence[Any] | None = None,
     *,
     per: str = "sample",
+    workers: int | None = None,
+    threads: int | None = None,
+    pool: Pool | None = None,
     progress: bool = False,
 ) -> Any:
     """Call a function with each batch, and divide the sum of the results by the number of samples: mean losses, say.
@@ -101,6 +118,12 @@ def batch_map_mean(
     per : "sample" or "batch"
         Pass "batch" if `func` returns means, as the losses of most frameworks are: each is weighted by the number of
         samples of its batch.
+    workers : int or None
+        If given, so many worker processes make the batches of a stream, and end after it. `func` runs in this process.
+    threads : int or None
+        In place of `workers`, so many threads.
+    pool : pool of `batchup.work_pool` or None
+        In place of `workers`, a pool of yours.
     progress : bool
         If True, show a progress bar of tqdm.
 
@@ -125,9 +148,10 @@ def batch_map_mean(
     >>> [mean] = batch_map_mean(lambda x: x, batches, sum_axis=0)
     >>> [same_mean] = batch_map_mean(lambda x: x.mean(), batches, per="batch")
     """
-    batches, total = _limited(batch_iter, n_batches)
     shown = progress_by(progress, progress_iter_func)
-    return mean(func, batches, total, shown, sum_axis, prepend_args, per)
+    with _worked(batch_iter, workers, threads, pool, "batch_map_mean") as batch_iter:
+        batches, total = _limited(batch_iter, n_batches)
+        return mean(func, batches, total, shown, sum_axis, prepend_args, per)
 
 
 def progress_by(progress: bool, progress_iter_func: Callable[..., Any] | None) -> Callable[..., Any] | None:
@@ -139,6 +163,26 @@ def progress_by(progress: bool, progress_iter_func: Callable[..., Any] | None) -
     from tqdm import tqdm
 
     return tqdm
+
+
+@contextmanager
+def _worked(batch_iter: Iterable[Any], workers: Any, threads: Any, pool: Any, where: str) -> Iterator[Iterable[Any]]:
+    """The batches, made by the workers that a user asks for; own workers end after that."""
+    workers, threads = own_workers(workers, threads, pool, where)
+    if workers is None and threads is None and pool is None:
+        yield batch_iter
+    elif not isinstance(batch_iter, Stream):
+        wanted = f"{where}: workers: expected a stream or a data source, whose batches workers can make"
+        own = ": give workers= to the loader" if isinstance(batch_iter, Loader | LoaderIterator) else ""
+        raise TypeError(f"{wanted}; got {describe(batch_iter)}{own}")
+    elif pool is not None:
+        yield in_pool(batch_iter, pool, None)
+    else:
+        own_pool = pool_of(batch_iter, workers, threads, where)
+        try:
+            yield in_pool(batch_iter, own_pool, None)
+        finally:
+            own_pool.close()
 
 
 def _limited(batch_iter: Iterable[Any], n_batches: int | None) -> tuple[Iterable[Any], int | None]:
@@ -173,6 +217,10 @@ class BatchMaps:
     def stream(self, batch_size: int | Sequence[Any], **kwargs: Any) -> Stream:
         raise NotImplementedError
 
+    def _stream_for_pool(self, batch_size: int | Sequence[Any], **kwargs: Any) -> Stream:
+        """The same stream for a pool, which does all its work."""
+        raise NotImplementedError
+
     def batch_map_concat(
         self,
         func: Callable[..., Any],
@@ -181,6 +229,9 @@ class BatchMaps:
         n_batches: int | None = None,
         prepend_args: Sequence[Any] | None = None,
         *,
+        workers: int | None = None,
+        threads: int | None = None,
+        pool: Pool | None = None,
         progress: bool = False,
         **kwargs: Any,
     ) -> Any:
@@ -198,6 +249,12 @@ class BatchMaps:
             The largest number of batches to go through; None for all.
         prepend_args : sequence or None
             Further arguments, before those of the batch.
+        workers : int or None
+            As for `batch_map_concat`: so many worker processes make the batches.
+        threads : int or None
+            In place of `workers`, so many threads.
+        pool : pool of `batchup.work_pool` or None
+            In place of `workers`, a pool of yours.
         progress : bool
             If True, show a progress bar of tqdm.
         **kwargs : any
@@ -219,8 +276,11 @@ class BatchMaps:
         >>> ArrayDataSource([np.arange(5.0)]).batch_map_concat(lambda x: x * 2, batch_size=2)
         (array([0., 2., 4., 6., 8.]),)
         """
-        batches, total = self._batches("batch_map_concat", batch_size, n_batches, kwargs)
-        return concat(func, batches, total, progress_by(progress, progress_iter_func), prepend_args)
+        shown = progress_by(progress, progress_iter_func)
+        pooled = bool(workers or threads or pool)
+        stream, total = self._batches("batch_map_concat", batch_size, n_batches, pooled, kwargs)
+        with _worked(stream, workers, threads, pool, "batch_map_concat") as batches:
+            return concat(func, batches, total, shown, prepend_args)
 
     def batch_map_mean(
         self,
@@ -232,6 +292,9 @@ class BatchMaps:
         prepend_args: Sequence[Any] | None = None,
         *,
         per: str = "sample",
+        workers: int | None = None,
+        threads: int | None = None,
+        pool: Pool | None = None,
         progress: bool = False,
         **kwargs: Any,
     ) -> Any:
@@ -253,6 +316,12 @@ class BatchMaps:
             Further arguments, before those of the batch.
         per : "sample" or "batch"
             As for `batch_map_mean`.
+        workers : int or None
+            As for `batch_map_concat`: so many worker processes make the batches.
+        threads : int or None
+            In place of `workers`, so many threads.
+        pool : pool of `batchup.work_pool` or None
+            In place of `workers`, a pool of yours.
         progress : bool
             If True, show a progress bar of tqdm.
         **kwargs : any
@@ -275,16 +344,18 @@ class BatchMaps:
         >>> float(mean)
         2.0
         """
-        batches, total = self._batches("batch_map_mean", batch_size, n_batches, kwargs)
         shown = progress_by(progress, progress_iter_func)
-        return mean(func, batches, total, shown, sum_axis, prepend_args, per)
+        pooled = bool(workers or threads or pool)
+        stream, total = self._batches("batch_map_mean", batch_size, n_batches, pooled, kwargs)
+        with _worked(stream, workers, threads, pool, "batch_map_mean") as batches:
+            return mean(func, batches, total, shown, sum_axis, prepend_args, per)
 
     def _batches(
-        self, method: str, batch_size: int | Sequence[Any], n_batches: int | None, kwargs: dict[str, Any]
+        self, method: str, batch_size: int | Sequence[Any], n_batches: int | None, pooled: bool, kwargs: dict[str, Any]
     ) -> tuple[Stream, int | None]:
-        """The batches of an epoch, at most `n_batches`, and their number, if it is known."""
+        """The batches of an epoch, at most `n_batches`, and their number, if it is known. With `pooled`, for a pool."""
         self._check(method, kwargs)
-        stream = self.stream(batch_size, **kwargs)
+        stream = self._stream_for_pool(batch_size, **kwargs) if pooled else self.stream(batch_size, **kwargs)
         total = stream.plan.length
         if total is None and isinstance(stream.num_samples, int) and isinstance(batch_size, int):
             total = num_batches(stream.num_samples, batch_size)  # only for a progress bar

@@ -18,7 +18,7 @@ from batchup.core.plan import trunk
 from batchup.core.stream import Stream
 from batchup.core.work import Own
 from batchup.ops.index.steps import steps as in_steps
-from batchup.ops.parallel import Pool, in_pool
+from batchup.ops.parallel import in_pool
 from batchup.ops.read.gather import Gather
 
 
@@ -41,10 +41,7 @@ def loader_of(
         return Loader(source)
     if pool is not None:
         return Loader(in_pool(source, pool, buffer, split))
-    if why := why_no_workers(stream):
-        name, number = ("workers", workers) if threads is None else ("threads", threads)
-        warnings.warn(f"loader: {name}={number}: {stream!r} {why}", stacklevel=users_frame())
-    own = pool_of(workers, threads)
+    own = pool_of(stream, workers, threads, "loader")
     loader = Loader(in_pool(source, own, buffer, split))
     return loader._own(own, partial(loader_of, stream, workers, threads, None, buffer, split, steps))
 
@@ -63,22 +60,14 @@ def own_workers(workers: Any, threads: Any, pool: Any, where: str) -> tuple[int 
     return given["workers"], given["threads"]
 
 
-def pool_of(workers: int | None, threads: int | None) -> Any:
-    """A pool of so many processes or threads, which start with the first iteration."""
+def pool_of(stream: Stream, workers: int | None, threads: int | None, where: str) -> Any:
+    """A pool of so many processes or threads for a stream. They start with the first iteration."""
     from batchup.work_pool.own import OwnProcesses, OwnThreads
 
+    if why := why_no_workers(stream):
+        name, number = ("workers", workers) if threads is None else ("threads", threads)
+        warnings.warn(f"{where}: {name}={number}: {stream!r} {why}", stacklevel=users_frame())
     return OwnProcesses(workers) if threads is None else OwnThreads(threads)
-
-
-def in_own_pool(stream: Stream, workers: int | None, threads: int | None, pool: Pool | None) -> tuple[Stream, Any]:
-    """The stream with workers that make its batches, and the pool to close after it; None for a user's pool."""
-    workers, threads = own_workers(workers, threads, pool, "batch_map")
-    if pool is not None:
-        return in_pool(stream, pool, None), None
-    if workers is None and threads is None:
-        return stream, None
-    own = pool_of(workers, threads)
-    return in_pool(stream, own, None), own
 
 
 def why_no_workers(stream: Stream) -> str:

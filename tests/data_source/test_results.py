@@ -1,5 +1,8 @@
 """batch_map_concat and batch_map_mean, as methods and as functions."""
 
+import threading
+from functools import partial
+
 import numpy as np
 import pytest
 from tqdm import tqdm
@@ -12,6 +15,8 @@ from batchup.data_source import (
     batch_map_concat,
     batch_map_mean,
 )
+from batchup.ops import Ragged
+from batchup.work_pool import WorkerThreadPool
 
 X = np.arange(10.0).reshape(5, 2)
 Y = np.arange(5)
@@ -248,3 +253,84 @@ def test_a_masked_result_has_no_mean():
         TypeError, match=r"batch_map_mean: batch 0: expected a plain NumPy array; .* whose mask would be lost"
     ):
         ArrayDataSource([np.arange(4.0)]).batch_map_mean(lambda x: np.ma.masked_greater(x, 2), 2, sum_axis=0)
+
+
+# --- with workers
+
+
+def halved(x, y):
+    return x / 2, y
+
+
+HALVED = DS.map(halved)
+
+
+@pytest.mark.parametrize("given", [{"workers": 1}, {"threads": 2}, {"pool": True}])
+def test_workers_make_the_batches(given):
+    with WorkerThreadPool(1) as pool:
+        given = {"pool": pool} if "pool" in given else given
+        here = []
+        stream = HALVED.stream(2)
+        for concat, mean in (
+            (partial(HALVED.batch_map_concat, batch_size=2), partial(HALVED.batch_map_mean, batch_size=2)),
+            (partial(batch_map_concat, batch_iter=stream), partial(batch_map_mean, batch_iter=stream)),
+        ):
+            [first] = concat(func=lambda x, y: here.append(threading.get_ident()) or x, **given)
+            assert np.array_equal(first, X / 2)
+            assert set(here) == {threading.get_ident()}
+            assert mean(func=lambda x, y: y.sum(), **given)[0] == 2
+            assert len(concat(func=lambda x, y: x, n_batches=1, **given)[0]) == 2
+            with pytest.raises(ValueError, match="bad"):
+                concat(func=_bad, **given)
+
+
+def _bad(x, y):
+    raise ValueError("bad")
+
+
+def test_workers_are_for_what_they_can_make():
+    for method in (batch_map_concat, batch_map_mean):
+        with pytest.raises(
+            TypeError, match=rf"{method.__name__}: workers: expected a stream or a data source.*<list of 1>"
+        ):
+            method(halved, [(X, Y)], workers=1)
+        with pytest.raises(TypeError, match=r"got <Loader of 3>: give workers= to the loader"):
+            method(halved, HALVED.loader(2), threads=1)
+        with pytest.raises(ValueError, match="expected one of workers=, for processes, threads= and pool="):
+            method(halved, HALVED.stream(2), threads=1, workers=1)
+    with pytest.warns(UserWarning, match="batch_map_mean: threads=1: .* only reads arrays in memory"):
+        DS.batch_map_mean(lambda x, y: y.sum(), 2, threads=1)
+
+
+def test_a_loader_has_them():
+    loader = HALVED.loader(2, shuffle=7)
+    epochs = [list(HALVED.stream(2, shuffle=7).epoch(e)) for e in range(2)]
+    [concatenated] = loader.batch_map_concat(lambda x, y: y)
+    assert concatenated.tolist() == [label for _, y in epochs[0] for label in y]
+    [mean] = loader.batch_map_mean(lambda x, y: y.sum())
+    assert mean == 2
+    assert loader.epoch == 2
+    with HALVED.loader(2, threads=1) as loader:
+        assert np.array_equal(loader.batch_map_concat(lambda x, y: x)[0], X / 2)
+        assert len(loader.batch_map_concat(lambda x, y: x, n_batches=1)[0]) == 2
+        assert loader.batch_map_mean(lambda x, y: y.mean(), per="batch", progress=True)[0] == 2
+
+
+def test_ragged_results_are_put_together():
+    words = [[1, 2], [3], [], [4, 5, 6], [7]]
+    [got, lengths] = DS.batch_map_concat(lambda x, y: (Ragged.of([words[i] for i in y]), y), 2)
+    assert got.tolist() == words
+    assert np.array_equal(lengths, Y)
+    with pytest.raises(ValueError, match="expected arrays of one shape but for the samples"):
+        DS.batch_map_concat(lambda x, y: Ragged.of([[1]] * len(y)) if y[0] else y, 2)
+    with pytest.raises(TypeError, match="batch_map_mean: expected sums, numbers or arrays; for batch 0 got a Ragged"):
+        DS.batch_map_mean(lambda x, y: Ragged.of([[1]]), 2)
+
+
+def test_results_that_require_grad_are_detached():
+    torch = pytest.importorskip("torch")
+    weights = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    [got] = DS.batch_map_concat(lambda x, y: torch.from_numpy(x) @ weights, 2)
+    assert np.array_equal(got, X.sum(1))
+    [mean] = DS.batch_map_mean(lambda x, y: (torch.from_numpy(x) @ weights).sum(), 2)
+    assert mean == X.sum(1).mean()

@@ -37,7 +37,7 @@ test-slow: .venv$V/ready
 # Pages run by themselves: the blocks of a page share names, and a parallel run may divide a page among the workers.
 PAGES = README.md CONTRIBUTING.md docs $(addprefix --ignore=,$(PAGES_OF_CLUSTERS) $(PAGES_OF_HOSTS))
 PAGES_OF_CLUSTERS = docs/guides/clusters.md
-PAGES_OF_HOSTS = docs/hosts.md $(addprefix docs/coming_from/,pytorch.md torchdata.md hugging_face.md)
+PAGES_OF_HOSTS = docs/hosts.md docs/guides/photos.md $(addprefix docs/coming_from/,pytorch.md torchdata.md hugging_face.md)
 IN_PARALLEL = tests batchup -n 2 --dist worksteal
 # What doesn't depend on the versions of packages.
 OF_THE_CODE = $(addprefix tests/,test_types.py test_docs.py test_docstrings.py work_pool/test_faults.py work_pool/test_pool_faults.py)

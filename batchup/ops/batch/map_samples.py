@@ -37,9 +37,10 @@ def map_samples(
     """Call a function with each sample of a batch, and put the results together to the new batch.
 
     The samples of a batch that is a tuple are unpacked: the call is `fn(*sample)`, and `fn(sample)` for a dict or a
-    single array. Samples are rows of the arrays of the batch, as views, which `fn` may write into. A batch without
-    samples, as a rank may get of a small last batch, is passed on as it is. In a pool of threads, `parallel(pool,
-    split=True)` spreads the samples of one batch.
+    single array. Samples are rows of the arrays of the batch, as views, which `fn` may write into; a batch that is a list
+    has the samples themselves, as of `samples(dataset, collate=list)`. A batch without samples, as a rank may get of a
+    small last batch, is passed on as it is. In a pool of threads, `parallel(pool, split=True)` spreads the samples of one
+    batch.
 
     Parameters
     ----------
@@ -198,6 +199,8 @@ def _note(error: Exception, n: int) -> None:
 
 def samples_of_batch(batch: Any) -> Iterator[tuple[Any, ...]]:
     """The samples of a batch, each as the arguments of a call."""
+    if isinstance(batch, list):
+        return (sample if isinstance(sample, tuple) else (sample,) for sample in batch)
     return zip(*map(_each, batch), strict=True) if isinstance(batch, tuple) else zip(_each(batch), strict=True)
 
 

@@ -47,12 +47,16 @@ def test_it_gives_what_a_loop_over_the_samples_gives():
         ({"x": np.arange(2), "s": ["a", "b"]}, [({"x": 0, "s": "a"},), ({"x": 1, "s": "b"},)]),
         (({"x": np.arange(2)}, np.arange(2)), [({"x": 0}, 0), ({"x": 1}, 1)]),
         (((np.arange(2), np.arange(2)),), [((0, 0),), ((1, 1),)]),
+        ([(0, "a"), (1, "b")], [(0, "a"), (1, "b")]),
+        (["a", "b"], [("a",), ("b",)]),
+        ([{"x": 1}], [({"x": 1},)]),
         ((ops.Ragged.of([[1], [2, 3]]),), [([1],), ([2, 3],)]),
     ],
 )
 def test_what_a_sample_is(batch, expected):
     got = []
-    list([batch] | ops.map_samples(lambda *sample: got.append(plain(sample)) or 0))
+    step = ops.map_samples(lambda *sample: got.append(plain(sample)) or 0).args[0]
+    step.run(batch)
     assert got == expected
 
 

@@ -68,6 +68,11 @@ def test_changes(tmp_path):
     assert all(row["seconds_a_gb"] > 0 for row in results["rows"])
 
 
+def test_samples(tmp_path):
+    _, results = run(name="samples.py", tmp_path=tmp_path)
+    assert len(results["rows"]) == len(results["targets"]) == 4
+
+
 def test_clusters(tmp_path):
     pytest.importorskip("distributed", reason="Dask is not installed")
     pytest.importorskip("ray", reason="Ray is not installed")

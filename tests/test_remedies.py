@@ -54,6 +54,21 @@ def halves(x):
     return x[:2]
 
 
+def halved(x):
+    return x / 2
+
+
+def _closed():
+    loader = BATCHES.loader()
+    loader.close()
+    return iter(loader)
+
+
+def _in_own_processes(stream):
+    with stream.loader(workers=1) as loader:
+        return all_of(loader)
+
+
 def numbered(batch_size, epoch=0, drop_last=False):
     return iter([(np.full(batch_size, epoch),)])
 
@@ -484,6 +499,75 @@ REMEDIES = {
             next(ChoiceDataSource([ArrayDataSource([X])]).batch_indices_iterator(4))
         ),
     ),
+    "sizes one after another": (
+        lambda: ArrayDataSource([X]).loader([2, 4]),
+        r"ops.indices\(len\(X\)\) \| ops.shuffle\(seed\) \| ops.chunk\(sizes\) \| ops.gather",
+        lambda: (
+            [len(x) for (x,) in ops.indices(len(X)) | ops.shuffle(1) | ops.chunk([2, 4]) | ops.gather(X)]
+            == [2, 4, 4, 2]
+        ),
+    ),
+    "a size for each member, cut": (
+        lambda: CompositeDataSource([ArrayDataSource([X])] * 2, trim=True).loader([2, 4]),
+        "Leave trim out",
+        lambda: len(CompositeDataSource([ArrayDataSource([X])] * 2).loader([2, 4])) == 3,
+    ),
+    "seeds of what threads share": (
+        lambda: pool(lambda p: BATCHES | ops.map(halves, seed_globals=1) | ops.parallel(p)),
+        r"Use WorkerProcessPool, or loader\(..., workers=\); or have the function draw .* rng=",
+        lambda: (
+            _in_own_processes(BATCHES | ops.map(halves, seed_globals=1))
+            and pool(lambda p: all_of(BATCHES | ops.map(lambda x, rng: x, rng=1) | ops.parallel(p)))
+        ),
+    ),
+    "two kinds of seeds": (
+        lambda: ops.map(halves, rng=1, seed_globals=1),
+        "expected rng=, .* or seed_globals=",
+        lambda: ops.map(halves, rng=1) and ops.map(halves, seed_globals=1),
+    ),
+    "workers by another name": (
+        lambda: (BATCHES | ops.map(halves)).loader(num_workers=1),
+        "write workers=, for processes, or threads=",
+        lambda: _in_own_processes(BATCHES | ops.map(halves)),
+    ),
+    "two kinds of workers": (
+        lambda: BATCHES.loader(workers=1, threads=1),
+        "expected one of workers=, for processes, threads= and pool=",
+        lambda: _in_own_processes(BATCHES | ops.map(halves)),
+    ),
+    "a closed loader": (_closed, "Make another", lambda: all_of(BATCHES.loader())),
+    "steps behind filter": (
+        lambda: (BATCHES | ops.filter(any)).loader(steps=2),
+        r"Leave steps= out, or select the samples before they are read, by ops.where\(mask\)",
+        lambda: (
+            all_of((BATCHES | ops.filter(lambda x: True)).loader())
+            and len((ops.indices(12) | ops.where(X > 4) | ops.chunk(4)).loader(steps=2)) == 2
+        ),
+    ),
+    "steps of the endless": (ENDLESS.loader, "or in a loader with steps=n", lambda: len(ENDLESS.loader(steps=2)) == 2),
+    "an epoch of steps over a generator": (
+        lambda: DRAWN.loader(steps=2).set_epoch(3),
+        "With a seed any epoch can be set",
+        lambda: (ops.indices(4) | ops.shuffle(1)).loader(steps=2).set_epoch(3) is None,
+    ),
+    "results of several shapes": (
+        lambda: all_of(BATCHES | ops.map_samples(lambda x: X[:x])),
+        "Have the function give what fits, or give collate=",
+        lambda: (
+            all_of(BATCHES | ops.map_samples(lambda x: X[:1]))
+            and all_of(BATCHES | ops.map_samples(lambda x: X[:x], collate=list))
+        ),
+    ),
+    "results that are fewer": (
+        lambda: all_of(BATCHES | ops.map_samples(halved, collate=halves) | ops.rebatch(4)),
+        r"map_samples\(fn, collate=..., resizes=True\)",
+        lambda: all_of(BATCHES | ops.map_samples(halved, collate=halves, resizes=True) | ops.rebatch(4)),
+    ),
+    "workers for batches that are there": (
+        lambda: batch_map_mean(np.sum, [(X,)], workers=1),
+        "expected a stream or a data source",
+        lambda: batch_map_mean(lambda x: x.sum(), BATCHES | ops.map(halves), threads=1),
+    ),
     "an executor for a pool": (
         lambda: BATCHES | ops.parallel(ThreadPoolExecutor(1)),
         r"write ExecutorPool\(executor\)",
@@ -496,7 +580,7 @@ REMEDIES = {
     ),
     "threads for split": (
         lambda: pool(lambda p: BATCHES | ops.parallel(p, split=True)),
-        r"expected samples\(dataset\) before it",
+        r"expected samples\(dataset\) or map_samples\(fn\) before it",
         lambda: pool(lambda p: all_of(BLOCKS | ops.samples(X.tolist()) | ops.parallel(p, split=True))),
     ),
     "empty batches of ranks": (

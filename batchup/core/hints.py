@@ -12,23 +12,101 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-# What other libraries call the options of loaders.
-LOADER_HINTS = {
+# What other libraries call the arguments of loaders, of stages that call functions, and of the functions of evaluation.
+_WORKERS = {
     "num_workers": "workers=, for processes, or threads=",
+    "n_workers": "workers=",
+    "num_proc": "workers=",
     "processes": "workers=",
     "n_jobs": "workers=",
     "num_threads": "threads=",
+}
+LOADER_HINTS = {
+    **_WORKERS,
     "prefetch": "buffer=",
     "prefetch_factor": "buffer=",
     "steps_per_epoch": "steps=",
+    "max_steps": "steps=",
+    "n_batches": "steps=",
+    "num_batches": "steps=",
     "num_samples": "steps=, a number of batches",
     "seed": "shuffle=",
     "generator": "shuffle=",
     "rng": "shuffle=",
     "transform": "ds.map_samples(fn)",
+    "worker_init_fn": "ds.map_samples(fn, seed_globals=)",
     "collate_fn": "SampleDataSource(dataset, collate)",
     "batch_sizes": "batch_size=[...], with a size for each member",
 }
+# Of other methods that make batches.
+BATCH_HINTS = {
+    name: f"loader(..., {hint.split(',')[0]})" if hint.startswith(("workers", "threads", "buffer", "steps")) else hint
+    for name, hint in LOADER_HINTS.items()
+}
+FUNCTION_HINTS = {
+    "seed": "rng=, for a function that draws from the generator it is passed, or seed_globals=",
+    "generator": "rng=",
+    "random_state": "rng=",
+    "collate_fn": "collate= of map_samples or samples",
+    "batched": "map(fn), which gets batches, or map_samples(fn)",
+    **{name: f"{hint.split(',')[0]} of loader" for name, hint in _WORKERS.items()},
+}
+DATASET_HINTS = {
+    **FUNCTION_HINTS,
+    "seed": "seed_globals=",
+    "rng": "seed_globals=, or map_samples(fn, rng=) behind it",
+    "collate_fn": "collate=",
+    "transform": "map_samples(fn) behind it",
+}
+EVALUATION_HINTS = {**_WORKERS, "steps": "n_batches=", "max_batches": "n_batches=", "fn": "func="}
+# What other libraries call methods of data sources.
+METHOD_HINTS = {
+    "transform": "map_samples(fn)",
+    "with_transform": "map_samples(fn)",
+    "set_transform": "map_samples(fn)",
+    "map_sample": "map_samples(fn)",
+    "map_each": "map_samples(fn)",
+    "map_batches": "map(fn)",
+    "apply": "map(fn), which gets batches, or map_samples(fn)",
+    "batch": "loader(batch_size)",
+    "shuffle": "loader(batch_size, shuffle=seed)",
+    "repeat": "loader(batch_size, steps=), or repeats= when the source is made",
+    "take": "stream(batch_size) | ops.take(count)",
+    "skip": "stream(batch_size) | ops.skip(count)",
+    "filter": "stream(batch_size) | ops.filter(fn)",
+    "zip": "CompositeDataSource([one, other])",
+    "prefetch": "loader(batch_size, workers=)",
+    "predict": "batch_map_concat(func, batch_size)",
+    "evaluate": "batch_map_mean(func, batch_size)",
+    "shard": "loader(batch_size, shard=(rank, world))",
+    "select": "indices= when the source is made",
+}
+# What other libraries call stages.
+STAGE_HINTS = {
+    "transform": "map_samples(fn)",
+    "map_sample": "map_samples(fn)",
+    "map_each": "map_samples(fn)",
+    "map_batches": "map(fn)",
+    "apply": "map(fn), which gets batches, or map_samples(fn)",
+    "steps": "stream.loader(steps=)",
+    "prefetch": "parallel(pool), or stream.loader(workers=)",
+    "cycle": "repeat(-1)",
+    "enumerate": "gather(..., include_indices=True)",
+    "islice": "skip(count) | take(count)",
+    "interleave": "choose(*streams)",
+    "unbatch": "rebatch(1)",
+    "batched": "chunk(size), or rebatch(size) behind the work",
+    "padded_batch": "pad()",
+    "cache": "gather(..., cache=)",
+    "collate": "samples(dataset, collate)",
+    "sampler": "sample(weights, seed), or stratify(labels, seed)",
+}
+
+
+def no_attribute(owner: object, text: str, name: str, hints: Mapping[str, str]) -> AttributeError:
+    """The error for an attribute that there isn't; with what to write, for a name of another library."""
+    hint = f"; write {hints[name]}" if name in hints else ""
+    return AttributeError(f"{text} has no attribute {name!r}{hint}", name=name, obj=owner)
 
 
 def refuse_others(called: str, given: Iterable[str], known: Iterable[str], hints: Mapping[str, str]) -> None:
@@ -50,10 +128,13 @@ def hinted(**hints: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         names = [name for name in inspect.signature(function).parameters if name != "self"]
+        *_, owner, called = ("", *function.__qualname__.split("."))
+        if called == "__init__":
+            called = owner
 
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            refuse_others(function.__name__, kwargs, names, hints)
+            refuse_others(called, kwargs, names, hints)
             return function(*args, **kwargs)
 
         return checked

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from batchup import ops
 from batchup.core.checks import describe, describe_callable, shortened
+from batchup.core.hints import FUNCTION_HINTS, hinted
 from batchup.core.loader import Loader
 from batchup.core.noise import read_by_index
 from batchup.core.randomness import SeedLike, ShuffleLike
@@ -222,6 +223,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         """The batch of an item of `_index_stream`."""
         return self.samples_by_indices_nomapping(indices)
 
+    @hinted(**FUNCTION_HINTS)
     def map(
         self,
         fn: Callable[..., Any],
@@ -251,6 +253,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         """
         return MapDataSource(self, fn, rng, resizes, seed_globals)
 
+    @hinted(**FUNCTION_HINTS)
     def map_samples(
         self,
         fn: Callable[..., Any],

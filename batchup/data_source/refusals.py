@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from batchup.core.hints import METHOD_HINTS, no_attribute
 
 __all__ = ["NotIterable"]
 
@@ -26,6 +28,13 @@ class NotIterable:
             f"{self!r} | ...: write ds.map(function) for a data source, or continue its batches, "
             "ds.stream(batch_size) | ..."
         )
+
+    if not TYPE_CHECKING:  # a type checker would accept any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # a property that raised AttributeError
+                return object.__getattribute__(self, name)
+            raise no_attribute(self, f"{type(self).__name__!r} object", name, METHOD_HINTS)
 
     def _refuse(self, method: str) -> NoReturn:
         raise TypeError(

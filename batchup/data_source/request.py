@@ -137,7 +137,8 @@ def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> Non
     named = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
     own = _OWN.get(called, BatchOptions).__annotations__
     known = list(dict.fromkeys([*named, "shuffle", *own]))
-    hints.refuse_others(called, options, known, hints.LOADER_HINTS)
+    table = hints.LOADER_HINTS if called == "loader" else hints.BATCH_HINTS
+    hints.refuse_others(called, options, known, hints.EVALUATION_HINTS if "func" in named else table)
 
 
 def batches_of(

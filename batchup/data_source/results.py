@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from batchup.core.checks import describe, whole_number
+from batchup.core.hints import EVALUATION_HINTS, hinted
 from batchup.core.iteration import StreamIterator
 from batchup.core.loader import Loader, LoaderIterator
 from batchup.core.record import Count
@@ -22,6 +23,7 @@ from batchup.sampling import num_batches
 __all__ = ["BatchMaps", "batch_map_concat", "batch_map_mean"]
 
 
+@hinted(**EVALUATION_HINTS)
 def batch_map_concat(
     func: Callable[..., Any],
     batch_iter: Iterable[Any],
@@ -82,6 +84,7 @@ def batch_map_concat(
         return concat(func, batches, total, shown, prepend_args)
 
 
+@hinted(**EVALUATION_HINTS)
 def batch_map_mean(
     func: Callable[..., Any],
     batch_iter: Iterable[Any],

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import describe
+from batchup.core.hints import DATASET_HINTS, hinted
 from batchup.core.noise import read_by_index
 from batchup.core.randomness import SeedLike
 from batchup.data_source.arrays import RandomAccessDataSource
@@ -59,6 +60,7 @@ class SampleDataSource(RandomAccessDataSource):
     [{'text': ['one', 'three'], 'length': array([3, 5])}, {'text': ['seven'], 'length': array([5])}]
     """
 
+    @hinted(**DATASET_HINTS)
     def __init__(
         self,
         dataset: Any,

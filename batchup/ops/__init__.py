@@ -8,6 +8,10 @@
 [array([1, 5, 2, 3]), array([0, 4, 0, 1]), array([5, 2, 3, 4])]
 """
 
+import sys
+from typing import TYPE_CHECKING, Any
+
+from batchup.core.hints import STAGE_HINTS, no_attribute
 from batchup.core.iteration import StreamIterator
 from batchup.core.stream import Stage, Stream
 from batchup.ops.batch.fill import fill
@@ -80,6 +84,12 @@ __all__ = [
     "where",  # keep the indices that a mask selects
     "zip",  # one item of each of several streams
 ]
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name, STAGE_HINTS)
 
 
 def __dir__() -> list[str]:

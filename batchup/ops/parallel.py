@@ -87,8 +87,8 @@ def parallel(pool: Pool, buffer: int = 32, timeout: float | None = None, *, spli
     timeout : float or None
         The number of seconds to wait for one item; None waits as long as it takes.
     split : bool
-        If True, the threads of a pool read the samples of one batch together (those of `samples`), so that the first
-        batch comes sooner.
+        If True, the threads of a pool work on the samples of one batch together, those of `samples` and `map_samples`,
+        so that the first batch comes sooner.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def _parallel(stream: Stream, pool: Pool, buffer: int, timeout: float | None, sp
 
 def _employed(pool: Pool, work: Work, text: str, split: bool) -> Workers:
     if split and not work.splits:
-        wanted = "expected samples(dataset) before it, whose samples are read one by one"
+        wanted = "expected samples(dataset) or map_samples(fn) before it, which work on one sample at a time"
         raise TypeError(f"{shortened(text)}: split: {wanted}; there is nothing to split")
     workers = pool.employ(work, shortened(text))
     if not split:

@@ -226,7 +226,7 @@ def test_errors_speak_the_users_words():
     ds = ArrayDataSource([X])
     with pytest.raises(TypeError, match=r"batch_iterator: there is no argument shufle=; did you mean shuffle="):
         ds.batch_iterator(5, shufle=True)
-    with pytest.raises(TypeError, match=r"stream: there is no argument n_workers=; it takes batch_size"):
+    with pytest.raises(TypeError, match=r"stream: there is no argument n_workers=; write loader\(..., workers=\)"):
         ds.stream(5, n_workers=2)
     with pytest.raises(TypeError, match=r"^drop_last: expected True or False; got 'yes'"):
         ds.stream(5, drop_last="yes")

@@ -9,7 +9,7 @@ import numpy as np
 
 from batchup.core.checks import call_text, describe, describe_callable
 from batchup.core.global_seeds import Seeding, noise_of
-from batchup.core.hints import hinted
+from batchup.core.hints import FUNCTION_HINTS, hinted
 from batchup.core.identity import named
 from batchup.core.item import as_batch
 from batchup.core.noise import Noise
@@ -19,7 +19,7 @@ from batchup.core.stream import Stage, Stream
 from batchup.core.work import UNKNOWN, Sizes, Step
 
 
-@hinted(seed="rng= or seed_globals=", generator="rng=", num_workers="loader(..., workers=)", batch_size="chunk(size)")
+@hinted(**FUNCTION_HINTS)
 def map(
     fn: Callable[..., Any],
     rng: SeedLike | None = None,

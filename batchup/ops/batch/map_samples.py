@@ -13,7 +13,7 @@ from toolz import dissoc
 from batchup.core.checks import call_text, describe, describe_callable
 from batchup.core.errors import note
 from batchup.core.global_seeds import GlobalSeeds, Seeding, noise_of
-from batchup.core.hints import hinted
+from batchup.core.hints import FUNCTION_HINTS, hinted
 from batchup.core.identity import Named, named
 from batchup.core.noise import Noise, SampleGenerator, SampleNoise
 from batchup.core.randomness import SeedLike
@@ -24,7 +24,7 @@ from batchup.ops.batch.parts import samples_in
 from batchup.ops.read.collate import Collate, as_collate, collated
 
 
-@hinted(seed="rng= or seed_globals=", generator="rng=", collate_fn="collate=", num_workers="loader(..., workers=)")
+@hinted(**FUNCTION_HINTS)
 def map_samples(
     fn: Callable[..., Any],
     rng: SeedLike | None = None,

@@ -15,6 +15,7 @@ from batchup.core.checks import call_text, describe, true_or_false, whole_number
 from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Even, Grid, Total
+from batchup.core.hints import hinted
 from batchup.core.item import walk
 from batchup.core.plan import EndlessSource, Kind, PlanOver, is_uneven, located, samples_of
 from batchup.core.record import Count, record
@@ -23,6 +24,7 @@ from batchup.core.stream import Stage, Stream
 from batchup.ops.index.shard import of_outer_ranks
 
 
+@hinted(sizes="chunk([32, 64]), a list as the size", batch_size="chunk(size)", drop_remainder="drop_last=")
 def chunk(size: int | Sequence[int], drop_last: bool = False) -> Stage:
     """Cut the index blocks into blocks of `size` samples.
 

@@ -19,7 +19,12 @@ def steps(count: int) -> Stage:
 
 def _steps(stream: Stream, count: int) -> Stream:
     plan = stream.plan
-    why = why_not_behind(plan) or plan.refusal("epochs")
+    why = plan.refusal("epochs")
+    if why_not_behind(plan):
+        why = (
+            "has a number of batches that depends on the data (of filter, or of rebatch behind a map that resizes). Leave "
+            "steps= out, or select the samples before they are read, by ops.where(mask)"
+        )
     if replay_of(plan) is Replay.SINGLE_PASS:
         why = "goes through a user's iterator, which can't be repeated: make it a list"
     if why:

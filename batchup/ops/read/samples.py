@@ -13,7 +13,7 @@ from batchup.core.blocks import Block, block_array
 from batchup.core.checks import call_text, describe, describe_callable, is_a
 from batchup.core.errors import note
 from batchup.core.global_seeds import GlobalSeeds, Seeding, as_global_seeds
-from batchup.core.hints import hinted
+from batchup.core.hints import DATASET_HINTS, hinted
 from batchup.core.item import mapped
 from batchup.core.randomness import SeedLike
 from batchup.core.record import data, record, unnamed
@@ -25,7 +25,7 @@ from batchup.ops.read.tables import FRAMES
 from batchup.strings import packed
 
 
-@hinted(collate_fn="collate=", transform="map_samples(fn), behind samples", seed="seed_globals=", rng="seed_globals=")
+@hinted(**DATASET_HINTS)
 def samples(
     dataset: Any,
     collate: Collate | None = None,

@@ -300,7 +300,7 @@ def test_what_can_not_be_split_is_refused():
     gathered = ops.indices(6) | ops.chunk(2) | ops.gather(np.arange(6))
     sampled = ops.indices(6) | ops.chunk(2) | ops.samples(Pairs())
     with work_pool.WorkerThreadPool(1) as pool, work_pool.WorkerProcessPool(1) as processes:
-        with pytest.raises(TypeError, match=r"split: expected samples\(dataset\) before it"):
+        with pytest.raises(TypeError, match=r"split: expected samples\(dataset\) or map_samples\(fn\) before it"):
             gathered | ops.parallel(pool, split=True)
         with pytest.raises(TypeError, match=r"split: expected a pool of threads.*got WorkerProcessPool"):
             sampled | ops.parallel(processes, split=True)

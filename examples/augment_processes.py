@@ -1,4 +1,4 @@
-"""An augmentation written in plain Python, in two processes.
+"""An augmentation of one image at a time, written in plain Python, in two processes.
 
     python examples/augment_processes.py
 
@@ -13,21 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchup import work_pool
 from batchup.data_source import ArrayDataSource
 
 Array = NDArray[Any]
 
 
-def make_cutout(size: int) -> Callable[..., tuple[Array, ...]]:
-    """A function that blanks a square of each image, at a place of its own."""
+def make_cutout(size: int) -> Callable[..., tuple[Array, int, int]]:
+    """A function that blanks a square of an image, at a random place."""
 
-    def cutout(images: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, ...]:
-        images = images.copy()
-        for image in images:  # plain Python: a loop over the samples
-            top, left = rng.integers(0, 28 - size, 2)
-            image[top : top + size, left : left + size] = 0
-        return images, labels, np.full(len(labels), os.getpid())
+    def cutout(image: Array, label: int, rng: np.random.Generator) -> tuple[Array, int, int]:
+        top, left = rng.integers(0, 28 - size, 2)
+        image[top : top + size, left : left + size] = 0
+        return image, label, os.getpid()
 
     return cutout
 
@@ -36,12 +33,11 @@ def main() -> None:
     rng = np.random.default_rng(12345)
     X = rng.integers(1, 256, (2000, 28, 28), dtype=np.uint8)
     y = rng.integers(0, 10, 2000)
-    source = ArrayDataSource([X, y]).map(make_cutout(8), rng=12345)
+    source = ArrayDataSource([X, y]).map_samples(make_cutout(8), rng=12345)
 
-    with work_pool.WorkerProcessPool(processes=2) as pool:
-        # One loader for all epochs: the workers live on, and have the arrays already.
-        serial = source.loader(64, shuffle=12345)
-        parallel = source.loader(64, shuffle=12345, pool=pool, buffer=8)
+    serial = source.loader(64, shuffle=12345)
+    # One loader for all epochs: the workers live on, and have the arrays already.
+    with source.loader(64, shuffle=12345, workers=2, buffer=8) as parallel:
         holes: list[Array] = []
         for epoch in range(2):
             workers: set[int] = set()

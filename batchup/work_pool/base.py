@@ -59,8 +59,8 @@ class WorkerPool(ABC):
             self._draws_told.add(stage)
             warnings.warn(
                 f"{stage}: it draws from a global generator (of random, np.random or PyTorch) in worker processes, where that "
-                "is not seeded: the batches differ in each run. Give the stage seed_globals=, a seed for these generators; "
-                "or rng=, and draw from the generator that is passed",
+                "is not seeded: the batches differ in each run. Draw in map, map_samples or samples with seed_globals=, a seed "
+                "for these generators; or in map or map_samples with rng=, from the generator that is passed",
                 stacklevel=users_frame(),
             )
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from batchup import data_source, ops, work_pool
 from tests.conftest import eventually, traces
+from tests.core.test_global_seeds import BATCHES, STREAMS, batch_drawn, lists
 from tests.pipelines import build, recipes
 from tests.work_pool.scripts import ROOT, start
 from tests.work_pool.test_faults import ERRORS, UNREBUILDABLE, UNSENDABLE, at, blocks, check, received
@@ -290,6 +291,25 @@ def test_a_node_of_three_is_removed_in_mid_epoch():
 def test_they_read_as_they_are_written(pool):
     assert repr(pool) in ("DaskPool(<Client>)", "RayPool()")
     assert at(1, None)([0]) == 0
+
+
+def test_global_generators_are_seeded(pool):
+    for stream in STREAMS.values():
+        assert lists(stream | ops.parallel(pool)) == lists(stream)
+
+
+def test_draws_without_a_seed_are_told(pool):
+    with pytest.warns(UserWarning, match=r"map\(batch_drawn\): it draws from a global generator"):
+        list(BATCHES | ops.map(batch_drawn) | ops.parallel(pool))
+
+
+def test_a_cluster_in_this_process_refuses_to_seed():
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    with distributed.Client(processes=False, dashboard_address=None, silence_logs=50) as client:
+        pool = work_pool.DaskPool(client)
+        with pytest.raises(TypeError, match="seed_globals: expected a pool of processes; got DaskPool"):
+            STREAMS["map"] | ops.parallel(pool)
+        assert len(list(BATCHES | ops.map(batch_drawn) | ops.parallel(pool))) == 3  # without a warning
 
 
 def test_what_is_no_cluster(request):

@@ -72,7 +72,7 @@ UNSEEDED = {
 def test_draws_without_a_seed_are_told_once(stage):
     with work_pool.WorkerProcessPool(1) as pool:
         stream = UNSEEDED[stage] | ops.parallel(pool)
-        with pytest.warns(UserWarning, match="seed_globals=.*or rng=") as told:
+        with pytest.warns(UserWarning, match=r"with seed_globals=.*with rng=") as told:
             list(stream | ops.repeat(2))
     [warning] = told
     assert str(warning.message).startswith(f"{stage}: it draws from a global generator")

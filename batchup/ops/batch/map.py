@@ -109,12 +109,12 @@ class Map(Step):
         return UNKNOWN if self.resizes else Sizes(remedy="map(fn, resizes=True)")
 
     def run(self, item: Any, rng: np.random.Generator | Seeding | None = None) -> Any:
+        if rng is None:
+            return as_batch(self.fn(*item) if isinstance(item, tuple) else self.fn(item))
         if isinstance(rng, Seeding):
             with rng:
                 rng.seed(0)
                 return self.run(item)
-        if rng is None:
-            return as_batch(self.fn(*item) if isinstance(item, tuple) else self.fn(item))
         return as_batch(self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng))
 
     def __str__(self) -> str:

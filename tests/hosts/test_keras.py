@@ -27,8 +27,8 @@ def noise(x, y, rng):
     return x + rng.random(x.shape, dtype=np.float32), y
 
 
-def loader(shuffle=12345, pool=None):
-    return ArrayDataSource([X, Y]).map(noise, rng=7).loader(8, shuffle=shuffle, pool=pool)
+def loader(shuffle=12345, **options):
+    return ArrayDataSource([X, Y]).map(noise, rng=7).loader(8, shuffle=shuffle, **options)
 
 
 class Seen(keras.Model):
@@ -105,6 +105,10 @@ assert fit(source) == plain(same, 3)
     "made by a pool": """
 with work_pool.WorkerThreadPool(2) as pool:
     assert fit(loader(pool=pool)) == expected[:3]
+""",
+    "an epoch of steps, with workers": """
+with loader(steps=5, threads=1) as source:
+    assert fit(source) == plain(loader(steps=5), 3)
 """,
     "an epoch that was loaded in its middle": """
 source = loader()

@@ -73,6 +73,20 @@ def test_of_a_loader_each_iteration_is_the_next_epoch(kind, workers):
     assert numbers(loader) == epochs[1]
 
 
+@pytest.mark.parametrize("workers", WORKERS, ids=str)
+def test_epochs_of_steps_go_on_where_the_last_one_stopped(workers):
+    loader = source().loader(9, shuffle=12345, steps=5)
+    expected = numbers(batches() | ops.repeat(-1) | ops.take(15))
+    dataloader = DataLoader(Batches(loader), batch_size=None, **workers)
+    assert len(dataloader) == 5
+    assert [batch for _ in range(3) for batch in numbers(dataloader)] == expected
+
+
+def test_a_loader_with_workers_of_its_own_needs_none_of_a_dataloader():
+    with source().loader(9, shuffle=12345, threads=2) as loader:
+        same(DataLoader(Batches(loader), batch_size=None), batches().epoch(0))
+
+
 def test_epochs_of_workers_that_are_started_anew():
     dataset = Batches(source().loader(9, shuffle=12345))
     loader = DataLoader(dataset, batch_size=None, **SPAWNED)

@@ -305,11 +305,17 @@ def test_draws_without_a_seed_are_told(pool):
 
 def test_a_cluster_in_this_process_refuses_to_seed():
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-    with distributed.Client(processes=False, dashboard_address=None, silence_logs=50) as client:
-        pool = work_pool.DaskPool(client)
-        with pytest.raises(TypeError, match="seed_globals: expected a pool of processes; got DaskPool"):
-            STREAMS["map"] | ops.parallel(pool)
-        assert len(list(BATCHES | ops.map(batch_drawn) | ops.parallel(pool))) == 3  # without a warning
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Dask's own
+        with (
+            distributed.LocalCluster(processes=False, dashboard_address=None, silence_logs=50) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            pool = work_pool.DaskPool(client)
+            with pytest.raises(TypeError, match="seed_globals: expected a pool of processes; got DaskPool"):
+                STREAMS["map"] | ops.parallel(pool)
+            warnings.filterwarnings("error", "map")
+            assert len(list(BATCHES | ops.map(batch_drawn) | ops.parallel(pool))) == 3
 
 
 def test_what_is_no_cluster(request):

@@ -8,7 +8,7 @@ import random
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,12 +45,11 @@ _turn = threading.RLock()
 
 
 class Seeding:
-    """Seeds the global generators for the samples of one item; as a context manager, it restores their states."""
+    """Seeds the global generators for the samples of one item."""
 
     def __init__(self, key: bytes):
         self._key = key
         self._torch: Any = None
-        self._states: tuple[Any, ...] = ()
 
     def seed(self, n: int) -> None:
         """Seed the generators for sample `n` of the item."""
@@ -67,27 +66,25 @@ class Seeding:
             self.seed(n)
             yield sample
 
-    def __enter__(self) -> Seeding:
-        _turn.acquire()
-        self._torch = _torch_generator()
-        of_torch = None if self._torch is None else self._torch.get_state()
-        self._states = np.random.get_state(legacy=False), random.getstate(), of_torch  # noqa: NPY002
-        return self
-
-    def __exit__(self, kind: Any, *_: object) -> None:
-        try:
-            of_numpy, of_python, of_torch = self._states
-            np.random.set_state(of_numpy)  # noqa: NPY002
-            random.setstate(of_python)
-            if self._torch is not None:
-                self._torch.set_state(of_torch)
-            elif kind is None and _torch_generator() is not None:
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the states of the generators: they are restored at the end."""
+        with _turn:
+            self._torch = torch = _torch_generator()
+            of_torch = None if torch is None else torch.get_state()
+            of_numpy, of_python = np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002
+            try:
+                yield
+            finally:
+                np.random.set_state(of_numpy)  # noqa: NPY002
+                random.setstate(of_python)
+                if torch is not None:
+                    torch.set_state(of_torch)
+            if torch is None and _torch_generator() is not None:
                 raise RuntimeError(
                     "seed_globals: PyTorch was imported while a batch was made, so that its generator was not seeded "
                     "before. Import torch before the first batch"
                 )
-        finally:
-            _turn.release()
 
 
 def _torch_generator() -> Any:

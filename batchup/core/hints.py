@@ -128,9 +128,7 @@ def hinted(**hints: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         names = [name for name in inspect.signature(function).parameters if name != "self"]
-        *_, owner, called = ("", *function.__qualname__.split("."))
-        if called == "__init__":
-            called = owner
+        called = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
 
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:

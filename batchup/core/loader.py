@@ -52,7 +52,8 @@ class Loader:
 
     `state_dict()` may be called at any time, also by another thread or a signal handler, and never waits for a batch.
     While a batch is made, `load_state_dict`, `set_epoch` and `iter` raise RuntimeError and change nothing. A loader can
-    be pickled, and a copy goes on where this one is.
+    be pickled, and a copy goes on where this one is. A loader with `workers=` or `threads=` ends them with itself, or by
+    `close()` or `with`; a copy has workers of its own.
 
     Parameters
     ----------

@@ -138,7 +138,7 @@ def in_pool(stream: Stream, pool: Pool, buffer: int | None, split: bool = False)
     """The stream, with a pool that makes its batches; if these are cut from windows, it makes the windows."""
     above = list(trunk(stream.plan))
     if any(isinstance(plan, Computed) and plan.ahead for plan in above):
-        raise TypeError(f"loader: pool: expected a stream without a pool; got {stream!r}")
+        raise TypeError(f"loader: expected a stream without a pool, for other workers; got {stream!r}")
     if buffer is None:
         buffer = WINDOWS_AHEAD if any(isinstance(plan, Rebatch) for plan in above) else BATCHES_AHEAD
     stage = parallel(pool, buffer, split=split)

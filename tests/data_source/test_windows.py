@@ -220,7 +220,7 @@ def test_the_pool_arguments_of_a_streams_loader():
         assert "chunk(2) | parallel(WorkerThreadPool(processes=1), buffer=32) | filter(len)" in repr(
             filtered.loader(pool=pool)
         )
-        with pytest.raises(TypeError, match="loader: pool: expected a stream without a pool"):
+        with pytest.raises(TypeError, match="loader: expected a stream without a pool, for other workers"):
             (stream | ops.parallel(pool)).loader(pool=pool)
         samples = ops.indices(4) | ops.samples(range(4))
         assert [batch.tolist() for batch in samples.loader(pool=pool, split=True)] == [[0, 1, 2, 3]]

@@ -112,7 +112,7 @@ class Map(Step):
         if rng is None:
             return as_batch(self.fn(*item) if isinstance(item, tuple) else self.fn(item))
         if isinstance(rng, Seeding):
-            with rng:
+            with rng.kept():
                 rng.seed(0)
                 return self.run(item)
         return as_batch(self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng))

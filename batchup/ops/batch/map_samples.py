@@ -150,7 +150,7 @@ class MapSamples(Step):
             samples = ((*sample, rng.of(n)) for n, sample in enumerate(samples))
         elif rng is not None:
             samples = rng.before_each(samples)
-        with rng if isinstance(rng, Seeding) else nullcontext():
+        with rng.kept() if isinstance(rng, Seeding) else nullcontext():
             try:
                 for sample in samples:
                     results.append(fn(*sample))

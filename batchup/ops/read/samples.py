@@ -137,7 +137,7 @@ class Samples(Step):
     def run(self, item: Block, seeding: Seeding | None = None) -> Any:
         block = block_array(item)
         if seeding is not None:
-            with seeding:
+            with seeding.kept():
                 return self._batch(block, [self._sample(i) for i in seeding.before_each(block.tolist())])
         several = getattr(self.dataset, "__getitems__", None)
         if several is None:

@@ -67,7 +67,14 @@ def imports(file, modules):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
-    everything = list(ast.walk(tree))
+    typing = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    everything = [node for node in ast.walk(tree) if node not in typing]  # nothing runs what is for type checkers
     first = imported((node for node in everything if node not in inside), modules)
     return set(first), set(imported(inside, modules))
 

@@ -10,9 +10,10 @@
 """
 
 from batchup.data_source.arrays import ArrayDataSource, RandomAccessDataSource
-from batchup.data_source.base import AbstractDataSource, MapDataSource, MapSamplesDataSource
+from batchup.data_source.base import AbstractDataSource
 from batchup.data_source.functions import CallableDataSource, IteratorDataSource, coerce_data_source
 from batchup.data_source.joint import ChoiceBatch, ChoiceDataSource, CompositeDataSource
+from batchup.data_source.maps import MapDataSource, MapSamplesDataSource
 from batchup.data_source.parallel import ParallelDataSource
 from batchup.data_source.results import batch_map_concat, batch_map_mean
 from batchup.data_source.samples import SampleDataSource

@@ -263,7 +263,7 @@ def fits(recipe):
     stage, before, args = recipe
     endless = (stage, args) == ("repeat", (-1,)) or stage == "steps"
     if stage == "steps" and any(has(drawing, before[0]) for drawing in DRAWING):
-        return False  # the model would draw anew for each pass; tests/core/test_steps.py has these
+        return False  # the model would draw anew for each pass; tests/ops/index/test_steps.py has these
     if endless and _gives_nothing(before[0]):
         return False
     if stage == "where" and build(before[0]).plan.length == math.inf and _gives_nothing(recipe):

@@ -10,7 +10,7 @@ import pytest
 
 from batchup import ops, work_pool
 from batchup.data_source import ArrayDataSource, ChoiceDataSource, CompositeDataSource, SampleDataSource
-from batchup.ops.read.samples import collated
+from batchup.ops.read.collate import collated
 from batchup.testing import plain
 
 Pair = namedtuple("Pair", "image label")

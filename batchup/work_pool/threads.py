@@ -318,14 +318,13 @@ class _Parts:
         workers = self.item.run.workers
         try:
             made = called(partial(workers.at_work, self._finish), self.results)
-        except BaseException as error:
+            if isinstance(made, Split):
+                _Parts(self.item, made).put(workers.put_first)
+            else:
+                self.item.finish(made)
+        except BaseException as error:  # also of an executor that was shut down meanwhile
             self.item.fail(error)
             del self  # otherwise the traceback of the error keeps the error alive
-            return
-        if isinstance(made, Split):
-            _Parts(self.item, made).put(workers.put_first)
-        else:
-            self.item.finish(made)
 
 
 def _nothing() -> None:

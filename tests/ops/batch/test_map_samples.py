@@ -234,3 +234,15 @@ def test_it_reads_dicts():
 def test_a_step_by_itself():
     step = ops.map_samples(lambda x: x + 1).args[0]
     assert Work((step,)).run(np.arange(3)).tolist() == [1, 2, 3]
+
+
+def test_an_executor_that_is_shut_down_between_two_parts_is_an_error():
+    executor = ThreadPoolExecutor(1)
+
+    def end(x, y):
+        executor.shutdown(wait=False)
+        return x, y
+
+    batches = BATCHES | ops.map(end) | ops.map_samples(crop, 7) | ops.parallel(ExecutorPool(executor), 1, split=True)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        list(batches)

@@ -73,7 +73,8 @@ def _nothing_is_left():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
     gc.collect()  # pools that are in a cycle with an exception's frames
-    assert eventually(lambda: traces()["threads"] == before)
+    # Fewer, if a thread of the iteration that the fixture of a pool makes was about to end.
+    assert eventually(lambda: traces()["threads"] <= before)
 
 
 @settings(max_examples=8)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import sys
+import threading
 from typing import Any
 
 from batchup.core.global_seeds import GlobalSeeds
@@ -63,10 +65,16 @@ class _Watched(Step):
 
 
 def _states() -> tuple[Any, Any, Any]:
-    """The states of the generators of NumPy, Python and PyTorch; None for a package that is not imported."""
-    numpys, pythons, torch = (sys.modules.get(name) for name in ("numpy.random", "random", "torch"))
+    """The states of the generators of NumPy, Python and PyTorch; None for those that are not watched."""
+    numpys, torch = sys.modules.get("numpy.random"), sys.modules.get("torch")
     return (
         None if numpys is None else stamp_of([numpys.mtrand._rand]),
-        None if pythons is None else pythons.getstate(),
+        random.getstate() if _is_alone() else None,
         None if torch is None else torch.default_generator.get_state().numpy().tobytes(),
     )
+
+
+def _is_alone() -> bool:
+    """True if no thread but those of this library runs beside this one: those of Dask, for one, draw from `random`."""
+    here = threading.current_thread()
+    return all(thread is here or thread.name.startswith("batchup") for thread in threading.enumerate())

@@ -1,13 +1,16 @@
 """Global generators in worker processes: the same bits with seed_globals, and a warning without it."""
 
 import random
+import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context, resource_tracker
 
 import pytest
 
 from batchup import ops, work_pool
+from batchup.work_pool.watch import Watch
 from tests.core.test_global_seeds import BATCHES, STREAMS, batch_drawn, drawn, lists
 
 resource_tracker.ensure_running()  # which lives as long as this process
@@ -92,6 +95,31 @@ def test_work_with_a_seed_draws_without_a_warning():
         for stream in (*STREAMS.values(), BATCHES | ops.map(lambda y, rng: y + rng.random(), rng=5)):
             list(stream | ops.parallel(pool))
         list(BATCHES | ops.map(quiet) | ops.parallel(pool))
+
+
+def test_what_other_threads_draw_from_random_is_not_told():
+    """As a worker of Dask does, now and then."""
+
+    watch = Watch()
+    step = ops.map(quiet).args[0]
+
+    def draws_meanwhile(y):
+        state = random.getstate()
+        while random.getstate() == state:
+            threading.Event().wait(0.001)
+        return y
+
+    stop = threading.Event()
+    drawing = threading.Thread(target=lambda: [random.random() for _ in iter(stop.is_set, True)])
+    drawing.start()
+    try:
+        watch.run(replace(step, fn=draws_meanwhile), 1)
+    finally:
+        stop.set()
+        drawing.join()
+    assert watch.news() == ""
+    watch.run(replace(step, fn=lambda y: y + random.random()), 1)
+    assert "lambda" in watch.news()
 
 
 def test_pytorch_is_watched():

@@ -1,4 +1,4 @@
-"""The batches of another data source with a function called for each, or for each sample: what `.map` and `.map_samples` make."""
+"""Data sources that call a function with the batches, or the samples, of another: of `.map` and `.map_samples`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ __all__ = ["MapDataSource", "MapSamplesDataSource"]
 class _StepDataSource(StreamDataSource):
     """The batches of another data source, with one more step of work."""
 
-    def __init__(self, source: AbstractDataSource, step: Map | MapSamples):
+    def __init__(self, source: AbstractDataSource, step: Map | MapSamples, rng: SeedLike | None):
         check_sources([source], type(self).__name__)
         self.source = source
+        self.fn = step.fn
+        self.rng = rng
+        self.resizes = step.resizes
         self._step = step
         self._stage = ops.Stage(ops.Stream.with_step, step, text=str(step))
 
@@ -35,7 +38,7 @@ class _StepDataSource(StreamDataSource):
         return self.source.is_random_access
 
     def num_samples(self, **kwargs: Any) -> Count:
-        return None if self._step.resizes else self.source.num_samples(**kwargs)
+        return None if self.resizes else self.source.num_samples(**kwargs)
 
     def _stream(self, request: Request) -> ops.Stream:
         return self.source._stream(request) | self._stage
@@ -73,7 +76,7 @@ class _StepDataSource(StreamDataSource):
         return step.run(read(indices), rng)
 
     def __repr__(self) -> str:
-        return shortened(f"{self.source!r}.{self._step.tag}({describe_callable(self._step.fn)})")
+        return shortened(f"{self.source!r}.{self._step.tag}({describe_callable(self.fn)})")
 
 
 class MapDataSource(_StepDataSource):
@@ -115,7 +118,7 @@ class MapDataSource(_StepDataSource):
         resizes: bool = False,
         seed_globals: SeedLike | None = None,
     ):
-        super().__init__(source, mapped(fn, rng, seed_globals, resizes=resizes))
+        super().__init__(source, mapped(fn, rng, seed_globals, resizes=resizes), rng)
 
 
 class MapSamplesDataSource(_StepDataSource):
@@ -146,9 +149,9 @@ class MapSamplesDataSource(_StepDataSource):
     Examples
     --------
     >>> from batchup.data_source import ArrayDataSource
-    >>> ds = MapSamplesDataSource(ArrayDataSource([np.arange(3), np.arange(3)]), lambda x, y, rng: (x, y + rng.integers(9)), 7)
-    >>> [x.tolist() for x, y in ds.batch_iterator(2)]
-    [[0, 1], [2]]
+    >>> ds = MapSamplesDataSource(ArrayDataSource([np.arange(3)]), lambda x: (x, x * x))
+    >>> list(ds.batch_iterator(2))
+    [(array([0, 1]), array([0, 1])), (array([2]), array([4]))]
     """
 
     def __init__(
@@ -160,7 +163,7 @@ class MapSamplesDataSource(_StepDataSource):
         seed_globals: SeedLike | None = None,
         resizes: bool = False,
     ):
-        super().__init__(source, samples_mapped(fn, rng, collate, seed_globals, resizes=resizes))
+        super().__init__(source, samples_mapped(fn, rng, collate, seed_globals, resizes=resizes), rng)
 
     def _mapped(self, read: Callable[[Any], Any], indices: Any) -> Any:
         return as_asked(indices, super()._mapped(read, several(indices)))

@@ -249,7 +249,7 @@ def packed_error(error: BaseException) -> bytes:
 class Unpacked:
     """The work, unpickled when it is first run, so that an error is raised at that batch.
 
-    In a process of its own, global generators are watched; in one that has other work, that may draw from them too.
+    `own_process` is True if nothing else in this process draws from the global generators, so that they can be watched.
     """
 
     def __init__(self, packed: bytes, buffers: Iterable[Any] = (), own_process: bool = True):
@@ -269,7 +269,7 @@ class Unpacked:
         return self._work.run(item)
 
     def news(self) -> str:
-        """A stage that drew from a global generator without a seed, as it is told once; empty if none did."""
+        """See `Watch.news`."""
         return "" if self._watch is None else self._watch.news()
 
 

@@ -14,7 +14,7 @@ from batchup.core.work import Step, Work
 
 __all__ = ["Watch"]
 
-# The states of the generators are compared for so many items of a stream in each worker; this takes some 50 us a stage.
+# The number of items of a stream, in each worker, for which the states are compared. It takes some 50 us a stage.
 _ITEMS = 16
 
 
@@ -35,7 +35,10 @@ class Watch:
         return _Watched(step.over(self.over), self, step.rng)
 
     def news(self) -> str:
-        """The stage that drew from a global generator, as it is told once; empty if none did."""
+        """Return the first stage that drew from a global generator, and forget it; empty if none did.
+
+        Called after each item.
+        """
         drew, self._drew = self._drew, ""
         self._left = 0 if drew else max(0, self._left - 1)
         return drew
@@ -46,7 +49,8 @@ class Watch:
             return step.run(*args)
         before = _states()
         item = step.run(*args)
-        if any(was not in (None, now) for was, now in zip(before, _states(), strict=True)):
+        pairs = zip(before, _states(), strict=True)
+        if any(was != now for was, now in pairs if was is not None and now is not None):
             self._drew = self._drew or str(step)  # a step inside of another is noted before it
         return item
 

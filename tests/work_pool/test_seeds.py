@@ -119,6 +119,17 @@ def test_what_other_threads_draw_from_random_is_not_told():
     assert watch.news() == ""
 
 
+def keeps_a_thread(y):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    return y
+
+
+def test_work_that_starts_a_thread_is_not_told_to_draw():
+    with warnings.catch_warnings(), work_pool.WorkerProcessPool(1) as pool:
+        warnings.simplefilter("error")
+        assert len(list(BATCHES | ops.map(keeps_a_thread) | ops.parallel(pool))) == 3
+
+
 def test_pytorch_is_watched():
     torch = pytest.importorskip("torch")
 

@@ -26,6 +26,14 @@ def test_presets_take_it():
     assert one[1].tolist() != ds.samples_by_indices([1, 3])[1].tolist()
 
 
+def test_a_preset_shows_what_it_was_made_of():
+    ds = ArrayDataSource([X])
+    mapped = ds.map(draw, rng=7, resizes=True)
+    assert (mapped.source, mapped.fn, mapped.rng, mapped.resizes) == (ds, draw, 7, True)
+    mapped = ds.map_samples(draw, rng=(7, 8))
+    assert (mapped.source, mapped.fn, mapped.rng, mapped.resizes) == (ds, draw, (7, 8), False)
+
+
 @pytest.mark.parametrize("rng", [1.5, "7", np.random.RandomState(1), True, [1.0]])
 def test_it_wants_a_seed(rng):
     with pytest.raises(TypeError, match=r"map\(fn, rng\): expected a seed"):

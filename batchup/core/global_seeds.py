@@ -102,6 +102,11 @@ def seeds_globals(work: Work) -> str:
     return next((str(step) for _, step in work.leaves() if isinstance(step.rng, GlobalSeeds)), "")
 
 
+def seed_option(noise: Noise | None) -> dict[str, Any]:
+    """The argument of a stage that its `noise` was made of, for the text of the stage."""
+    return {} if noise is None else {noise.argument: noise}
+
+
 def noise_of(rng: SeedLike | None, seed_globals: SeedLike | None, kind: type[Noise], where: str) -> Noise | None:
     """What the step of a stage draws: of the `kind` for `rng`, or seeds of the global generators, or nothing."""
     if rng is not None and seed_globals is not None:

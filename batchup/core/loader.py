@@ -52,8 +52,8 @@ class Loader:
 
     `state_dict()` may be called at any time, also by another thread or a signal handler, and never waits for a batch.
     While a batch is made, `load_state_dict`, `set_epoch` and `iter` raise RuntimeError and change nothing. A loader can
-    be pickled, and a copy goes on where this one is. A loader with `workers=` or `threads=` ends them with itself, or by
-    `close()` or `with`; a copy has workers of its own.
+    be pickled, and a copy goes on where this one is. The workers of `workers=` or `threads=` end with the loader, or by
+    `close()` or `with`. A copy has workers of its own.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Loader:
         if why := why_no_loader(stream.plan):
             raise TypeError(f"loader: {stream!r} {why}")
         self.stream = stream
-        # For `steps` without seeds: an epoch goes on with what the one before it has begun.
+        # True for `steps` over what isn't seeded: an epoch needs the state of the epoch before it.
         self._goes_on = steps_in(stream.plan) is not None and replay_of(stream.plan) is not Replay.KEYED
         self._make: Callable[[], Loader] = partial(Loader, stream)
         self._pool: OwnPool | None = None
@@ -119,9 +119,9 @@ class Loader:
         number = whole_number(epoch, "set_epoch")
         with self._lock, self._between_batches("set_epoch()"):
             if self._goes_on:
-                if number not in (self._coming.number, self._now().number if not self.received else None):
+                if number != self._coming.number and (number != self.epoch or self.received):
                     raise TypeError(
-                        f"set_epoch({number}): {self!r} has steps=, over what is not a function of seeds: its epochs come one "
+                        f"set_epoch({number}): {self!r} has steps=, and its order doesn't come from seeds: its epochs come one "
                         f"after another, and the next is {self._coming.number}. With a seed any epoch can be set"
                     )
             elif self._under_way is not None or self._coming.number != number:
@@ -180,9 +180,10 @@ class Loader:
             self._coming = coming
 
     def _next_epoch(self) -> _Epoch:
-        """The epoch that comes, with what it needs of the epoch before it."""
-        if self._goes_on and self._under_way not in (None, self._coming):
-            self._coming.take_draws(self._under_way)
+        """The epoch that comes, with the draws of the epoch before it that are not used up."""
+        before = self._under_way
+        if self._goes_on and before is not None and before is not self._coming:
+            self._coming.take_draws(before)
         return self._coming
 
     def _between_batches(self, method: str) -> AbstractContextManager[None]:
@@ -350,7 +351,7 @@ class _Epoch(StreamIterator):
 
     def __init__(self, stream: Epochs, number: int):
         replay, steps = replay_of(stream.plan), steps_in(stream.plan)
-        # The number of batches of an epoch that is a part of an iteration which can't be started anywhere.
+        # With `steps`, for a stream without checkpoints: all epochs are parts of one iteration, of so many batches each.
         self.part = steps if replay in (Replay.UNKEPT, Replay.NOT_RESUMABLE) else None
         if self.part is not None:
             own = stream.with_plan(without_steps)
@@ -382,9 +383,9 @@ class _Epoch(StreamIterator):
         self.ended = False
         self._began = self._position
 
-    def take_draws(self, before: _Epoch | None) -> None:
+    def take_draws(self, before: _Epoch) -> None:
         """Go on with the draws of the epoch before this one that are not used up."""
-        if before is not None and before._journal is not None and self._journal is not None:
+        if before._journal is not None and self._journal is not None:
             self._journal.go_on_from(before._journal)
 
 

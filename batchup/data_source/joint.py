@@ -85,8 +85,9 @@ class _JointDataSource(StreamDataSource):
 class CompositeDataSource(_JointDataSource):
     """A batch of each of several sources, side by side: `zip(*streams, flatten=, trim=)`.
 
-    The batch size is that of every member, or a list with a size for each: `ds.loader([16, 112])`. It ends with the shortest source; give the others `repeats=-1`. An index batch is a tuple of the index batches of
-    the members. The number of samples is the smallest known number of a member.
+    The batch size is that of every member, or a list with a size for each: `ds.loader([16, 112])`. An epoch ends with
+    the shortest source; give the others `repeats=-1`. An index batch is a tuple of the index batches of the members. The
+    number of samples is the smallest known number of a member.
 
     If `shuffle` is a generator, the members share it, and draw from it in the order in which they are asked. From a
     seed each member derives its own.

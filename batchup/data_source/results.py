@@ -280,9 +280,10 @@ class BatchMaps:
         (array([0., 2., 4., 6., 8.]),)
         """
         shown = progress_by(progress, progress_iter_func)
-        pooled = bool(workers or threads or pool)
-        stream, total = self._batches("batch_map_concat", batch_size, n_batches, pooled, kwargs)
-        with _worked(stream, workers, threads, pool, "batch_map_concat") as batches:
+        with self._batches("batch_map_concat", batch_size, n_batches, workers, threads, pool, kwargs) as (
+            batches,
+            total,
+        ):
             return concat(func, batches, total, shown, prepend_args)
 
     def batch_map_mean(
@@ -348,17 +349,24 @@ class BatchMaps:
         2.0
         """
         shown = progress_by(progress, progress_iter_func)
-        pooled = bool(workers or threads or pool)
-        stream, total = self._batches("batch_map_mean", batch_size, n_batches, pooled, kwargs)
-        with _worked(stream, workers, threads, pool, "batch_map_mean") as batches:
+        with self._batches("batch_map_mean", batch_size, n_batches, workers, threads, pool, kwargs) as (batches, total):
             return mean(func, batches, total, shown, sum_axis, prepend_args, per)
 
+    @contextmanager
     def _batches(
-        self, method: str, batch_size: int | Sequence[Any], n_batches: int | None, pooled: bool, kwargs: dict[str, Any]
-    ) -> tuple[Stream, int | None]:
-        """The batches of an epoch, at most `n_batches`, and their number, if it is known. With `pooled`, for a pool."""
+        self,
+        method: str,
+        batch_size: int | Sequence[Any],
+        n_batches: int | None,
+        workers: int | None,
+        threads: int | None,
+        pool: Pool | None,
+        kwargs: dict[str, Any],
+    ) -> Iterator[tuple[Iterable[Any], int | None]]:
+        """The batches of an epoch, at most `n_batches`, made by workers if there are some; and their number, if known."""
         self._check(method, kwargs)
-        stream = self._stream_for_pool(batch_size, **kwargs) if pooled else self.stream(batch_size, **kwargs)
+        stream_of = self._stream_for_pool if workers or threads or pool else self.stream
+        stream = stream_of(batch_size, **kwargs)
         total = stream.plan.length
         if total is None and isinstance(stream.num_samples, int) and isinstance(batch_size, int):
             total = num_batches(stream.num_samples, batch_size)  # only for a progress bar
@@ -367,4 +375,5 @@ class BatchMaps:
             total = n_batches if total is None else min(total, n_batches)
         if total == math.inf:
             raise ValueError(f"{self!r} is endless: expected n_batches=, how many batches to go through")
-        return stream, total if isinstance(total, int) else None
+        with _worked(stream, workers, threads, pool, method) as batches:
+            yield batches, total if isinstance(total, int) else None

@@ -43,7 +43,8 @@ def loader_of(
         return Loader(in_pool(source, pool, buffer, split))
     own = pool_of(stream, workers, threads, "loader")
     loader = Loader(in_pool(source, own, buffer, split))
-    return loader._own(own, partial(loader_of, stream, workers, threads, None, buffer, split, steps))
+    again = partial(loader_of, stream, workers, threads, buffer=buffer, split=split, steps=steps)
+    return loader._own(own, again)
 
 
 def own_workers(workers: Any, threads: Any, pool: Any, where: str) -> tuple[int | None, int | None]:
@@ -90,8 +91,7 @@ def _reads_memory(step: Any) -> bool:
 
 
 def _is_mapped(array: Any) -> bool:
+    """True for a memory map, and for views of one."""
     while isinstance(array, np.ndarray):
-        if isinstance(array, np.memmap):
-            return True
         array = array.base
     return isinstance(array, mmap.mmap)

@@ -30,7 +30,7 @@ class WorkerPool(ABC):
 
     closed = False
     # False for the pool of a loader, whose workers start with the first iteration.
-    starts_at_once = True
+    _starts_at_once = True
 
     def __init__(self) -> None:
         self._made_in = os.getpid()

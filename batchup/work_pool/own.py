@@ -11,10 +11,10 @@ __all__ = ["OwnProcesses", "OwnThreads"]
 class OwnProcesses(WorkerProcessPool):
     """The processes of a loader."""
 
-    starts_at_once = False
+    _starts_at_once = False
 
 
 class OwnThreads(WorkerThreadPool):
     """The threads of a loader."""
 
-    starts_at_once = False
+    _starts_at_once = False

@@ -58,7 +58,7 @@ class WorkerThreadPool(WorkerPool):
         ]
         self._starting = threading.Lock()
         self._end = weakref.finalize(self, self._queue.close, self.processes)
-        if self.starts_at_once:
+        if self._starts_at_once:
             self._start()
 
     def _start(self) -> None:

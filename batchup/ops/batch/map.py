@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from batchup.core.checks import call_text, describe, describe_callable
-from batchup.core.global_seeds import Seeding, noise_of
+from batchup.core.global_seeds import Seeding, noise_of, seed_option
 from batchup.core.hints import FUNCTION_HINTS, hinted
 from batchup.core.identity import named
 from batchup.core.item import as_batch
@@ -118,5 +118,4 @@ class Map(Step):
         return as_batch(self.fn(*item, rng=rng) if isinstance(item, tuple) else self.fn(item, rng=rng))
 
     def __str__(self) -> str:
-        seed = {} if self.rng is None else {self.rng.argument: self.rng}
-        return call_text("map", describe_callable(self.fn), **seed, resizes=self.resizes)
+        return call_text("map", describe_callable(self.fn), **seed_option(self.rng), resizes=self.resizes)

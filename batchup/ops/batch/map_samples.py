@@ -12,7 +12,7 @@ from toolz import dissoc
 
 from batchup.core.checks import call_text, describe, describe_callable
 from batchup.core.errors import note
-from batchup.core.global_seeds import GlobalSeeds, Seeding, noise_of
+from batchup.core.global_seeds import GlobalSeeds, Seeding, noise_of, seed_option
 from batchup.core.hints import FUNCTION_HINTS, hinted
 from batchup.core.identity import Named, named
 from batchup.core.noise import Noise, SampleGenerator, SampleNoise
@@ -36,21 +36,19 @@ def map_samples(
 ) -> Stage:
     """Call a function with each sample of a batch, and put the results together to the new batch.
 
-    The samples of a batch that is a tuple are unpacked: the call is `fn(*sample)`, and `fn(sample)` for a dict or a
-    single array. Samples are rows of the arrays of the batch, as views, which `fn` may write into; a batch that is a list
-    has the samples themselves, as of `samples(dataset, collate=list)`. A batch without samples, as a rank may get of a
-    small last batch, is passed on as it is. In a pool of threads, `parallel(pool, split=True)` spreads the samples of one
-    batch.
+    If the batch is a tuple, the call is `fn(*sample)`; for a dict or a single array it is `fn(sample)`. Samples are rows
+    of the arrays, as views, which `fn` may write into. A batch that is a list, as `samples(dataset, collate=list)` gives
+    it, is a list of samples. A batch without samples is passed on as it is: a rank may get one of a small last batch. In
+    a pool of threads, `parallel(pool, split=True)` spreads the samples of one batch.
 
     Parameters
     ----------
     fn : callable
         Returns the new sample: a tuple of its parts, a dict, or a single array, number or string.
     rng : int, sequence of int or None
-        If given, a seed: the call is `fn(*sample, generator)`, or `fn(*sample, rng=generator)` for a function whose
-        parameter `rng` must be named, with a `np.random.Generator` that is keyed by the seed,
-        the place of the batch in the stream, its samples in their order, and the position of the sample among them; see
-        `map`. It is valid during the call. `rng.spawn` raises TypeError.
+        If given, a seed: the call is `fn(*sample, generator)`, with a `np.random.Generator`; if `rng` is a keyword-only
+        parameter of `fn`, it is `fn(*sample, rng=generator)`. The generator is keyed as that of `map`, and by the
+        position of the sample in the batch. It is valid during the call. `rng.spawn` raises TypeError.
     collate : callable or None
         `collate(list of results)` returns the batch. By default results are put together as in `samples`.
     seed_globals : int, sequence of int or None
@@ -126,7 +124,7 @@ class MapSamples(Step):
 
     @cached_property
     def _function(self) -> Callable[..., Any]:
-        """The function, which takes the generator as its last argument."""
+        """The function; if it takes a generator, as its last argument."""
         fn = self.fn
         if self.rng is None or isinstance(self.rng, GlobalSeeds) or not _takes_rng_by_name(fn):
             return fn
@@ -144,7 +142,7 @@ class MapSamples(Step):
     def run(self, item: Any, rng: SampleGenerator | Seeding | None = None) -> Any:
         if not samples_in(item, "map_samples"):
             return item
-        fn, samples = self._function if rng is not None else self.fn, samples_of_batch(item)
+        fn, samples = self._function, samples_of_batch(item)
         results: list[Any] = []
         if isinstance(rng, SampleGenerator):
             samples = ((*sample, rng.of(n)) for n, sample in enumerate(samples))
@@ -168,7 +166,7 @@ class MapSamples(Step):
 
     def _call(self, n: int, sample: tuple[Any, ...], rng: SampleGenerator | None) -> Any:
         try:
-            return self.fn(*sample) if rng is None else self._function(*sample, rng.alone(n))
+            return self._function(*sample) if rng is None else self._function(*sample, rng.alone(n))
         except Exception as error:
             _note(error, n)
             raise
@@ -180,9 +178,10 @@ class MapSamples(Step):
         return self._batch([result.result() for result in results])
 
     def __str__(self) -> str:
-        seed = {} if self.rng is None else {self.rng.argument: self.rng}
         collate = self.collate and describe_callable(self.collate)
-        return call_text("map_samples", describe_callable(self.fn), **seed, collate=collate, resizes=self.resizes)
+        return call_text(
+            "map_samples", describe_callable(self.fn), **seed_option(self.rng), collate=collate, resizes=self.resizes
+        )
 
 
 def _takes_rng_by_name(fn: Callable[..., Any]) -> bool:

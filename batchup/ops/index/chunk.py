@@ -79,9 +79,9 @@ def one_size(size: Any, name: str) -> int:
     """A batch size that must be one number. Errors begin with `name`."""
     if is_several(size):
         raise TypeError(
-            f"{name}: expected one whole number >= 1; got {describe(size)}. Sizes one after another are for ops.chunk, as in "
-            "ops.indices(len(X)) | ops.shuffle(seed) | ops.chunk(sizes) | ops.gather(X, y); a size for each member is for "
-            "CompositeDataSource"
+            f"{name}: expected one whole number >= 1; got {describe(size)}. ops.chunk takes sizes one after another, as in "
+            "ops.indices(len(X)) | ops.shuffle(seed) | ops.chunk(sizes) | ops.gather(X, y); CompositeDataSource takes a size "
+            "for each member"
         )
     return whole_number(size, name, least=1)
 
@@ -194,9 +194,7 @@ class Chunk(PlanOver):
             return walk(self._cut(self.up.start(pass_, 0, draws), 0), k)
         at, i = 0, 0
         if k and grid:
-            last = len(self.head)
-            before = self._ends[k] if k < last else self._ends[last] + (k - last) * self.size
-            at, i = grid.seek(pass_, before)
+            at, i = grid.seek(pass_, _start(k, self._ends, self.size))
         blocks = self.up.start(pass_, at, draws)
         return self._cut(blocks, i) if k >= len(self.head) else self._scheduled(blocks, i, self.head[k:])
 
@@ -272,8 +270,7 @@ class Scheduled(Grid):
     size = None
 
     def before(self, pass_: int, k: int) -> int:
-        last = len(self.ends) - 1
-        return int(min(self.ends[k] if k <= last else self.ends[last] + (k - last) * self.further, self.samples))
+        return int(min(_start(k, self.ends, self.further), self.samples))
 
     def seek(self, pass_: int, offset: int) -> tuple[int, int]:
         if offset < self.ends[-1]:
@@ -281,6 +278,12 @@ class Scheduled(Grid):
             return k, offset - self.ends[k]
         k, rest = divmod(offset - self.ends[-1], self.further)
         return k + len(self.ends) - 1, rest
+
+
+def _start(k: int, ends: Sequence[int], further: int) -> int:
+    """Where block k starts: the first blocks end at `ends` after 0, and further ones have one size."""
+    last = len(ends) - 1
+    return ends[k] if k <= last else ends[last] + (k - last) * further
 
 
 def _apart(block: Block) -> Block:

@@ -82,7 +82,7 @@ class WorkerProcessPool(WorkerPool):
             partial(launch, threads=threads_in(self.processes, threads_per_worker)),
         )
         self._close = weakref.finalize(self, self._supervisor.close)
-        if self.starts_at_once:
+        if self._starts_at_once:
             self._supervisor.start()
 
     def employ(self, work: Work, where: str) -> Workers:

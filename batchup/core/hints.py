@@ -49,6 +49,8 @@ FUNCTION_HINTS = {
     "random_state": "rng=",
     "collate_fn": "collate= of map_samples or samples",
     "batched": "map(fn), which gets batches, or map_samples(fn)",
+    "workers": "workers= of loader",
+    "threads": "threads= of loader",
     **{name: f"{hint.split(',')[0]} of loader" for name, hint in _WORKERS.items()},
 }
 DATASET_HINTS = {

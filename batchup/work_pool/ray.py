@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from batchup.core.work import Work
 from batchup.ops.parallel import Workers
-from batchup.work_pool.base import WorkerPool
+from batchup.work_pool.base import CLOSED, WorkerPool
 
 if TYPE_CHECKING:
     from batchup.work_pool.remote import Package, Send
@@ -48,6 +50,7 @@ class RayPool(WorkerPool):
         import ray
 
         super().__init__()
+        self._calls = threading.Lock()
         self._ours = not ray.is_initialized()
         if self._ours:
             ray.init(**options)
@@ -65,14 +68,38 @@ class RayPool(WorkerPool):
         remote = ray.remote(ship)
 
         def publish(package: Package) -> Send:
-            return partial(remote.remote, ray.put(package))
+            with self.connected():
+                reference = ray.put(package)
+
+            def send(items: list[bytes]) -> Any:
+                with self.connected():
+                    return remote.remote(reference, items)
+
+            return send
 
         return RayWorkers(self, work, where, publish)
 
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Hold off `close` for a call of Ray, which would start another cluster if there is no connection.
+
+        Raises
+        ------
+        RuntimeError
+            If Ray was shut down.
+        """
+        import ray
+
+        with self._calls:
+            if self.closed or not ray.is_initialized():
+                raise RuntimeError(CLOSED)
+            yield
+
     def close(self) -> None:
         """Shut Ray down, if this pool started it."""
-        self.closed = self._ours
-        self._close()
+        with self._calls:
+            self.closed = self._ours
+            self._close()
 
     def __repr__(self) -> str:
         return "RayPool()"

@@ -15,11 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchup.work_pool.base import CLOSED
 from batchup.work_pool.pending import Pending
 from batchup.work_pool.remote import RemoteItem, RemoteRun, RemoteWorkers
+
+if TYPE_CHECKING:
+    from batchup.work_pool.ray import RayPool
 
 __all__ = ["RayWorkers"]
 
@@ -30,9 +33,11 @@ _LOOK = 0.5
 class RayWorkers(RemoteWorkers):
     """Workers whose `send` gives items to Ray at once, and returns a reference."""
 
+    pool: RayPool
+
     def start(self, buffer: int) -> RemoteRun:
         self.refresh()
-        return _RayRun(self, buffer, _Line(self.send))
+        return _RayRun(self, buffer, _Line(self.pool, self.send))
 
 
 class _RayRun(RemoteRun):
@@ -47,10 +52,11 @@ class _RayRun(RemoteRun):
 
 
 class _RayTask(Pending):
-    __slots__ = ("items", "reference")
+    __slots__ = ("items", "pool", "reference")
 
-    def __init__(self, items: list[bytes]):
+    def __init__(self, pool: RayPool, items: list[bytes]):
         super().__init__()
+        self.pool = pool
         self.items = items
         self.reference: Any = None  # once Ray has it
 
@@ -73,8 +79,8 @@ class _RayTask(Pending):
         """End the task by force, unless it is done; see above."""
         import ray
 
-        if self.reference is not None and ray.is_initialized():
-            with suppress(Exception):  # a cluster that is gone has nothing to end
+        if self.reference is not None:
+            with suppress(Exception), self.pool.connected():  # a cluster that is gone has nothing to end
                 if not ray.wait([self.reference], timeout=0)[0]:
                     ray.cancel(self.reference, force=True)
 
@@ -82,11 +88,13 @@ class _RayTask(Pending):
 class _Line:
     """The tasks of one iteration."""
 
-    def __init__(self, call: Callable[[list[bytes]], Any]):
+    def __init__(self, pool: RayPool, call: Callable[[list[bytes]], Any]):
         import ray
 
         # Twice as many as can run at once, so no worker waits for the next one.
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        with pool.connected():
+            resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self._pool = pool
         self._most = 2 * max(1, int(resources.get("CPU", 1)))
         self._call = call
         self._begun: set[_RayTask] = set()
@@ -95,7 +103,7 @@ class _Line:
         threading.Thread(target=self._serve, name="batchup-ray", daemon=True).start()
 
     def send(self, items: list[bytes]) -> _RayTask:
-        task = _RayTask(items)
+        task = _RayTask(self._pool, items)
         self._news.put(task)
         return task
 
@@ -128,10 +136,12 @@ class _Line:
             self._begun.add(task)
 
     def _made(self, task: _RayTask, future: Any) -> None:
+        import ray
+
         try:
             task.finish(future.result())
         except Exception as error:
-            task.fail(error)
+            task.fail(error if ray.is_initialized() else RuntimeError(CLOSED))
         self._news.put(task)
 
     def _end_all(self, deadline: float) -> None:

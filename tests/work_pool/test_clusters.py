@@ -244,6 +244,30 @@ def test_a_closed_ray_pool_says_so():
     assert out.splitlines() == ["the pool was closed", no, no] * 2, err
 
 
+SENDS_TOO_LATE = """
+import ray
+from batchup import work_pool
+from batchup.core import Work
+
+pool = work_pool.RayPool(num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+workers = pool.employ(Work(()), "the stream")
+pool.close()
+try:
+    workers.send([b""])
+except RuntimeError as error:
+    print(error)
+print(ray.is_initialized())
+"""
+
+
+def test_a_closed_ray_pool_starts_no_other_cluster():
+    """Ray starts one at any call without a connection, or waits a minute for one that is just ending."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with start(SENDS_TOO_LATE, warnings="ignore") as process:
+        out, err = process.communicate()
+    assert out.splitlines() == ["the pool was closed", "False"], err
+
+
 LOSES_A_NODE = """
 import numpy as np
 import ray

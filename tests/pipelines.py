@@ -130,6 +130,15 @@ BUILD = {
         weights, rng if seed == "stateful" else seed, replace=False
     ),
     "stratify": lambda streams, rng, y, seed: ops.stratify(y, rng if seed == "stateful" else seed),
+    "blend": lambda streams, rng, members, block, seed: ops.blend(
+        [n for n, _ in members],
+        rng if seed == "stateful" else seed,
+        weights=[weight for _, weight in members],
+        block=block,
+    ),
+    "episodes": lambda streams, rng, y, classes, samples, seed: ops.episodes(
+        y, classes, samples, rng if seed == "stateful" else seed, smallest="skip"
+    ),
     "bucket": lambda streams, rng, seed, size, n: ops.bucket(LENGTHS[:n], seed, size),
     "padded": lambda streams, rng, seed, tokens, n: ops.bucket(LENGTHS[:n], seed, tokens=tokens + 8),
     "pack": lambda streams, rng, seed, n, index, world: ops.pack(
@@ -178,6 +187,9 @@ BUILD = {
     "choose": lambda streams, rng, seed, stratified: ops.choose(
         *streams, rng=rng if seed == "stateful" else seed, stratified=stratified
     ),
+    "weighted": lambda streams, rng, seed, weights: ops.choose(
+        *streams, rng=rng if seed == "stateful" else seed, weights=weights[: len(streams)]
+    ),
 }
 
 
@@ -213,7 +225,7 @@ def specimens(recipe):
         return [next(iter(BUILD["fill"]((), None, 0, 60, 0, 1)))]
     if not before:
         return [(Y[:2],)] if stage in DECLARED else [np.array([0, 1])]
-    if stage == "choose":
+    if stage in ("choose", "weighted"):
         return list(chain.from_iterable(below))
     if stage == "zip":
         flatten, trim = args
@@ -517,6 +529,70 @@ def _class_samples(p, rng, y, c, seed):
         yield from _generator(seed, n, rng, 0).permutation(own).tolist()
 
 
+def _seed_of_pass(seed, p, rng):
+    """A seed for all of a pass; of a generator, from two of its numbers."""
+    if seed == "stateful":
+        return tuple(int(uniform * 2**53) for uniform in rng.random_sample(2))
+    return (*([seed] if isinstance(seed, int) else seed), p)
+
+
+def _of_member(seed, member):
+    high, low = entropy(seed, member).generate_state(2).tolist()
+    return (high << 32 | low,)
+
+
+def _sorted(n, number, seed, *place):
+    """0 to n - 1 in the order of random words: those of SplitMix64, from a hash of the number on."""
+    keys = entropy(seed, *place).generate_state(8, np.uint64).tolist()
+    state = _mix(number ^ keys[0]) + keys[1]
+    return sorted(range(n), key=lambda place: _mix(state + place * 0x9E3779B97F4A7C15))
+
+
+def _mix(bits):
+    bits %= 2**64
+    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    bits = (bits ^ bits >> 27) * 0x94D049BB133111EB % 2**64
+    return bits ^ bits >> 31
+
+
+def _blended(before, p, rng, members, block, seed):
+    seed = _seed_of_pass(seed, p, rng)
+    lengths, weights = zip(*members, strict=True)
+    shares = [Fraction(weight * block, sum(weights)) for weight in weights]
+    counts = list(map(math.floor, shares))
+    for m in sorted(range(len(counts)), key=lambda m: shares[m] - counts[m], reverse=True)[: block - sum(counts)]:
+        counts[m] += 1
+    starts = np.cumsum([0, *lengths]).tolist()
+
+    def samples(m):
+        for number in count():
+            yield from (starts[m] + i for i in _sorted(lengths[m], number, _of_member(seed, m)))
+
+    sources = [samples(m) if n else iter(()) for m, n in enumerate(counts)]
+    owners = [m for m, n in enumerate(counts) for _ in range(n)]
+    for number in count():
+        yield [next(sources[owners[i]]) for i in _sorted(block, number, seed, len(lengths))]
+
+
+def _of_episodes(before, p, rng, y, classes, samples, seed):
+    seed = _seed_of_pass(seed, p, rng)
+    own = [[i for i, label in enumerate(y) if label == c] for c in sorted({*y})]
+    own = [members for members in own if len(members) >= samples]
+    keys = entropy(seed, 1).generate_state(8, np.uint64).tolist()
+    first = np.cumsum([0, *map(len, own)]).tolist()
+    for number in count():
+        order = _sorted(len(own), number, seed, 0)
+        for k in range(len(own) // classes):
+            block = []
+            for c in order[k * classes : (k + 1) * classes]:
+                pass_, part = divmod(number, len(own[c]) // samples)
+                state = _mix(pass_ ^ keys[0]) + keys[1]
+                places = range(first[c], first[c + 1])
+                permuted = sorted(places, key=lambda place: _mix(state + place * 0x9E3779B97F4A7C15))
+                block += [own[c][place - first[c]] for place in permuted[part * samples : (part + 1) * samples]]
+            yield block
+
+
 ENDLESS_SOURCES = {"drawn": _draws, "sample": _draws, "stratify": _strata}
 
 
@@ -542,8 +618,36 @@ def _cut(item, some):
 
 
 def _chosen(before, p, rng, seed, stratified):
+    return _given(before, p, rng, _turns(before, p, rng, seed, stratified))
+
+
+def _weighted(before, p, rng, seed, weights):
+    weights = weights[: len(before)]
+    if seed is None:
+        return _given(before, p, rng, _by_weights(weights))
+    ends = np.cumsum(weights) / sum(weights)
+
+    def drawn():
+        generator = RandomState(PCG64(entropy(_seed_of_pass(seed, p, rng))))
+        while True:
+            yield int(ends.searchsorted(generator.random_sample(), side="right"))
+
+    return _given(before, p, rng, drawn())
+
+
+def _by_weights(weights):
+    """Of the members that have given less than their share, the one whose next item is due first."""
+    shares, given = [Fraction(weight, sum(weights)) for weight in weights], [0] * len(weights)
+    for t in count(1):
+        due = [m for m, share in enumerate(shares) if given[m] < share * t]
+        yield min(due, key=lambda m: (given[m] + 1) / shares[m])
+        given[min(due, key=lambda m: (given[m] + 1) / shares[m])] += 1
+
+
+def _given(before, p, rng, turns):
+    """The items of the members in turns, until one whose turn it is has none."""
     members = [model(part, p, rng) for part in before]
-    for i in _turns(before, p, rng, seed, stratified):
+    for i in turns:
         for item in islice(members[i], 1):
             yield item
             break
@@ -580,6 +684,8 @@ MODEL = {
     "sample": lambda before, p, rng, weights, seed: _draws(p, rng, len(weights), weights, seed),
     "orders": _weighted_order,
     "stratify": lambda before, p, rng, y, seed: _strata(p, rng, len(y), y, seed),
+    "blend": _blended,
+    "episodes": _of_episodes,
     "bucket": lambda before, p, rng, *args: _grouped("bucket", p, rng, *args),
     "padded": lambda before, p, rng, *args: _grouped("padded", p, rng, *args),
     "pack": lambda before, p, rng, seed, n, index, world: _grouped(
@@ -631,6 +737,7 @@ MODEL = {
     ),
     "zip": _zipped,
     "choose": _chosen,
+    "weighted": _weighted,
 }
 
 
@@ -694,13 +801,29 @@ WORK = {
 # What stands on the trunk, with no join behind it.
 TRUNK = {"filter": st.just(()), "resized": st.just(()), "rebatch": st.tuples(sizes, st.booleans())}
 NOISE = dict.fromkeys(("random", "random_samples", "seeded", "seeded_samples"), st.tuples(seeds))  # not in the model
-JOINS = {"zip": st.tuples(st.booleans(), st.booleans()), "choose": st.tuples(st.none() | seeds, st.booleans())}
+shares = st.tuples(*[st.integers(0, 5)] * 3).filter(lambda weights: weights[0])
+CHOICES = {"choose": st.tuples(st.none() | seeds, st.booleans()), "weighted": st.tuples(st.none() | seeds, shares)}
+JOINS = {"zip": st.tuples(st.booleans(), st.booleans()), **CHOICES}
 # What draws from the generator that all stages share, or never ends, or both.
 DRAWS = {
     "drawn": st.tuples(weight_lists),
     "sample": st.tuples(weight_lists, seeds),
     "orders": st.tuples(weight_lists, any_seeds),
     "stratify": st.tuples(label_lists, any_seeds),
+    "blend": st.tuples(
+        st.lists(st.just((0, 0)) | st.tuples(sizes, st.integers(0, 3)), min_size=1, max_size=3)
+        .filter(lambda members: any(weight for _, weight in members))
+        .map(tuple),
+        st.integers(9, 20),
+        any_seeds,
+    ),
+    "episodes": st.builds(
+        lambda labels, classes, samples, seed: (labels + [*range(classes)] * samples, classes, samples, seed),
+        label_lists,
+        st.integers(1, 3),
+        st.integers(1, 3),
+        any_seeds,
+    ),
 }
 STATEFUL = {"stateful": st.just(()), "redrawn": st.just(())}
 ENDLESS = {"repeat": st.just((-1,))}
@@ -708,10 +831,14 @@ ENDLESS = {"repeat": st.just((-1,))}
 MAPPING = {"map_samples", "random_samples", "seeded_samples"}
 PER_SAMPLE = {"rebatch", "ranked", "filter", *MAPPING}
 # What draws from the generator that all stages share, so that one recipe twice gives two orders.
-DRAWING = ("drawn", "orders", "stratify", "stateful", "redrawn", "choose")
+DRAWING = ("drawn", "orders", "stratify", "blend", "episodes", "stateful", "redrawn", "choose", "weighted")
 # Of the stages behind the work, those whose batches are as before.
 KEEPING = {*BY_POSITION, "parallel", "split", "rebatch", "ranked", "filter"}
-WILD_JOINS = {**JOINS, "choose": st.tuples(st.none() | any_seeds, st.booleans())}
+WILD_CHOICES = {
+    "choose": st.tuples(st.none() | any_seeds, st.booleans()),
+    "weighted": st.tuples(st.none() | any_seeds, shares),
+}
+WILD_JOINS = {**JOINS, **WILD_CHOICES}
 
 
 def _rows(table):
@@ -763,6 +890,7 @@ recipes = st.one_of(
     _lead_to(_members, {**TRUNK, **WORK}),
     _lead_to(_joined(_members, JOINS), {**TRUNK, **WORK}),
     _joined(_lead_to(_joined(_members, JOINS), BY_POSITION), JOINS),
+    _lead_to(_joined(_lead_to(_sources(SOURCES), STAGES), CHOICES), STAGES, WORK),
 )
 
 _wild_members = _lead_to(
@@ -771,7 +899,10 @@ _wild_members = _lead_to(
 _declared_members = _lead_to(_sources(DECLARED), BY_POSITION, WORK)
 
 # Of index blocks, which can still be cut.
-block_recipes = _lead_to(_sources({**SOURCES, **DRAWS}), {**STAGES, **STATEFUL, **ENDLESS})
+_block_members = _lead_to(_sources({**SOURCES, **DRAWS}), {**STAGES, **STATEFUL, **ENDLESS})
+block_recipes = _block_members | _lead_to(
+    _joined(_block_members, WILD_CHOICES), {**STAGES, **STATEFUL, **ENDLESS}
+).filter(lambda recipe: build(recipe).plan.kind.indexed)
 
 
 def _divided(recipe, row, work):

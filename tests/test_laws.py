@@ -55,7 +55,7 @@ def test_a_stream_gives_what_the_plain_python_model_gives(recipe):
 def test_the_table_has_every_stage():
     variants = {"subset", "blocks", "drawn", "stateful", "orders", "named", "random", "epoch"}
     variants |= {"records", "split", "redrawn", "stretch", "ranked", "resized", "ragged", "padded"}
-    variants |= {"declared", "schedule", "steps", "random_samples", "seeded", "seeded_samples"}
+    variants |= {"declared", "schedule", "steps", "random_samples", "seeded", "seeded_samples", "weighted"}
     elsewhere = {"to_jax", "to_torch"}  # held to the laws in tests/hosts, where these are
     elsewhere |= {"survey", "table"}  # which are none
     assert {*BUILD} - variants == {name for name in ops.__all__ if name.islower()} - elsewhere

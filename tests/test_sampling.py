@@ -106,7 +106,9 @@ def test_class_balancing_weights():
         WeightedSampler.class_balancing_sample_weights(y, 3)
     with pytest.raises(ValueError, match="expected labels >= 0; sample 1 has -1"):
         WeightedSampler.class_balancing_sample_weights([0, -1])
-    with pytest.raises(TypeError, match="expected labels, a 1-D array of integers >= 0; got <2 float64>"):
+    with pytest.raises(
+        TypeError, match="expected labels, a 1-D array of integers >= 0, or of strings; got <2 float64>"
+    ):
         WeightedSampler.class_balancing_sample_weights([0.0, 1.0])
     with pytest.raises(ValueError, match="expected labels; got none"):
         WeightedSampler.class_balancing_sample_weights([])

@@ -103,14 +103,36 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def as_labels(y: ArrayLike, where: str) -> NDArray[np.intp]:
-    """`y` as the labels of samples, (n,) integers >= 0."""
+    """`y` as the labels of samples, (n,) integers >= 0; strings as their places among all strings in order."""
     labels = plain_array(y, where)
+    if labels.size and labels.dtype.kind in "OSUT":
+        return classes_in(y, where)[0]
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iub"):
-        wanted = f"{where}: expected labels, a 1-D array of integers >= 0"
+        wanted = f"{where}: expected labels, a 1-D array of integers >= 0, or of strings"
         raise TypeError(f"{wanted}; got {describe(labels)}")
     if labels.size and labels.min() < 0:
         raise ValueError(f"{where}: expected labels >= 0; sample {labels.argmin()} has {labels.min()}")
     return labels.astype(np.intp)
+
+
+def classes_in(y: ArrayLike, where: str) -> tuple[NDArray[np.intp], list[Any]]:
+    """The number of the class of each sample, (n,), and the classes in order. Errors begin with `where`.
+
+    >>> classes_in(["dog", "cat", "dog"], "y")
+    (array([1, 0, 1]), ['cat', 'dog'])
+    """
+    labels = plain_array(y, where)
+    wanted = f"{where}: expected labels, a 1-D array of integers or of strings"
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iubOSUT"):
+        hint = ". Write y.astype(int)" if labels.dtype.kind == "f" else ""
+        raise TypeError(f"{wanted}; got {describe(labels)}{hint}")
+    if labels.dtype.kind == "O":
+        kind = str if isinstance(labels[0], str) else int | np.integer | bytes
+        for n, label in enumerate(labels):
+            if not isinstance(label, kind):
+                raise TypeError(f"{wanted}; sample {n} has {describe(label)}")
+    classes, of_sample = np.unique(labels, return_inverse=True)
+    return of_sample.astype(np.intp), classes.tolist()
 
 
 def describe(value: Any, most: int = 120) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from batchup.core.blocks import Block, block_array
 from batchup.core.checks import describe
-from batchup.core.draws import Draw, Replay
+from batchup.core.draws import Draw, Draws, Replay
 from batchup.core.plan import Plan, drawing_plans
 from batchup.core.record import record
 
@@ -261,6 +261,19 @@ def as_seed(value: Any, where: str) -> Seed:
         wanted = f"{where}: expected a seed, an int >= 0 or a sequence of them"
         raise TypeError(f"{wanted}; got {describe(value)}")
     return rng
+
+
+def seed_of_pass(plan: Plan, pass_: int, draws: Draws) -> Callable[[], Seed]:
+    """A function that returns a seed for all of one pass, for a plan that reaches any position by arithmetic.
+
+    From a generator the seed is drawn, by one call of `random(2)`, when the function is first called. `items` calls this
+    before it returns.
+    """
+    draw = draws.begin(plan, pass_, 0)
+    if isinstance(plan.rng, Seed):
+        seed = Seed((*plan.rng.ints, pass_))
+        return lambda: seed
+    return lambda: Seed(tuple((next(draw.uniforms(0, 2)) * 2.0**53).astype(np.int64).tolist()))
 
 
 def key_of(*ints: int) -> list[int]:

@@ -18,7 +18,15 @@ from batchup.data_source.indices import as_asked, listed, several
 from batchup.data_source.request import Request
 from batchup.ops.read.gather import check_names, gather_step, reading, with_indices
 from batchup.ops.read.reader import Reader
-from batchup.sampling import AbstractSampler, StandardSampler, StratifiedSampler, SubsetSampler, WeightedSampler
+from batchup.sampling import (
+    AbstractSampler,
+    EpisodeSampler,
+    OrderSampler,
+    StandardSampler,
+    StratifiedSampler,
+    SubsetSampler,
+    WeightedSampler,
+)
 from batchup.sampling.epochs import EpochSampler, check_repeats
 
 __all__ = ["ArrayDataSource", "RandomAccessDataSource"]
@@ -94,10 +102,11 @@ class RandomAccessDataSource(StreamDataSource):
                 f"{name}: expected a weight for each of {self.length} samples; got {sampler!r}. "
                 "For some of the samples there is WeightedSubsetSampler"
             )
-        if isinstance(sampler, StratifiedSampler) and len(sampler.y) != self.length:
+        if isinstance(sampler, StratifiedSampler | EpisodeSampler) and len(sampler.y) != self.length:
             raise ValueError(f"{name}: expected a label for each of {self.length} samples; got {sampler!r}")
-        # The weighted samplers need a seed; any will do.
-        grid = sampler.stream(1, shuffle=0).plan.grid
+        # The random samplers need a seed; any will do.
+        blocks = sampler._order(0) if isinstance(sampler, OrderSampler) else sampler.stream(1, shuffle=0)
+        grid = blocks.plan.grid
         bound = None if grid is None else grid.bound
         if bound is not None and bound > self.length:
             raise ValueError(f"{name}: expected indices below its {self.length} samples; {sampler!r} gives {bound - 1}")

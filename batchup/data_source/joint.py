@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from batchup import ops
 from batchup.core.checks import describe, shortened
@@ -19,8 +20,9 @@ from batchup.core.sources import Iterated
 from batchup.core.work import SAME, Step
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, check_sources
 from batchup.data_source.request import Request
+from batchup.ops.choose import checked_shares, chosen
 from batchup.ops.index.chunk import is_several
-from batchup.ops.joins import chosen, joined
+from batchup.ops.zip import joined
 from batchup.sampling.counts import counted
 
 __all__ = ["ChoiceBatch", "ChoiceDataSource", "CompositeDataSource"]
@@ -215,11 +217,11 @@ class ChoiceBatch(NamedTuple):
 
 
 class ChoiceDataSource(_JointDataSource):
-    """Each batch from one of several sources: `choose(*streams, rng=shuffle, stratified=)`.
+    """Each batch from one of several sources: `choose(*streams, rng=shuffle, stratified=, weights=)`.
 
     In order, the members take turns until one has ended; shuffled, each round has a random order. Members get `shuffle`
     as in a `CompositeDataSource`. Index batches are `ChoiceBatch(sample_indices, ds_index)`. The number of samples is
-    the sum of those of the members; an unknown number counts as 0.
+    the sum of those of the members; an unknown number counts as 0. With weights it is unknown, unless it never ends.
 
     Parameters
     ----------
@@ -228,13 +230,17 @@ class ChoiceDataSource(_JointDataSource):
     stratified : bool
         If True, all members come to their ends. In order, their batches are spread evenly, in proportion to their
         number; shuffled, their order is random.
+    weights : (members,) array of float or None
+        The share of the batches that comes from each member, >= 0, with any sum: in order as exactly as whole batches
+        allow, shuffled at random. It ends when the member whose turn it is has ended.
 
     Raises
     ------
     TypeError
         If a member is no data source.
     ValueError
-        Without members, and for `stratified` if a member is endless or of unknown length.
+        Without members; for `stratified` if a member is endless or of unknown length; for weights that are negative or
+        not one for each member, and with `stratified`.
 
     Examples
     --------
@@ -247,12 +253,21 @@ class ChoiceDataSource(_JointDataSource):
     ChoiceBatch(sample_indices=array([0, 1]), ds_index=0)
     """
 
-    def __init__(self, datasets: Sequence[AbstractDataSource], stratified: bool = False):
+    def __init__(
+        self, datasets: Sequence[AbstractDataSource], stratified: bool = False, weights: ArrayLike | None = None
+    ):
         super().__init__(datasets)
         self.stratified = bool(stratified)
+        self.weights = None
+        if weights is not None:
+            checked_shares(weights, len(self.datasets), self.stratified, "ChoiceDataSource")
+            self.weights = np.array(weights).tolist()
 
     def num_samples(self, **kwargs: Any) -> Count:
-        return sum(self._num_samples(kwargs))
+        counts = self._num_samples(kwargs)
+        if self.weights is None:
+            return sum(counts)
+        return np.inf if len(counts) == len(self.datasets) and min(counts) == np.inf else None
 
     def _joined(self, streams: list[ops.Stream], request: Request, indices: bool = False) -> ops.Stream:
         if request.drop_last:
@@ -261,7 +276,7 @@ class ChoiceDataSource(_JointDataSource):
             streams = [stream.with_step(_Tag(n)) for n, stream in enumerate(streams)]
         if self.stratified:
             streams = [counted(s, request.batch_size) if _length_follows(s.plan) else s for s in streams]
-        return chosen(tuple(streams), request.shuffle, self.stratified, "ChoiceDataSource")
+        return chosen(tuple(streams), request.shuffle, self.stratified, self.weights, "ChoiceDataSource")
 
     def _check_batches(self, streams: list[ops.Stream], batch_size: int) -> None:
         for n, (ds, stream) in enumerate(zip(self.datasets, streams, strict=True)):

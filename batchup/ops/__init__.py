@@ -22,8 +22,11 @@ from batchup.ops.batch.pad import pad
 from batchup.ops.batch.rebatch import rebatch
 from batchup.ops.batch.to_jax import to_jax
 from batchup.ops.batch.to_torch import to_torch
+from batchup.ops.choose import choose
+from batchup.ops.index.blend import blend
 from batchup.ops.index.bucket import bucket
 from batchup.ops.index.chunk import chunk
+from batchup.ops.index.episodes import episodes
 from batchup.ops.index.indices import indices
 from batchup.ops.index.merge import merge
 from batchup.ops.index.mix import mix
@@ -38,12 +41,12 @@ from batchup.ops.index.skip import skip
 from batchup.ops.index.stratify import stratify
 from batchup.ops.index.take import take
 from batchup.ops.index.where import where
-from batchup.ops.joins import choose, zip
 from batchup.ops.parallel import parallel
 from batchup.ops.read.gather import gather
 from batchup.ops.read.samples import samples
 from batchup.ops.read.table import table
 from batchup.ops.survey import Survey, survey
+from batchup.ops.zip import zip
 from batchup.ragged import Ragged
 
 __all__ = [
@@ -52,9 +55,11 @@ __all__ = [
     "Stream",  # a plan, and the work for its items
     "StreamIterator",  # an iterator over a stream, with checkpoints
     "Survey",  # what survey found
+    "blend",  # a source: mixtures of data sets, sample by sample
     "bucket",  # a source: batches of samples of like lengths
     "choose",  # one item of one of several streams at a time
     "chunk",  # cut blocks anew, across the seams
+    "episodes",  # a source: batches of a few classes with a few samples of each
     "fill",  # packed samples as a row of tokens
     "filter",  # keep the batches, or samples, that a function selects
     "gather",  # read the samples of a block

@@ -6,6 +6,7 @@ the weighted ones for endless draws. Derive your own from `OrderSampler`.
 
 from batchup.sampling.base import AbstractSampler, OrderSampler
 from batchup.sampling.counts import num_batches
+from batchup.sampling.episodes import EpisodeSampler
 from batchup.sampling.epochs import StandardSampler, SubsetSampler
 from batchup.sampling.weighted import (
     StratifiedSampler,
@@ -16,6 +17,7 @@ from batchup.sampling.weighted import (
 
 __all__ = [
     "AbstractSampler",
+    "EpisodeSampler",
     "OrderSampler",
     "StandardSampler",
     "StratifiedSampler",

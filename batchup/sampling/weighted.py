@@ -16,7 +16,7 @@ from batchup.sampling.base import AbstractSampler, OrderSampler
 from batchup.sampling.epochs import check_repeats
 
 
-def _drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
+def drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
     """`shuffle`, checked to be there: without it these samplers have no order."""
     if as_rng(shuffle, "shuffle") is None:
         raise NotImplementedError(f"{sampler!r} draws at random and has no order; give shuffle= a seed or a generator")
@@ -59,7 +59,7 @@ class WeightedPermutationSampler(OrderSampler):
         self._num_indices = self.order(0).num_samples  # checks that weights and indices go together
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
-        rng = _drawn(shuffle, self)
+        rng = drawn(shuffle, self)
         return sampled(self.weights, rng, self.indices, False, _PERMUTATION) | ops.repeat(self.repeats)
 
     def num_indices_generated(self) -> Count:
@@ -77,10 +77,12 @@ class StratifiedSampler(OrderSampler):
 
     Parameters
     ----------
-    y : (n,) array of int
-        The label of each sample, from 0 on.
+    y : (n,) array of int or str
+        The label of each sample, from 0 on, or a string.
     proportions : (classes,) array of float or None
         The shares of the classes, >= 0; None for equal shares. See `ops.stratify`.
+    indices : 1-D array of int or None
+        The subset to take; `y` has the labels of all samples.
 
     Raises
     ------
@@ -95,16 +97,21 @@ class StratifiedSampler(OrderSampler):
     array([2, 2, 2])
     """
 
-    def __init__(self, y: ArrayLike, proportions: ArrayLike | None = None):
+    def __init__(self, y: ArrayLike, proportions: ArrayLike | None = None, indices: ArrayLike | None = None):
         self.y = read_only(as_labels(y, "StratifiedSampler: y"))
         self.proportions = None if proportions is None else read_only(np.asarray(proportions))
+        block = None if indices is None else as_block(indices, "StratifiedSampler: indices")
+        self.indices = None if block is None else read_only(block_array(block))
         self.order(0)  # checks that labels and proportions go together
 
     def num_indices_generated(self) -> float:
         return np.inf
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
-        return stratified(self.y, _drawn(shuffle, self), self.proportions, "StratifiedSampler")
+        return stratified(self.y, drawn(shuffle, self), self.proportions, "StratifiedSampler", self.indices)
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        return indices if self.indices is None else self.indices[indices]
 
     def __repr__(self) -> str:
         return f"StratifiedSampler({describe(self.y)})"
@@ -123,7 +130,7 @@ class _EndlessSampler(OrderSampler):
         return np.inf
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
-        return sampled(self._weights, _drawn(shuffle, self), self._indices, True, self._where)
+        return sampled(self._weights, drawn(shuffle, self), self._indices, True, self._where)
 
 
 class WeightedSampler(_EndlessSampler):
@@ -159,8 +166,8 @@ class WeightedSampler(_EndlessSampler):
 
         Parameters
         ----------
-        y : (n,) array of int
-            The label of each sample, from 0 on.
+        y : (n,) array of int or str
+            The label of each sample, from 0 on, or a string.
         n_classes : int or None
             The number of classes; by default `max(y) + 1`.
 
@@ -199,8 +206,8 @@ class WeightedSampler(_EndlessSampler):
 
         Parameters
         ----------
-        y : (n,) array of int
-            The label of each sample, from 0 on.
+        y : (n,) array of int or str
+            The label of each sample, from 0 on, or a string.
         n_classes : int or None
             The number of classes; by default `max(y) + 1`.
 
@@ -254,7 +261,7 @@ class WeightedSubsetSampler(_EndlessSampler):
 
         Parameters
         ----------
-        y : (n,) array of int
+        y : (n,) array of int or str
             The labels of all samples, not only of the subset.
         indices : 1-D array of int
             The samples of the subset.

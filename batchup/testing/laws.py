@@ -214,13 +214,15 @@ def _noise(*batch: Any, rng: Any) -> Any:
     return (*batch, int(rng.integers(1000)))
 
 
-def sharding(make: Make) -> None:
+def sharding(make: Make, counts: Sequence[int] = (1, 2, 3)) -> None:
     """Law 6: the parts of a block, put together, are the block.
 
     Parameters
     ----------
     make : callable
         `make(rng)` makes the stream anew, over that generator; `make()` over one of its own.
+    counts : sequence of int
+        The numbers of ranks to try.
 
     Raises
     ------
@@ -233,7 +235,7 @@ def sharding(make: Make) -> None:
         refused(lambda: make() | ops.shard(0, 2), TypeError, "law 6, parts of what is whole", make())
         return
     whole = some(make())
-    for count in (1, 2, 3):
+    for count in counts:
         shards = [some(make() | ops.shard(index, count)) for index in range(count)]
         same(put_together(shards), whole, f"law 6, {count} shards", make())
 

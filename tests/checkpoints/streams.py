@@ -114,6 +114,13 @@ STREAMS: dict[str, Make] = {
     "skip": lambda rng: blocks() | ops.skip(2),
     "stratify": lambda rng: ops.stratify(Y, 7) | ops.chunk(4),
     "stratify_drawn": lambda rng: ops.stratify(Y, rng) | ops.chunk(4),
+    "blend": lambda rng: ops.blend([30, 12], 7, weights=[0.8, 0.2], block=10) | ops.chunk(4),
+    "blend_drawn": lambda rng: ops.blend([30, 12], rng, block=10) | ops.chunk(4),
+    "choose_blocks": lambda rng: ops.choose(blocks(), blocks() | ops.shuffle(7)) | ops.merge(2),
+    "choose_weights": lambda rng: ops.choose(batches(), batches(), weights=[0.7, 0.3]),
+    "choose_weights_drawn": lambda rng: ops.choose(batches(), batches(), weights=[0.7, 0.3], rng=rng),
+    "episodes": lambda rng: ops.episodes(Y, 2, 3, 7),
+    "episodes_drawn": lambda rng: ops.episodes(Y, 2, 3, rng),
     "take": lambda rng: blocks() | ops.take(6),
     "where": lambda rng: ops.indices(30) | ops.shuffle(7) | ops.where(Y > 0) | ops.chunk(3),
     "zip": lambda rng: ops.zip(batches(), blocks() | ops.shuffle(7)),
@@ -128,6 +135,13 @@ OF_HOSTS: dict[str, Make] = {
 
 # Those that came with version 4; there are no files of version 3.
 SINCE_4 = {
+    "blend",
+    "blend_drawn",
+    "choose_blocks",
+    "choose_weights",
+    "choose_weights_drawn",
+    "episodes",
+    "episodes_drawn",
     "chunk_schedule",
     "loader_composite_sizes",
     "loader_steps",

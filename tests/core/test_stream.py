@@ -363,7 +363,7 @@ def _many(n=200):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: ops.choose(*_many(), rng=7) | ops.merge(8),
+        lambda: ops.choose([1], *_many(), rng=7) | ops.merge(8),
         lambda: ops.zip(*_many()) | ops.chunk(2),
         lambda: next(iter([{f"column {k}": k for k in range(999)}] | ops.pad())),
         lambda: next(iter([tuple(np.arange(k) for k in range(999))] | ops.rebatch(3))),

@@ -191,7 +191,7 @@ class Chunk(PlanOver):
                 return map(range, starts, chain(ends, (block.stop,)))
         grid = located(self.up)
         if k and grid is None:  # where block k begins is unknown
-            return walk(self._cut(self.up.start(pass_, 0, draws), 0), k)
+            return walk(self.items(pass_, 0, draws), k)
         at, i = 0, 0
         if k and grid:
             at, i = grid.seek(pass_, _start(k, self._ends, self.size))

@@ -5,6 +5,8 @@ CT-RSA 2002. A number below a * b is a pair (l, r) of a number below a and one b
 half to the other, which can be undone, so the whole is a bijection. a * b is the least such product >= n, so few numbers
 leave 0..n-1; those that do are encrypted again until they are back. The hash is the finalizer of Stafford's Mix13, as in
 SplitMix64 (Steele, Lea and Flood, OOPSLA 2014); its upper 32 bits are scaled to the size of the half.
+
+Of small sets, whose halves would be too small, random words are sorted.
 """
 
 import math
@@ -17,10 +19,11 @@ from batchup.core.blocks import Block, LazyBlock, block_array
 from batchup.core.randomness import Seed, seed_sequence
 
 LARGEST = 2**62
-_SMALL = 1024  # up to so many numbers are shuffled as an array: the halves of the cipher would be too small
+SMALL = 1024  # up to so many numbers are shuffled as an array: the halves of the cipher would be too small
 _ROUNDS = 8  # with 4, neighbours stay neighbours too often in small sets; 8 pass all our tests
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_BY_29, _BY_32 = np.uint64(29), np.uint64(32)
+_BY_27, _BY_29, _BY_30, _BY_31, _BY_32 = map(np.uint64, (27, 29, 30, 31, 32))
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 Numbers = NDArray[np.uint64]
 
 
@@ -81,7 +84,7 @@ def permuted(places: Numbers, n: int, keys: Numbers) -> Numbers:
     """The numbers at these places of the keyed permutation of 0..n-1; n is at most 2**62."""
     if n > LARGEST:
         raise ValueError(f"permute: expected blocks of 2**62 samples at most; got {n}")
-    if n <= _SMALL:
+    if n <= SMALL:
         order = np.random.RandomState(np.random.PCG64(keys.tolist())).permutation(n)
         return order.astype(np.uint64)[places]
     return enciphered(places, n, keys)
@@ -99,9 +102,29 @@ def enciphered(places: Numbers, n: int, keys: Numbers) -> Numbers:
     return numbers
 
 
+def orders(numbers: Numbers, n: int, keys: Numbers) -> NDArray[np.intp]:
+    """Permutations of 0..n-1, one in each row: those with these numbers, of all that the keys stand for.
+
+    It is the order of `words`, for sets so small that an array of a whole order is no matter.
+    """
+    order: NDArray[np.intp] = words(np.arange(n, dtype=np.uint64), numbers[:, None], keys).argsort(axis=1)
+    return order
+
+
+def words(places: Numbers, numbers: Numbers, keys: Numbers) -> Numbers:
+    """A random word for each place of the sequences with these numbers: SplitMix64, whose seed is a hash of the number."""
+    return _mixed(_mixed(numbers ^ keys[0]) + keys[1] + places * _GAMMA)
+
+
+def _mixed(bits: Numbers) -> Numbers:
+    bits = (bits ^ (bits >> _BY_30)) * _MIX_1
+    bits = (bits ^ (bits >> _BY_27)) * _MIX_2
+    return bits ^ (bits >> _BY_31)
+
+
 def place_of(number: int, n: int, keys: Numbers) -> int:
     """The place of a number in the keyed permutation of 0..n-1."""
-    if n <= _SMALL:
+    if n <= SMALL:
         return int(np.flatnonzero(permuted(np.arange(n, dtype=np.uint64), n, keys) == number)[0])
     b = math.isqrt(n - 1) + 1
     a = -(-n // b)

@@ -65,12 +65,7 @@ def sample(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None = Non
 def sampled(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None, replace: bool, where: str) -> Stream:
     """The stream of `sample`; `where` is its name in errors."""
     cumulative = cumulative_weights(weights, where)
-    draws = as_rng(rng, where)
-    if draws is None:
-        raise ValueError(f"{where}: weighted draws have no order; expected rng=, a seed or a generator")
-    if draws.replay is Replay.UNKEPT:
-        wanted = f"{where}: expected a seed or one of NumPy's generators, for weighted draws"
-        raise TypeError(f"{wanted}; got {draws}, which can only permute")
+    draws = drawing(rng, where)
     subset = None
     if indices is not None:
         subset = np.array(as_block(indices, f"{where}: indices"), dtype=np.intp)
@@ -82,6 +77,17 @@ def sampled(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None, rep
         plan = SampleOnce(np.array(weights, dtype=np.float64), draws, subset)
     options = {"indices": None if subset is None else describe(subset), "replace": None if replace else "False"}
     return Stream(plan, text=call_text("sample", describe(np.asarray(weights)), draws, **options))
+
+
+def drawing(rng: ShuffleLike, where: str) -> Rng:
+    """What random numbers are drawn from. Raises ValueError without it, TypeError for what can only permute."""
+    draws = as_rng(rng, where)
+    if draws is None:
+        raise ValueError(f"{where}: random draws have no order; expected rng=, a seed or a generator")
+    if draws.replay is Replay.UNKEPT:
+        wanted = f"{where}: expected a seed or one of NumPy's generators, for random draws"
+        raise TypeError(f"{wanted}; got {draws}, which can only permute")
+    return draws
 
 
 def cumulative_weights(weights: ArrayLike, where: str) -> NDArray[np.float64]:

@@ -37,8 +37,8 @@ def stratify(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None = Non
 
     Parameters
     ----------
-    y : (n,) array of int
-        The label of each sample, >= 0.
+    y : (n,) array of int or str
+        The label of each sample, >= 0, or a string. Strings are numbered in their order.
     rng : int, sequence of int, Generator, RandomState or True
         As for `shuffle`, but not None.
     proportions : (classes,) array of float or None
@@ -66,15 +66,21 @@ def stratify(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None = Non
     return stratified(y, rng, proportions, "stratify")
 
 
-def stratified(y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None, where: str) -> Stream:
-    """The stream of `stratify`; `where` is its name in errors."""
+def stratified(
+    y: ArrayLike, rng: ShuffleLike, proportions: ArrayLike | None, where: str, indices: NDArray[np.intp] | None = None
+) -> Stream:
+    """The stream of `stratify`, of the samples among `indices`; `where` is its name in errors."""
     labels = as_labels(y, f"{where}: y")
+    chosen = np.arange(len(labels)) if indices is None else indices
+    if len(chosen) and chosen.max() >= len(labels):
+        raise ValueError(f"{where}: expected indices below {len(labels)}, the number of labels; got {chosen.max()}")
     drawn = as_rng(rng, where)
     if drawn is None:
         raise ValueError(f"{where}: expected rng=, a seed or a generator")
+    labels = labels[chosen]
     counts = np.bincount(labels)
     shares = _shares(proportions, counts, where)
-    of_class = np.split(labels.argsort(kind="stable"), counts.cumsum()[:-1])
+    of_class = np.split(chosen[labels.argsort(kind="stable")], counts.cumsum()[:-1])
     members = np.flatnonzero(shares).tolist()
     orders = [Shuffle(Blocks((of_class[member],)), drawn.of_member(member)) for member in members]
     plans = tuple([Repeat(order, math.inf) for order in orders])

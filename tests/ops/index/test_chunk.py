@@ -169,3 +169,13 @@ def test_blocks_without_samples_for_ever_are_refused_when_it_is_built():
 def test_many_blocks_without_samples_before_the_first_are_no_end():
     blocks = [*[np.array([], int)] * 1500, np.arange(3)] | ops.repeat(-1)
     assert [block.tolist() for block in blocks | ops.chunk(2) | ops.take(2)] == [[0, 1], [2, 0]]
+
+
+def test_a_schedule_goes_on_over_blocks_whose_places_are_unknown():
+    """It went on as if all blocks had the last size."""
+    stream = ops.indices(9) | ops.where(np.arange(9) != 4) | ops.shuffle(3) | ops.where(np.arange(9) != 5)
+    batches = stream | ops.chunk([1, 2, 3])
+    expected = [block.tolist() for block in batches]
+    assert [list(map(len, expected)), sorted(np.concatenate(list(batches)))] == [[1, 2, 3, 1], [0, 1, 2, 3, 6, 7, 8]]
+    for k in range(5):
+        assert [block.tolist() for block in batches | ops.skip(k)] == expected[k:]

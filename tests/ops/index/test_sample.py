@@ -142,7 +142,7 @@ def test_bad_weights(weights, error, text):
 
 def test_draws_want_a_generator_and_as_many_indices_as_weights():
     for rng in (None, False):
-        with pytest.raises(ValueError, match="weighted draws have no order; expected rng="):
+        with pytest.raises(ValueError, match="random draws have no order; expected rng="):
             ops.sample([1], rng)
     with pytest.raises(ValueError, match="got 2 weights and 1 indices"):
         ops.sample([1, 2], 1, indices=[3])

@@ -1,4 +1,4 @@
-"""zip and choose."""
+"""zip, and what it has in common with choose."""
 
 from itertools import islice, product
 
@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from batchup import ops
-from batchup.core.joint import Choice
 from batchup.core.randomness import DIRECT
-from batchup.data_source import ArrayDataSource, CallableDataSource, ChoiceDataSource, CompositeDataSource
+from batchup.data_source import ArrayDataSource, CompositeDataSource
 from batchup.testing import plain
 
 
@@ -102,110 +101,13 @@ def test_no_members_or_no_streams(join):
         join(iter([1]))
 
 
-def test_choose_takes_turns_until_one_whose_turn_it_is_has_nothing_left():
-    for lengths in product(range(4), repeat=3):
-        members = [numbers(n, 10 * m) for m, n in enumerate(lengths)]
-        expected = []
-        left = [iter(member) for member in members]
-        for turn in range(100):
-            item = next(left[turn % 3], None)
-            if item is None:
-                break
-            expected.append(item)
-        stream = ops.choose(*members)
-        assert list(stream) == expected
-        assert len(stream) == len(expected)
-        for k in range(len(expected) + 3):
-            assert list(stream | ops.skip(k)) == expected[k:]
-
-
-def test_choose_in_random_rounds():
-    members = [numbers(6, 10), numbers(6, 20), numbers(6, 30)]
-    stream = ops.choose(*members, rng=7)
-    items = list(stream)
-    assert len(stream) == len(items) == 18
-    rounds = [tuple(item // 10 for item in items[i : i + 3]) for i in range(0, 18, 3)]
-    assert all(sorted(order) == [1, 2, 3] for order in rounds)
-    assert len(set(rounds)) > 1
-    assert [item for item in items if item // 10 == 2] == numbers(6, 20)
-    assert items == list(stream)
-    assert items != list(ops.choose(*members, rng=8))
-
-
-def test_choose_in_random_rounds_from_a_generator_is_one_permutation_a_round():
-    rng = np.random.RandomState(3)
-    items = list(ops.choose(numbers(3, 10), numbers(4, 20), rng=rng))
-    beside = np.random.RandomState(3)
-    left = [iter(numbers(3, 10)), iter(numbers(4, 20))]
-    expected = []
-    while True:
-        for member in beside.permutation(2):
-            item = next(left[member], None)
-            if item is None:
-                break
-            expected.append(item)
-        else:
-            continue
-        break
-    assert items == expected
-    with pytest.raises(TypeError, match="no length that is known beforehand"):
-        len(ops.choose(numbers(3), numbers(4), rng=rng))
-
-
-def test_stratified_takes_every_member_to_its_end_evenly_spread():
-    for lengths in product(range(6), repeat=3):
-        stream = ops.choose(*[numbers(n, 10 * m) for m, n in enumerate(lengths)], stratified=True)
-        items = list(stream)
-        assert len(stream) == len(items) == sum(lengths)
-        assert sorted(items) == sorted(i for m, n in enumerate(lengths) for i in numbers(n, 10 * m))
-        for m, n in enumerate(lengths):
-            assert [i for i in items if i // 10 == m] == numbers(n, 10 * m)
-            for k in range(len(items)):  # at no point is a member ahead or behind by more than one
-                given = sum(i // 10 == m for i in items[:k])
-                assert abs(given - n * k / len(items)) < 1.5
-        for k in range(len(items) + 2):
-            assert list(stream | ops.skip(k)) == items[k:]
-
-
-def test_stratified_of_huge_streams_starts_anywhere():
-    a = ops.indices(10**12) | ops.chunk(64)
-    b = ops.indices(10**11 + 7) | ops.chunk(64)
-    stream = ops.choose(a, b, stratified=True)
-    k = 10**10
-    window = list(islice(stream.plan.start(0, k, DIRECT), 50))
-    assert [choice.member for choice in window].count(1) in (4, 5)
-    assert all(isinstance(choice, Choice) for choice in window)
-    assert list(islice(stream.plan.start(0, k + 20, DIRECT), 30)) == window[20:]
-
-
-def test_stratified_and_shuffled():
-    stream = ops.choose(numbers(9, 10), numbers(3, 20), rng=5, stratified=True)
-    items = list(stream)
-    assert [i for i in items if i < 20] == numbers(9, 10)
-    assert [i for i in items if i >= 20] == numbers(3, 20)
-    turns = [i // 10 for i in items]
-    assert turns != [i // 10 for i in ops.choose(numbers(9, 10), numbers(3, 20), stratified=True)]
-    assert items == list(stream)
-    rng = np.random.RandomState(2)
-    drawn = list(ops.choose(numbers(9, 10), numbers(3, 20), rng=rng, stratified=True))
-    labels = np.random.RandomState(2).permutation(np.repeat([0, 1], [9, 3]))
-    assert [i // 10 - 1 for i in drawn] == labels.tolist()
-
-
-def test_stratified_wants_known_finite_lengths():
-    endless = ops.indices(3) | ops.repeat(-1)
-    with pytest.raises(ValueError, match=r"stratified: expected streams of known finite length; got indices\(3\)"):
-        ops.choose([1], endless, stratified=True)
-    with pytest.raises(ValueError, match="of length None"):
-        ops.choose(ops.choose([1], [1, 2], rng=3), stratified=True)
-
-
 def test_numbers_of_samples():
     a, b = ops.indices(10) | ops.chunk(3), ops.indices(7) | ops.chunk(3)
     assert ops.zip(a, b).num_samples == 7
     assert ops.zip(a, b, trim=False).num_samples is None  # one has 9, the other 7
     assert ops.zip(a, b | ops.repeat(-1)).num_samples is None  # the second has another seam
-    assert ops.choose(a, b).num_samples is None  # who is at his end before the others are?
+    assert ops.choose(a, b).num_samples == 17  # b ends at its turn after the last of a
+    assert ops.choose(b, a).num_samples is None  # b ends before a does
     assert ops.choose(a, a).num_samples == 20
     assert ops.choose(a, b, stratified=True).num_samples == 17
     assert ops.choose(a, b, rng=3).num_samples is None
@@ -228,20 +130,3 @@ def test_work_is_owed_by_the_joint_items_nested_to_any_depth():
     planned = list(stream.plan.start(0, 0, DIRECT))
     assert calls == []
     assert [plain(stream.work.run(item)) for item in planned] == [plain(item) for item in stream]
-
-
-def test_a_choice_in_turns_does_not_know_its_samples():
-    class Declared:
-        """Batches whose number of samples is declared, and their length not known."""
-
-        def __init__(self, n):
-            self.n = n
-
-        def __call__(self, batch_size):
-            return iter([(np.arange(batch_size),)] * (self.n // batch_size))
-
-    sources = [CallableDataSource(Declared(n), num_samples_fn=n) for n in (2, 9)]
-    stream = ChoiceDataSource(sources).stream(1)
-    assert (stream.num_samples, sum(len(batch) for (batch,) in stream)) == (None, 4)
-    stratified = ChoiceDataSource(sources, stratified=True).stream(1)
-    assert (stratified.num_samples, sum(len(batch) for (batch,) in stratified)) == (11, 11)

@@ -28,6 +28,9 @@ Y = np.arange(100) + 1000
 PAIRS = list(zip(X, Y, strict=True))
 LENGTHS = np.arange(100) * 7 % 9
 WORDS = ops.Ragged(np.arange(LENGTHS.sum()), np.append(0, LENGTHS.cumsum()))
+CONCAT = ops.concat(X[:40], X[40:41], X[41:])
+SIGNALS = [np.arange(50), np.arange(2), np.arange(60) * 7]
+WINDOWS = ops.windows(SIGNALS, 3)
 RECORDS = [{"x": x.tolist(), "y": int(y)} for x, y in PAIRS]
 
 
@@ -165,6 +168,8 @@ BUILD = {
     "steps": lambda streams, rng, n: streams[0] | steps(n),
     "shard": lambda streams, rng, index, count: streams[0] | ops.shard(index % count, count),
     "gather": lambda streams, rng: streams[0] | ops.gather(X, Y),
+    "concat": lambda streams, rng: streams[0] | ops.gather(CONCAT, Y),
+    "windows": lambda streams, rng: streams[0] | ops.gather(WINDOWS),
     "ragged": lambda streams, rng: streams[0] | ops.gather(WORDS, Y),
     "pad": lambda streams, rng: streams[0] | ops.gather(words=WORDS) | ops.pad(to=9, mask=True),
     "named": lambda streams, rng: streams[0] | ops.gather(x=X, y=Y, include_indices=True),
@@ -672,6 +677,10 @@ def _named(block):
     return {"indices": block, "x": _gathered(block)[0], "y": _gathered(block)[1]}
 
 
+def _window(i):
+    return (SIGNALS[0], i) if i < 48 else (SIGNALS[2], i - 48)
+
+
 def _gathered(block):
     return X[np.array(block, int)].tolist(), Y[np.array(block, int)].tolist()
 
@@ -712,6 +721,11 @@ MODEL = {
         np.array_split(np.array(block, int), count)[index % count].tolist() for block in model(before[0], p, rng)
     ),
     "gather": lambda before, p, rng: map(_gathered, model(before[0], p, rng)),
+    "concat": lambda before, p, rng: map(_gathered, model(before[0], p, rng)),
+    "windows": lambda before, p, rng: (
+        ([signal[start : start + 3].tolist() for signal, start in map(_window, block)],)
+        for block in model(before[0], p, rng)
+    ),
     "ragged": lambda before, p, rng: (
         ([WORDS[i].tolist() for i in block], Y[np.array(block, int)].tolist()) for block in model(before[0], p, rng)
     ),
@@ -785,6 +799,8 @@ STAGES = {
 }
 WORK = {
     "gather": st.just(()),
+    "concat": st.just(()),
+    "windows": st.just(()),
     "ragged": st.just(()),
     "pad": st.just(()),
     "named": st.just(()),

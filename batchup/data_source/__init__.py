@@ -11,6 +11,7 @@
 
 from batchup.data_source.arrays import ArrayDataSource, RandomAccessDataSource
 from batchup.data_source.base import AbstractDataSource
+from batchup.data_source.concat import BlendDataSource, ConcatDataSource
 from batchup.data_source.functions import CallableDataSource, IteratorDataSource, coerce_data_source
 from batchup.data_source.joint import ChoiceBatch, ChoiceDataSource, CompositeDataSource
 from batchup.data_source.maps import MapDataSource, MapSamplesDataSource
@@ -22,10 +23,12 @@ from batchup.data_source.table import TableDataSource
 __all__ = [
     "AbstractDataSource",
     "ArrayDataSource",
+    "BlendDataSource",
     "CallableDataSource",
     "ChoiceBatch",
     "ChoiceDataSource",
     "CompositeDataSource",
+    "ConcatDataSource",
     "IteratorDataSource",
     "MapDataSource",
     "MapSamplesDataSource",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.blocks import Block, as_block, block_array
+from batchup.core.blocks import Block, as_indices, block_array
 from batchup.core.checks import describe, shortened, whole_number
 from batchup.core.item import as_batch
+from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count, record
 from batchup.data_source.base import AbstractDataSource, StreamDataSource
 from batchup.data_source.indices import as_asked, listed, several
 from batchup.data_source.request import Request
+from batchup.data_source.split import parts_of_split
 from batchup.ops.read.gather import check_names, gather_step, reading, with_indices
 from batchup.ops.read.reader import Reader
 from batchup.sampling import (
@@ -41,7 +44,7 @@ class RandomAccessDataSource(StreamDataSource):
     ----------
     length : int
         The number of samples.
-    indices : 1-D array of int or None
+    indices : 1-D array of int, mask, or None
         The subset to take, in this order; None for all samples.
     repeats : int
         The number of passes in an epoch; -1 for an endless number.
@@ -85,7 +88,7 @@ class RandomAccessDataSource(StreamDataSource):
             raise TypeError(f"{name}: define read(indices), which returns the samples of an index array")
         self.length = whole_number(length, f"{name}: length")
         if sampler is None:
-            subset = range(self.length) if indices is None else as_block(indices, f"{name}: indices")
+            subset = range(self.length) if indices is None else as_indices(indices, f"{name}: indices", self.length)
             check_repeats(repeats, len(subset), name)
             if indices is None:
                 sampler = StandardSampler(self.length, repeats)
@@ -132,6 +135,25 @@ class RandomAccessDataSource(StreamDataSource):
             Arrays of shape (samples, ...).
         """
         raise NotImplementedError
+
+    def split(
+        self,
+        *fractions: float,
+        rng: ShuffleLike = 0,
+        stratify: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> list[Self]:
+        sampler = self.sampler
+        if not isinstance(sampler, EpochSampler):
+            raise TypeError(f"split: expected all samples, or indices= of some; {sampler!r} draws them in its own way")
+        chosen = sampler.map_indices(np.arange(sampler.num_samples))
+        parts = parts_of_split(chosen, self.length, fractions, rng, stratify, groups)
+        return [self._with_sampler(SubsetSampler(part, sampler.repeats)) for part in parts]
+
+    def _with_sampler(self, sampler: AbstractSampler) -> Self:
+        other = copy(self)
+        other.sampler = sampler
+        return other
 
     def samples_by_indices_nomapping(self, indices: ArrayLike | slice) -> Any:
         return self._batch_at(indices)
@@ -209,7 +231,7 @@ class ArrayDataSource(RandomAccessDataSource):
     ----------
     data : list, tuple or dict of array-likes of one length
         See `ops.gather` for what is accepted.
-    indices : 1-D array of int or None
+    indices : 1-D array of int, mask, or None
         The subset to take, in this order; None for all samples.
     repeats : int
         The number of passes in an epoch; -1 for an endless number.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from numpy.typing import ArrayLike
 
@@ -294,6 +294,57 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         from batchup.data_source.maps import MapSamplesDataSource
 
         return MapSamplesDataSource(self, fn, rng, collate, seed_globals, resizes)
+
+    def split(
+        self,
+        *fractions: float,
+        rng: ShuffleLike = 0,
+        stratify: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> list[Self]:
+        """Data sources of disjoint parts of the samples, such as those for training and for validation.
+
+        A part is a source of the same kind with `indices`; with `include_indices` its batches have the original indices.
+        Without `groups`, each part has its fraction of the samples, and of each class, to within one sample.
+
+        Parameters
+        ----------
+        *fractions : float
+            The fraction of the samples in each part, above 0. Their sum is at most 1; of less, the rest is left out.
+        rng : int, sequence of int, Generator, RandomState, True, or None
+            Which samples go into which part, and their order in it, as for `ops.shuffle`; None for the first samples in
+            the first part, and the order in which they are.
+        stratify : (n,) array of int or str, or None
+            If given, the class of each sample, of all samples that the source has without `indices`.
+        groups : (n,) array of int or str, or None
+            If given, the group of each sample, such as a patient. Samples of one group are in one part. The parts are
+            as near to the fractions as exchanging groups brings them: if one has more than its fraction, it is by no
+            more than its smallest group. With `stratify`, the classes are as near as they come in this way.
+
+        Returns
+        -------
+        list of data sources
+            One for each fraction.
+
+        Raises
+        ------
+        TypeError
+            If the source has no random access, or takes its samples by a sampler.
+        ValueError
+            If the sum of the fractions is above 1, a part would have no samples, or `stratify` or `groups` have another
+            length.
+
+        Examples
+        --------
+        >>> from batchup.data_source import ArrayDataSource
+        >>> ds = ArrayDataSource([np.arange(10) * 10], include_indices=True)
+        >>> train, val = ds.split(0.8, 0.2, rng=0)
+        >>> [batch[0].tolist() for source in (train, val) for batch in source.batch_iterator(8)]
+        [[8, 4, 7, 0, 1, 2, 5, 9], [6, 3]]
+        """
+        raise TypeError(
+            f"split: expected a data source with random access, such as an ArrayDataSource, or a map of one; got {self!r}"
+        )
 
     # The index methods of a source without random access.
 

@@ -28,7 +28,7 @@ from batchup.sampling.counts import counted
 __all__ = ["ChoiceBatch", "ChoiceDataSource", "CompositeDataSource"]
 
 
-class _JointDataSource(StreamDataSource):
+class JointDataSource(StreamDataSource):
     """What both have in common: the members, and a stream of each."""
 
     def __init__(self, datasets: Sequence[AbstractDataSource]):
@@ -84,7 +84,7 @@ class _JointDataSource(StreamDataSource):
         return shortened(f"{type(self).__name__}([{', '.join(map(repr, self.datasets))}])")
 
 
-class CompositeDataSource(_JointDataSource):
+class CompositeDataSource(JointDataSource):
     """A batch of each of several sources, side by side: `zip(*streams, flatten=, trim=)`.
 
     The batch size is that of every member, or a list with a size for each: `ds.loader([16, 112])`. An epoch ends with
@@ -216,7 +216,7 @@ class ChoiceBatch(NamedTuple):
     ds_index: int
 
 
-class ChoiceDataSource(_JointDataSource):
+class ChoiceDataSource(JointDataSource):
     """Each batch from one of several sources: `choose(*streams, rng=shuffle, stratified=, weights=)`.
 
     In order, the members take turns until one has ended; shuffled, each round has a random order. Members get `shuffle`

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from batchup import ops
 from batchup.core.checks import describe_callable, shortened
 from batchup.core.noise import read_by_index
-from batchup.core.randomness import SeedLike
+from batchup.core.randomness import SeedLike, ShuffleLike
 from batchup.core.record import Count
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, check_sources
 from batchup.data_source.indices import as_asked, flat, several
@@ -21,7 +23,7 @@ from batchup.ops.batch.map_samples import MapSamples, samples_mapped
 __all__ = ["MapDataSource", "MapSamplesDataSource"]
 
 
-class _StepDataSource(StreamDataSource):
+class StepDataSource(StreamDataSource):
     """The batches of another data source, with one more step of work."""
 
     def __init__(self, source: AbstractDataSource, step: Map | MapSamples, rng: SeedLike | None):
@@ -36,6 +38,20 @@ class _StepDataSource(StreamDataSource):
     @property
     def is_random_access(self) -> bool:
         return self.source.is_random_access
+
+    def split(
+        self,
+        *fractions: float,
+        rng: ShuffleLike = 0,
+        stratify: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> list[Self]:
+        return [self._over(part) for part in self.source.split(*fractions, rng=rng, stratify=stratify, groups=groups)]
+
+    def _over(self, source: AbstractDataSource) -> Self:
+        other = copy(self)
+        other.source = source
+        return other
 
     def num_samples(self, **kwargs: Any) -> Count:
         return None if self.resizes else self.source.num_samples(**kwargs)
@@ -69,7 +85,7 @@ class _StepDataSource(StreamDataSource):
         # Two random steps with the same seed, one behind the other, have different numbers.
         depth = 0
         source: Any = self.source
-        while isinstance(source, _StepDataSource):
+        while isinstance(source, StepDataSource):
             source, depth = source.source, depth + 1
         planned = tuple([np.ravel(part).astype(np.intp) for part in flat(indices)])
         rng: Any = step.rng.after(depth).generator(read_by_index(planned))
@@ -79,7 +95,7 @@ class _StepDataSource(StreamDataSource):
         return shortened(f"{self.source!r}.{self._step.tag}({describe_callable(self.fn)})")
 
 
-class MapDataSource(_StepDataSource):
+class MapDataSource(StepDataSource):
     """The batches of another data source, each given to a function: `source.stream(...) | map(fn, rng)`.
 
     The batches of `samples_by_indices` have no place in a stream; their random numbers are keyed by the indices.
@@ -121,7 +137,7 @@ class MapDataSource(_StepDataSource):
         super().__init__(source, mapped(fn, rng, seed_globals, resizes=resizes), rng)
 
 
-class MapSamplesDataSource(_StepDataSource):
+class MapSamplesDataSource(StepDataSource):
     """The batches of another data source, each sample given to a function: `source.stream(...) | map_samples(fn, rng)`.
 
     The batches of `samples_by_indices` have no place in a stream; their random numbers are keyed by the indices.

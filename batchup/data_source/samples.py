@@ -31,7 +31,7 @@ class SampleDataSource(RandomAccessDataSource):
         A PyTorch `Dataset`, a list of records, a Hugging Face dataset.
     collate : callable or None
         `collate(list of samples)` returns a batch; for the default see `ops.samples`.
-    indices : 1-D array of int or None
+    indices : 1-D array of int, mask, or None
         The subset to take, in this order; None for all samples.
     repeats : int
         The number of passes in an epoch; -1 for an endless number.

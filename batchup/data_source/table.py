@@ -46,7 +46,7 @@ class TableDataSource(RandomAccessDataSource):
     nulls : number, dict or None
         What to write where values are missing, in the columns that have missing values; or a dict of it by the names of
         columns.
-    indices : 1-D array of int or None
+    indices : 1-D array of int, mask, or None
         The subset to take, in this order; None for all rows.
     repeats : int
         The number of passes in an epoch; -1 for an endless number.

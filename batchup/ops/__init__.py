@@ -42,9 +42,11 @@ from batchup.ops.index.stratify import stratify
 from batchup.ops.index.take import take
 from batchup.ops.index.where import where
 from batchup.ops.parallel import parallel
+from batchup.ops.read.concat import concat
 from batchup.ops.read.gather import gather
 from batchup.ops.read.samples import samples
 from batchup.ops.read.table import table
+from batchup.ops.read.windows import windows
 from batchup.ops.survey import Survey, survey
 from batchup.ops.zip import zip
 from batchup.ragged import Ragged
@@ -59,6 +61,7 @@ __all__ = [
     "bucket",  # a source: batches of samples of like lengths
     "choose",  # one item of one of several streams at a time
     "chunk",  # cut blocks anew, across the seams
+    "concat",  # several arrays, one after another, for gather
     "episodes",  # a source: batches of a few classes with a few samples of each
     "fill",  # packed samples as a row of tokens
     "filter",  # keep the batches, or samples, that a function selects
@@ -87,6 +90,7 @@ __all__ = [
     "to_jax",  # arrays as JAX arrays
     "to_torch",  # arrays as PyTorch tensors, without a copy
     "where",  # keep the indices that a mask selects
+    "windows",  # sliding windows over signals, for gather
     "zip",  # one item of each of several streams
 ]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.blocks import as_block, block_array
+from batchup.core.blocks import as_indices, block_array
 from batchup.core.checks import describe, read_only, true_or_false
 from batchup.core.randomness import ShuffleLike
 from batchup.ops.index.chunk import one_size
@@ -30,7 +30,7 @@ class EpisodeSampler(OrderSampler):
         The number of samples of each class; for N-way K-shot episodes that of support and query samples together.
     smallest : {"raise", "skip"}
         What to do with a class of fewer than `samples` samples: raise an error, or leave it out.
-    indices : 1-D array of int or None
+    indices : 1-D array of int, mask, or None
         The subset to take; `y` has the labels of all samples.
 
     Raises
@@ -52,7 +52,7 @@ class EpisodeSampler(OrderSampler):
     ):
         self.y = read_only(np.asarray(y))
         self.classes, self.samples, self.smallest = classes, samples, smallest
-        block = None if indices is None else as_block(indices, "EpisodeSampler: indices")
+        block = None if indices is None else as_indices(indices, "EpisodeSampler: indices", len(self.y))
         self.indices = None if block is None else read_only(block_array(block))
         self.order(0)  # checks that all goes together
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.blocks import as_block, block_array
+from batchup.core.blocks import as_indices, block_array
 from batchup.core.checks import describe, read_only, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.core.record import Count
@@ -27,6 +27,13 @@ class EpochSampler(OrderSampler):
     def __init__(self, source: ops.Stream, repeats: int, where: str):
         self.repeats = check_repeats(repeats, source.num_samples, where)
         self._source = source
+
+    @property
+    def num_samples(self) -> int:
+        """The number of samples of one pass."""
+        samples = self._source.num_samples
+        assert isinstance(samples, int)
+        return samples
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         stream = self._source
@@ -89,7 +96,7 @@ class SubsetSampler(EpochSampler):
 
     Parameters
     ----------
-    indices : 1-D array of int
+    indices : 1-D array of int, or mask
         The samples, in this order.
     repeats : int
         The number of passes in an epoch; -1 for an endless number.
@@ -109,7 +116,7 @@ class SubsetSampler(EpochSampler):
     """
 
     def __init__(self, indices: ArrayLike, repeats: int = 1):
-        block = as_block(indices, "SubsetSampler: indices")
+        block = as_indices(indices, "SubsetSampler: indices")
         self.indices = read_only(block_array(block))
         super().__init__(ops.indices(block), repeats, "SubsetSampler")
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.blocks import as_block, block_array
+from batchup.core.blocks import as_indices, block_array
 from batchup.core.checks import as_labels, describe, read_only, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.core.record import Count
@@ -35,7 +35,7 @@ class WeightedPermutationSampler(OrderSampler):
     ----------
     weights : (n,) array of float
         Weights >= 0, not all of them 0.
-    indices : (n,) array of int or None
+    indices : (n,) array of int, mask with n True, or None
         The samples that the weights belong to; by default 0 to n - 1.
     repeats : int
         The number of passes in an epoch; -1 for an endless number.
@@ -55,7 +55,8 @@ class WeightedPermutationSampler(OrderSampler):
     def __init__(self, weights: ArrayLike, indices: ArrayLike | None = None, repeats: int = 1):
         self.weights = read_only(checked_weights(weights, _PERMUTATION, "weight"))
         self.repeats = check_repeats(repeats, len(self.weights), _PERMUTATION)
-        self.indices = None if indices is None else read_only(np.asarray(indices))
+        block = None if indices is None else as_indices(indices, f"{_PERMUTATION}: indices")
+        self.indices = None if block is None else read_only(block_array(block))
         self._num_indices = self.order(0).num_samples  # checks that weights and indices go together
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
@@ -81,7 +82,7 @@ class StratifiedSampler(OrderSampler):
         The label of each sample, from 0 on, or a string.
     proportions : (classes,) array of float or None
         The shares of the classes, >= 0; None for equal shares. See `ops.stratify`.
-    indices : 1-D array of int or None
+    indices : 1-D array of int, mask, or None
         The subset to take; `y` has the labels of all samples.
 
     Raises
@@ -100,7 +101,7 @@ class StratifiedSampler(OrderSampler):
     def __init__(self, y: ArrayLike, proportions: ArrayLike | None = None, indices: ArrayLike | None = None):
         self.y = read_only(as_labels(y, "StratifiedSampler: y"))
         self.proportions = None if proportions is None else read_only(np.asarray(proportions))
-        block = None if indices is None else as_block(indices, "StratifiedSampler: indices")
+        block = None if indices is None else as_indices(indices, "StratifiedSampler: indices", len(self.y))
         self.indices = None if block is None else read_only(block_array(block))
         self.order(0)  # checks that labels and proportions go together
 
@@ -229,7 +230,7 @@ class WeightedSubsetSampler(_EndlessSampler):
     ----------
     sub_weights : (n,) array of float
         A weight >= 0 for each sample of the subset.
-    indices : (n,) array of int
+    indices : (n,) array of int, or mask with n True
         The samples of the subset.
 
     Raises
@@ -245,7 +246,7 @@ class WeightedSubsetSampler(_EndlessSampler):
     """
 
     def __init__(self, sub_weights: ArrayLike, indices: ArrayLike):
-        self.indices = read_only(block_array(as_block(indices, "WeightedSubsetSampler: indices")))
+        self.indices = read_only(block_array(as_indices(indices, "WeightedSubsetSampler: indices")))
         super().__init__(sub_weights, self.indices, "WeightedSubsetSampler")
         self.sub_weights = self._weights
 
@@ -263,7 +264,7 @@ class WeightedSubsetSampler(_EndlessSampler):
         ----------
         y : (n,) array of int or str
             The labels of all samples, not only of the subset.
-        indices : 1-D array of int
+        indices : 1-D array of int, or mask
             The samples of the subset.
         n_classes : int or None
             The number of classes; by default `max(y) + 1`.
@@ -273,8 +274,8 @@ class WeightedSubsetSampler(_EndlessSampler):
         WeightedSubsetSampler
             The sampler.
         """
-        subset = block_array(as_block(indices, "class_balancing_sampler: indices"))
         labels = as_labels(y, "class_balancing_sampler: y")
+        subset = block_array(as_indices(indices, "class_balancing_sampler: indices", len(labels)))
         if len(subset) and subset.max() >= len(labels):
             raise ValueError(
                 f"class_balancing_sampler: expected indices below {len(labels)}, the number of labels; "

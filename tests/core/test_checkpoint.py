@@ -23,7 +23,7 @@ def test_there_are_files_of_every_version_stage_and_loader():
     versions = {f"v{version}" for version in (*MIGRATIONS, VERSION)}
     expected = {(v, n) for v in versions for n in (names - SINCE_4 if v == "v3" else names)}
     assert {(file.parent.name, file.stem) for file in FILES} == expected
-    stages = {name for name in ops.__all__ if name.islower()} - {"survey", "parallel", "table"}
+    stages = {name for name in ops.__all__ if name.islower()} - {"survey", "parallel", "table", "concat", "windows"}
     named = {name for stage in (*STREAMS, *OF_HOSTS) for name in (stage, stage.split("_")[0])}
     assert stages - named == set()
 

@@ -1,6 +1,6 @@
 """Parts and samples of batches: count them, select some, join several."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
@@ -55,18 +55,46 @@ def samples_in(batch: Any, where: str) -> int:
 
 def put_together(pieces: Sequence[Piece], where: str) -> Any:
     """One batch of pieces of several batches, in memory of its own: each sample is copied once."""
-    first = pieces[0].of
-    if isinstance(first, tuple | dict):
-        same_kind = {(type(of), frozenset(of) if isinstance(of, dict) else len(of)) for of, _, _ in pieces}
-        if len(same_kind) > 1:
-            wanted = f"{where}: expected batches with the same parts; one"
-            raise ValueError(f"{wanted} has {_keys(first)}, another {_keys(pieces[-1].of)}")
-        keys = first if isinstance(first, dict) else range(len(first))
-        parts = [put_together([Piece(of[key], *ends) for of, *ends in pieces], where) for key in keys]
-        if isinstance(first, dict):
-            return dict(zip(first, parts, strict=True))
-        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
-    return _joined([of[start:stop] for of, start, stop in pieces], where)
+    spans = [slice(start, stop) for _, start, stop in pieces]
+
+    def join(parts: Sequence[Any]) -> Any:
+        return _joined([part[span] for part, span in zip(parts, spans, strict=True)], where)
+
+    return _by_parts([of for of, _, _ in pieces], join, where)
+
+
+def in_places(batches: Sequence[Any], places: Sequence[NDArray[np.intp]], where: str) -> Any:
+    """One batch of several: the samples of batch k at `places[k]`."""
+    order = np.empty(sum(map(len, places)), np.intp)
+    order[np.concatenate(places)] = np.arange(len(order))
+
+    def join(parts: Sequence[Any]) -> Any:
+        if not all(type(part) in _PLAIN for part in parts):
+            together = _joined(parts, where)
+            return [together[i] for i in order] if isinstance(together, list) else together[order]
+        _check_fits(parts, where)
+        out = np.empty((len(order), *parts[0].shape[1:]), np.result_type(*parts))
+        for part, at in zip(parts, places, strict=True):
+            out[at] = part
+        return out
+
+    return batches[0] if len(batches) == 1 else _by_parts(batches, join, where)
+
+
+def _by_parts(batches: Sequence[Any], join: Callable[[Sequence[Any]], Any], where: str) -> Any:
+    """The batch of which each part is `join` of that part of all batches."""
+    first = batches[0]
+    if not isinstance(first, tuple | dict):
+        return join(batches)
+    same_kind = {(type(batch), frozenset(batch) if isinstance(batch, dict) else len(batch)) for batch in batches}
+    if len(same_kind) > 1:
+        wanted = f"{where}: expected batches with the same parts; one"
+        raise ValueError(f"{wanted} has {_keys(first)}, another {_keys(batches[-1])}")
+    keys = first if isinstance(first, dict) else range(len(first))
+    parts = [_by_parts([batch[key] for batch in batches], join, where) for key in keys]
+    if isinstance(first, dict):
+        return dict(zip(first, parts, strict=True))
+    return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
 
 
 def _keys(batch: Any) -> str:
@@ -76,11 +104,7 @@ def _keys(batch: Any) -> str:
 def _joined(parts: Sequence[Any], where: str) -> Any:
     """Arrays, tensors or lists, concatenated. Raises ValueError if they are of different kinds."""
     first = parts[0]
-    if len(parts) > 1 and (other := next((part for part in parts if not _fits(first, part)), None)) is not None:
-        raise ValueError(
-            f"{where}: expected windows of one dtype and shape, to put their samples together; got {describe(first)}, "
-            f"then {describe(other)}. Make them alike in a map: array.astype(dtype)"
-        )
+    _check_fits(parts, where)
     if isinstance(first, list):
         return list(chain.from_iterable(parts))
     if isinstance(first, Ragged):
@@ -94,6 +118,15 @@ def _joined(parts: Sequence[Any], where: str) -> Any:
 
         return jax.numpy.concatenate(list(parts))
     return concatenated(parts, where) if len(parts) > 1 else np.array(first, subok=type(first) not in _PLAIN)
+
+
+def _check_fits(parts: Sequence[Any], where: str) -> None:
+    first = parts[0]
+    if len(parts) > 1 and (other := next((part for part in parts if not _fits(first, part)), None)) is not None:
+        raise ValueError(
+            f"{where}: expected samples of one dtype and shape, to put them together; got {describe(first)}, then "
+            f"{describe(other)}. Make them alike in a map: array.astype(dtype)"
+        )
 
 
 _PLAIN = {np.ndarray, np.memmap}  # the classes of arrays to which nothing is added

@@ -90,14 +90,14 @@ def blended(
     size = whole_number(block, f"{where}: block", least=1)
     draws = drawing(rng, where)
     stages = _stages(numbers, weights, temperature, size, where)
-    text = call_text("blend", list(numbers), draws, weights=_shown(stages), block=size)
+    text = call_text("blend", list(numbers), draws, weights=shown_counts(stages), block=size)
     return Stream(Blend(size, False, numbers, draws, stages, size), text=shortened(text))
 
 
 Stages = tuple[tuple[int, tuple[int, ...]], ...]
 
 
-def _shown(stages: Stages) -> str:
+def shown_counts(stages: Stages) -> str:
     """The numbers of samples in a block, as the weights that give them."""
     return str(list(stages[0][1]) if len(stages) == 1 else [(start, list(counts)) for start, counts in stages])
 

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.core.blocks import as_block
+from batchup.core.blocks import as_indices
 from batchup.core.checks import call_text, describe, plain_array
 from batchup.core.draws import Draws, Replay
 from batchup.core.grid import Even, Grid
@@ -36,7 +36,7 @@ def sample(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None = Non
         Weights >= 0, not all of them 0. Their sum may be anything.
     rng : int, sequence of int, Generator, RandomState or True
         As for `shuffle`, but not None.
-    indices : (n,) array of int or None
+    indices : (n,) array of int, mask with n True, or None
         If given, weight i belongs to sample `indices[i]`.
     replace : bool
         If False, draw without replacement.
@@ -68,7 +68,7 @@ def sampled(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None, rep
     draws = drawing(rng, where)
     subset = None
     if indices is not None:
-        subset = np.array(as_block(indices, f"{where}: indices"), dtype=np.intp)
+        subset = np.array(as_indices(indices, f"{where}: indices"), dtype=np.intp)
         if len(subset) != len(cumulative):
             wrong = f"got {len(cumulative)} weights and {len(subset)} indices"
             raise ValueError(f"{where}: expected one index a weight; {wrong}")

@@ -102,6 +102,11 @@ class Stored:
         return self.shape[0]
 
     @property
+    def column(self) -> Any:
+        """What is read in its place: for some, an array in memory."""
+        return self
+
+    @property
     def chunks(self) -> int | NDArray[np.intp] | None:
         """The number of samples in each chunk; the last of equal chunks may have fewer. None without chunks."""
         return self._ends if isinstance(self._ends, int) else np.diff(self._ends, prepend=0)
@@ -184,6 +189,11 @@ class Stored:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.array,)
+
+
+def ends_of(chunks: int | NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """Where each chunk of n samples ends. `chunks` is the size of all chunks, or that of each."""
+    return np.arange(chunks, n + chunks, chunks).clip(max=n) if isinstance(chunks, int) else chunks.cumsum()
 
 
 def _chunk_ends(chunks: Any, n: int) -> int | NDArray[np.intp]:

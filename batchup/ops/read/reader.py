@@ -22,7 +22,7 @@ from batchup.ops.index.mix import chunks_that_fit
 from batchup.ops.index.mixing import are_labels, warn_of_runs
 from batchup.ops.read.arrays import as_column
 from batchup.ops.read.chosen import Chosen
-from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices
+from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices, ends_of
 from batchup.ops.read.hdf5 import in_hdf5
 from batchup.ops.read.table import table_of
 from batchup.ops.read.table_rows import TableRows
@@ -56,7 +56,7 @@ class Reader:
         self.cache = cache
         self._names = names or [str(n) for n in range(len(arrays))]
         named = zip(arrays, self._names, strict=True)
-        columns = [_readable(array, f"{where}: array {name}") for array, name in named]
+        columns = [readable(array, f"{where}: array {name}") for array, name in named]
         if cache:
             shared = ChunkCache(cache)
             columns = [c.with_cache(shared) if isinstance(c, Stored) else c for c in columns]
@@ -65,7 +65,7 @@ class Reader:
             each = listed(f"array {name} has {n}" for name, n in zip(self._names, lengths, strict=True))
             raise ValueError(f"{where}: expected arrays of one length; {each}")
         # Workers get the memory of tensors and tables as arrays.
-        self.arrays = tuple(map(_kept, arrays, columns))
+        self.arrays = tuple(map(kept, arrays, columns))
         self.columns = tuple(columns)
         self.length = lengths[0]
         wheres = [f"{where}: array {name}" for name in self._names]
@@ -125,7 +125,7 @@ class Reader:
                 f"window: expected an array with chunks, of h5py, zarr or Arrow say; got {arrays}. For others write "
                 "ops.indices(n) | ops.mix(seed, chunks, window) | ops.gather(...) | ops.rebatch(batch_size)"
             )
-        first, *others = [_chunk_ends(column) for column in chunked.values()]
+        first, *others = [ends_of(c.chunks, len(c)) for c in chunked.values() if c.chunks is not None]
         if not (self.cache or all(np.array_equal(first, other) for other in others)):
             each = listed(f"those of array {name} have {c.chunks}" for name, c in chunked.items())
             raise ValueError(
@@ -157,26 +157,18 @@ def _labels_of(column: Any) -> Iterator[Any]:
             yield array
 
 
-def _chunk_ends(column: Any) -> NDArray[np.intp]:
-    """The ends of the chunks of a column."""
-    chunks, n = column.chunks, len(column)
-    if isinstance(chunks, int):
-        return np.arange(chunks, n + chunks, chunks).clip(max=n)
-    ends: NDArray[np.intp] = chunks.cumsum()
-    return ends
-
-
-def _kept(array: Any, column: Any) -> Any:
-    as_it_is = isinstance(array, np.memmap) or (
+def kept(array: Any, column: Any) -> Any:
+    """An array in the form in which it goes to another process, where it is made readable again."""
+    as_it_is = isinstance(array, np.memmap | Stored) or (
         isinstance(array, list | tuple | range) and not isinstance(column, Strings)
     )
     return array if as_it_is else column
 
 
-def _readable(array: Any, where: str) -> Any:
+def readable(array: Any, where: str) -> Any:
     """The array in the form in which it is read."""
     if isinstance(array, Stored):
-        return array
+        return array.column
     if is_a(array, *TABLES):
         return table_of(array, Chosen(codes=False), where)
     for kind in (in_hdf5, in_chunks):
@@ -192,8 +184,8 @@ def _reader(columns: list[Any], wheres: list[str]) -> Read:
     Most often there are two. For these it has no loop and no call that can be avoided: each takes a tenth of a
     microsecond.
     """
-    picks = list(map(_pick, columns, wheres))
-    runs = list(map(_run, columns, wheres))
+    picks = list(map(pick_from, columns, wheres))
+    runs = list(map(run_from, columns, wheres))
     if len(columns) == 2 and all(map(_is_plain, columns)):
         (X, y), (pick_X, pick_y) = columns, picks
 
@@ -204,6 +196,10 @@ def _reader(columns: list[Any], wheres: list[str]) -> Read:
             return pick_X(block), pick_y(block)
 
         return read_two
+
+    if len(columns) == 1:
+        [pick], [run] = picks, runs
+        return _spread(lambda block: (run(block) if type(block) is range else pick(block),), columns)
 
     def read(block: Block) -> tuple[Any, ...]:
         return tuple([read_one(block) for read_one in (runs if type(block) is range else picks)])
@@ -231,7 +227,7 @@ def _aligned_reader(columns: list[Any], wheres: list[str]) -> Read:
 
 def _pick_aligned(column: Any, where: str) -> Read:
     if not (type(column) is np.ndarray and _is_plain(column) and column.flags.c_contiguous):
-        pick, run = _pick(column, where), _run(column, where)
+        pick, run = pick_from(column, where), run_from(column, where)
         return lambda block: (run if type(block) is range else pick)(block)
 
     def pick_aligned(block: Block) -> NDArray[Any]:
@@ -257,7 +253,7 @@ def _is_plain(column: Any) -> bool:
     return isinstance(column, np.ndarray) and not column.dtype.hasobject
 
 
-def _pick(column: Any, where: str = "") -> Read:
+def pick_from(column: Any, where: str = "") -> Read:
     """How to read the samples of an index array."""
     if type(column) is np.ndarray and _is_plain(column) and column.flags.c_contiguous:
         # 1.5 to 2 times faster than column[block] for small rows. An array that is not C-contiguous it would copy
@@ -266,7 +262,7 @@ def _pick(column: Any, where: str = "") -> Read:
     if _is_plain(column):
         return column.__getitem__  # type: ignore[no-any-return]
     if isinstance(column, Columns):
-        return column.reader(_pick)
+        return column.reader(pick_from)
     if isinstance(column, Stored):
         return lambda block: column.samples(block_array(block))
     if isinstance(column, Ragged | Strings):
@@ -274,19 +270,19 @@ def _pick(column: Any, where: str = "") -> Read:
     return lambda block: _pick_counted(column, block_array(block), where)
 
 
-def _run(column: Any, where: str = "") -> Read:
+def run_from(column: Any, where: str = "") -> Read:
     """How to read the samples of a range of step 1."""
     if _is_plain(column):
         return lambda run: column[run.start : run.stop].copy()
     if isinstance(column, Columns):
-        return column.reader(_run)
+        return column.reader(run_from)
     if isinstance(column, Stored):
         return column.run
     if isinstance(column, Ragged):
         return lambda run: column[run.start : run.stop].copy()
     if isinstance(column, np.ndarray | Strings):
-        return _pick(column, where)
-    return by_slices(column, _pick(column, where), where)
+        return pick_from(column, where)
+    return by_slices(column, pick_from(column, where), where)
 
 
 def _pick_counted(column: Any, block: NDArray[np.intp], where: str) -> Any:

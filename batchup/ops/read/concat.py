@@ -1,0 +1,157 @@
+"""Several arrays, one after another, as one: `concat`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchup.core.checks import describe, listed
+from batchup.ops.batch.parts import Piece, in_places, put_together
+from batchup.ops.read.chunked import ChunkCache, Samples, Stored, ends_of
+from batchup.ops.read.indexed import Indexed
+from batchup.ops.read.reader import bytes_a_sample, kept, pick_from, readable, run_from
+from batchup.ops.read.table_rows import TableRows
+from batchup.ops.read.tables import Columns
+from batchup.ragged import Ragged
+
+
+def concat(*arrays: Any) -> Concat:
+    """Several arrays, one after another, as one array for `gather`. Nothing is copied.
+
+    Sample i of array m is sample `sum(lengths[:m]) + i`. If all arrays have chunks, it has their chunks.
+
+    Parameters
+    ----------
+    *arrays : array-likes
+        Of one dtype, and one shape but for the number of samples: whatever `gather` reads. Tables have the same columns.
+
+    Returns
+    -------
+    array-like
+        It has `shape` and `dtype`, and is indexed by ints, slices, integer arrays and masks.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array, or one that `gather` doesn't read.
+    ValueError
+        Without arrays, and if the arrays have different dtypes, shapes or columns; while reading, if an array without
+        `shape` or `dtype` gives samples of others.
+
+    Examples
+    --------
+    >>> from batchup import ops
+    >>> X = concat(np.arange(4) * 10, np.arange(3))
+    >>> X, X[[5, 0]]
+    (<7 int64>, array([1, 0]))
+    >>> list(ops.blend([4, 3], 7, block=7) | ops.chunk(4) | ops.gather(X) | ops.take(1))
+    [(array([1, 2, 0, 0]),)]
+    """
+    return Concat(arrays)
+
+
+class Concat(Indexed):
+    """The array-like of `concat`."""
+
+    def __init__(self, arrays: tuple[Any, ...], cache: ChunkCache | None = None):
+        if not arrays:
+            raise ValueError("concat: expected one array at least; got none")
+        columns = [readable(array, f"concat: array {n}") for n, array in enumerate(arrays)]
+        for n, column in enumerate(columns):
+            if isinstance(column, np.ndarray) and type(column) is not np.ndarray:
+                raise TypeError(
+                    f"concat: array {n}: expected a plain array; got {describe(column)}, a {type(column).__name__}, which "
+                    "would be lost. Write np.asarray(array)"
+                )
+        _check_alike(columns)
+        sizes = [
+            np.diff(ends_of(c.chunks, len(c)), prepend=0)
+            for c in columns
+            if isinstance(c, Stored) and c.chunks is not None
+        ]
+        lengths = list(map(len, columns))
+        first = columns[0]
+        super().__init__(
+            tuple(map(kept, arrays, columns)),
+            (sum(lengths), *getattr(first, "shape", ())[1:]),
+            getattr(first, "dtype", "samples"),
+            np.concatenate(sizes) if len(sizes) == len(columns) else None,
+        )
+        self.spread = getattr(first, "spread", False)
+        self.categories = getattr(first, "categories", {})
+        self.cache = cache
+        if cache is not None:
+            columns = [c.with_cache(cache) if isinstance(c, Stored) else c for c in columns]
+        wheres = [f"concat: array {n}" for n in range(len(columns))]
+        self._picks = list(map(pick_from, columns, wheres))
+        self._runs = list(map(run_from, columns, wheres))
+        self._starts = np.cumsum([0, *lengths])
+        self._columns = columns
+
+    def with_cache(self, cache: ChunkCache | None) -> Concat:
+        return Concat(self.array, cache)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Concat, (self.array,)
+
+    @property
+    def bytes_a_sample(self) -> int:
+        return int(max(map(bytes_a_sample, self._columns)))
+
+    def samples(self, block: NDArray[np.intp]) -> Samples:
+        self.check(block)
+        owners = self._starts.searchsorted(block, side="right") - 1
+        present = np.flatnonzero(np.bincount(owners, minlength=1)).tolist()
+        if len(present) <= 1:
+            owner = present[0] if present else 0
+            return self._picks[owner](block - self._starts[owner])
+        places = [np.flatnonzero(owners == owner) for owner in present]
+        pieces = [
+            self._picks[owner](block[at] - self._starts[owner]) for owner, at in zip(present, places, strict=True)
+        ]
+        return in_places(pieces, places, "concat")
+
+    def run(self, block: range) -> Samples:
+        self.check(np.array([block.start, block.stop - 1] if block else [], np.intp))
+        pieces = [Piece(run(part), 0, len(part)) for run, part in self._parts(block)]
+        if len(pieces) == 1:
+            return pieces[0].of
+        return put_together(pieces, "concat") if pieces else self.samples(np.empty(0, np.intp))
+
+    def _parts(self, block: range) -> Iterator[tuple[Any, range]]:
+        """The function that reads each array, and the part of a range that lies in it."""
+        for run, start, stop in zip(self._runs, self._starts[:-1].tolist(), self._starts[1:].tolist(), strict=True):
+            begin, end = max(block.start, start), min(block.stop, stop)
+            if begin < end:
+                yield run, range(begin - start, end - start)
+
+
+def _check_alike(columns: list[Any]) -> None:
+    """Raise ValueError for arrays of different kinds, dtypes or shapes, as far as these are known before reading."""
+    kinds = [_kind(column) for column in columns]
+    for n, kind in enumerate(kinds):
+        if None not in (kind, kinds[0]) and kind != kinds[0]:
+            wanted = "concat: expected arrays of one dtype, and one shape but for the number of samples"
+            raise ValueError(f"{wanted}; array 0 has {kinds[0]}, array {n} has {kind}")
+    for name in getattr(columns[0], "categories", {}):
+        lists = [column.categories.get(name) for column in columns if hasattr(column, "categories")]
+        for n, own in enumerate(lists):
+            if own is None or not np.array_equal(own, lists[0]):
+                raise ValueError(
+                    f"concat: expected one list of categories of column {name!r}, which its codes stand for; table 0 has "
+                    f"{listed(map(repr, lists[0]))}, table {n} {listed(map(repr, () if own is None else own))}. Give all "
+                    "files to one ops.table(...)"
+                )
+
+
+def _kind(column: Any) -> str | None:
+    """What must be alike, for an error; None if it is not known before samples are read."""
+    if isinstance(column, Columns | TableRows):
+        return str(column.dtype)
+    dtype, shape = getattr(column, "dtype", None), getattr(column, "shape", None)
+    if dtype is None or not isinstance(shape, tuple):
+        return None
+    return f"{'Ragged ' if isinstance(column, Ragged) else ''}samples of {shape[1:]} {dtype}"

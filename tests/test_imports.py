@@ -13,6 +13,7 @@ LAYERS = [
     ["core"],
     ["strings", "values", "files", "memory.limits"],
     ["ragged", "config"],
+    ["parts"],
     ["ops.index"],
     ["ops.read"],
     ["ops.batch"],

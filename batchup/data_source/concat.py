@@ -18,10 +18,10 @@ from batchup.data_source.joint import JointDataSource
 from batchup.data_source.maps import StepDataSource
 from batchup.data_source.request import Request
 from batchup.data_source.samples import SampleDataSource
-from batchup.ops.batch.parts import in_places
 from batchup.ops.index.blend import Blend, Weights, blended, shown_counts
 from batchup.ops.index.mix import chunks_that_fit
 from batchup.ops.read.chunked import ends_of
+from batchup.parts import by_owner, in_places
 from batchup.sampling import AbstractSampler, OrderSampler, StandardSampler
 from batchup.sampling.epochs import EpochSampler
 from batchup.sampling.weighted import drawn
@@ -79,11 +79,10 @@ class ConcatDataSource(RandomAccessDataSource):
         super().__init__(sum(lengths), indices, repeats, sampler, include_indices)
 
     def read(self, indices: NDArray[np.intp]) -> Any:
-        owners = self._starts.searchsorted(indices, side="right") - 1
-        present = np.flatnonzero(np.bincount(owners, minlength=1)).tolist()
-        places = [np.flatnonzero(owners == owner) for owner in present]
-        members = zip(present, places, strict=True)
-        batches = [as_batch(self.datasets[m].samples_by_indices(indices[at] - self._starts[m])) for m, at in members]
+        if not len(indices):
+            return as_batch(self.datasets[0].samples_by_indices(indices))
+        samples, places = by_owner(indices, self._starts)
+        batches = [as_batch(self.datasets[m].samples_by_indices(some)) for m, some in samples]
         return in_places(batches, places, type(self).__name__)
 
     def _chunks(self, request: Request) -> int | NDArray[np.intp]:

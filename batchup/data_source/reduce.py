@@ -15,7 +15,7 @@ from batchup.core.item import as_batch
 from batchup.core.iteration import StreamIterator
 from batchup.core.loader import Loader, LoaderIterator
 from batchup.core.stream import Stream
-from batchup.ops.batch.parts import concatenated
+from batchup.parts import concatenated
 from batchup.ragged import Ragged
 
 __all__ = ["concat", "mean"]

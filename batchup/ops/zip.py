@@ -17,7 +17,7 @@ from batchup.core.plan import Aligned, JointPlan, Plan
 from batchup.core.record import Count, record, unnamed
 from batchup.core.stream import Stream, members_of
 from batchup.core.work import Split, Work, together
-from batchup.ops.batch.parts import has_samples, parts_of
+from batchup.parts import has_samples, parts_of
 
 
 def zip(*streams: Any, flatten: bool = True, trim: bool = True) -> Stream:

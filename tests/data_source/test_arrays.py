@@ -125,7 +125,7 @@ def test_an_empty_set_has_no_batches():
         (lambda: ArrayDataSource([X], indices=[11]), ValueError, "expected indices below its 11 samples; .* gives 11"),
         (lambda: ArrayDataSource([X], indices=[-1]), ValueError, "got the index -1"),
         (lambda: ArrayDataSource([X], indices=[0.0]), TypeError, "got <1 float64>"),
-        (lambda: ArrayDataSource([X], indices=X[:, 0] > 3), TypeError, "np.flatnonzero"),
+        (lambda: ArrayDataSource([X], indices=X[1:, 0] > 3), ValueError, "expected a mask with a value for each of"),
         (lambda: ArrayDataSource([X], sampler=StandardSampler(12)), ValueError, "gives 11"),
         (lambda: ArrayDataSource([X], sampler=5), TypeError, "expected a sampler; got 5"),
         (lambda: ArrayDataSource([X], sampler=StandardSampler(5), repeats=2), ValueError, "got both"),

@@ -12,8 +12,8 @@ from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Sizes, Step
 from batchup.ops.batch.padding import checked_value, filling, shown_value
-from batchup.ops.batch.parts import parts_of
 from batchup.ops.read.gather import columns_known
+from batchup.parts import parts_of
 from batchup.ragged import Ragged
 
 

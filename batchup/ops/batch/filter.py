@@ -19,7 +19,7 @@ from batchup.core.item import Cursors, Item
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Work, first_steps
-from batchup.ops.batch.parts import chosen, planned_piece, samples_in
+from batchup.parts import chosen, planned_piece, samples_in
 
 
 def filter(fn: Callable[..., Any], *, name: str | None = None) -> Stage:

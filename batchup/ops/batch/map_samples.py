@@ -20,8 +20,8 @@ from batchup.core.randomness import SeedLike
 from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import SAME, UNKNOWN, Results, Sizes, Split, Step
-from batchup.ops.batch.parts import samples_in
 from batchup.ops.read.collate import Collate, as_collate, collated
+from batchup.parts import samples_in
 
 
 @hinted(**FUNCTION_HINTS)

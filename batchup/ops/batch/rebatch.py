@@ -19,8 +19,8 @@ from batchup.core.item import Cursors, Item
 from batchup.core.plan import Part, is_uneven, located, parts_in, samples_of
 from batchup.core.record import Count, in_whole_parts, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
-from batchup.ops.batch.parts import Piece, planned_piece, planned_together, put_together, samples_in
 from batchup.ops.index.shard import ShardLike, as_shard, part_of, shown_shard
+from batchup.parts import Piece, planned_piece, planned_together, put_together, samples_in
 
 
 def rebatch(size: int, drop_last: bool = False, *, shard: ShardLike = None) -> Stage:

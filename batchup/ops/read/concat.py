@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, listed
-from batchup.ops.batch.parts import Piece, in_places, put_together
 from batchup.ops.read.chunked import ChunkCache, Samples, Stored, ends_of
 from batchup.ops.read.indexed import Indexed
 from batchup.ops.read.reader import bytes_a_sample, kept, pick_from, readable, run_from
 from batchup.ops.read.table_rows import TableRows
 from batchup.ops.read.tables import Columns
+from batchup.parts import Piece, by_owner, in_places, put_together
 from batchup.ragged import Ragged
 
 
@@ -103,16 +103,10 @@ class Concat(Indexed):
 
     def samples(self, block: NDArray[np.intp]) -> Samples:
         self.check(block)
-        owners = self._starts.searchsorted(block, side="right") - 1
-        present = np.flatnonzero(np.bincount(owners, minlength=1)).tolist()
-        if len(present) <= 1:
-            owner = present[0] if present else 0
-            return self._picks[owner](block - self._starts[owner])
-        places = [np.flatnonzero(owners == owner) for owner in present]
-        pieces = [
-            self._picks[owner](block[at] - self._starts[owner]) for owner, at in zip(present, places, strict=True)
-        ]
-        return in_places(pieces, places, "concat")
+        if not len(block):
+            return self._picks[0](block)
+        samples, places = by_owner(block, self._starts)
+        return in_places([self._picks[n](some) for n, some in samples], places, "concat")
 
     def run(self, block: range) -> Samples:
         self.check(np.array([block.start, block.stop - 1] if block else [], np.intp))

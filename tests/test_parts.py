@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from batchup.core.item import Item
-from batchup.ops.batch.parts import Piece, chosen, parts_of, planned_piece, planned_together, put_together, samples_in
+from batchup.parts import Piece, chosen, parts_of, planned_piece, planned_together, put_together, samples_in
 from batchup.ragged import Ragged
 from batchup.testing import plain
 
@@ -31,8 +31,8 @@ def test_pieces_are_joined_part_by_part():
     ("other", "text"),
     [
         ((X,), "expected batches with the same parts"),
-        ((X.astype(float), Y), "expected windows of one dtype and shape"),
-        ((X[:, :1], Y), "expected windows of one dtype and shape"),
+        ((X.astype(float), Y), "expected samples of one dtype and shape"),
+        ((X[:, :1], Y), "expected samples of one dtype and shape"),
     ],
 )
 def test_pieces_of_different_kinds_are_refused(other, text):

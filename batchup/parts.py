@@ -1,7 +1,7 @@
 """Parts and samples of batches: count them, select some, join several."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,15 +65,16 @@ def put_together(pieces: Sequence[Piece], where: str) -> Any:
 
 def in_places(batches: Sequence[Any], places: Sequence[NDArray[np.intp]], where: str) -> Any:
     """One batch of several: the samples of batch k at `places[k]`."""
-    order = np.empty(sum(map(len, places)), np.intp)
-    order[np.concatenate(places)] = np.arange(len(order))
+    count = sum(map(len, places))
 
     def join(parts: Sequence[Any]) -> Any:
         if not all(type(part) in _PLAIN for part in parts):
+            order = np.empty(count, np.intp)
+            order[np.concatenate(places)] = np.arange(count)
             together = _joined(parts, where)
             return [together[i] for i in order] if isinstance(together, list) else together[order]
         _check_fits(parts, where)
-        out = np.empty((len(order), *parts[0].shape[1:]), np.result_type(*parts))
+        out = np.empty((count, *parts[0].shape[1:]), max(part.dtype for part in parts))
         for part, at in zip(parts, places, strict=True):
             out[at] = part
         return out
@@ -118,6 +119,25 @@ def _joined(parts: Sequence[Any], where: str) -> Any:
 
         return jax.numpy.concatenate(list(parts))
     return concatenated(parts, where) if len(parts) > 1 else np.array(first, subok=type(first) not in _PLAIN)
+
+
+def by_owner(
+    block: NDArray[np.intp], starts: NDArray[np.intp]
+) -> tuple[list[tuple[int, NDArray[np.intp]]], list[NDArray[np.intp]]]:
+    """The samples of a block, of several sources one after another that begin at `starts`.
+
+    For each source that has any: its number, and the samples as it counts them; and the places of these in the block.
+    """
+    owners = starts.searchsorted(block, side="right") - 1
+    order = owners.argsort(kind="stable")
+    inside = (block - starts.take(owners)).take(order)
+    ends = np.bincount(owners, minlength=1).cumsum().tolist()
+    samples, places = [], []
+    for owner, (a, b) in enumerate(pairwise([0, *ends])):
+        if a < b:
+            samples.append((owner, inside[a:b]))
+            places.append(order[a:b])
+    return samples, places
 
 
 def _check_fits(parts: Sequence[Any], where: str) -> None:

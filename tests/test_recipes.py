@@ -9,6 +9,8 @@ RECIPES = {
     "semi_supervised.md": ("with both.loader([16, 112]", 10),
     "photos.md": ("nn.functional.cross_entropy", 25),
     "splits.md": ("[predictions[held_out]]", 6),
+    "sampling.md": ("np.where(same, np.inf, far)", 6),
+    "signals.md": ("groups=windows.owner", 8),
 }
 
 

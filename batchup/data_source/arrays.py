@@ -136,6 +136,11 @@ class RandomAccessDataSource(StreamDataSource):
         """
         raise NotImplementedError
 
+    @property
+    def sample_indices(self) -> NDArray[np.intp]:
+        subset = getattr(self.sampler, "indices", None)
+        return np.arange(self.length) if subset is None else np.array(subset)
+
     def split(
         self,
         *fractions: float,
@@ -146,8 +151,7 @@ class RandomAccessDataSource(StreamDataSource):
         sampler = self.sampler
         if not isinstance(sampler, EpochSampler):
             raise TypeError(f"split: expected all samples, or indices= of some; {sampler!r} draws them in its own way")
-        chosen = sampler.map_indices(np.arange(sampler.num_samples))
-        parts = parts_of_split(chosen, self.length, fractions, rng, stratify, groups)
+        parts = parts_of_split(self.sample_indices, self.length, fractions, rng, stratify, groups)
         return [self._with_sampler(SubsetSampler(part, sampler.repeats)) for part in parts]
 
     def _with_sampler(self, sampler: AbstractSampler) -> Self:

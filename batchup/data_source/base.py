@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import describe
@@ -342,11 +343,23 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         >>> [batch[0].tolist() for source in (train, val) for batch in source.batch_iterator(8)]
         [[8, 4, 7, 0, 1, 2, 5, 9], [6, 3]]
         """
-        raise TypeError(
-            f"split: expected a data source with random access, such as an ArrayDataSource, or a map of one; got {self!r}"
+        raise self._no_single_indices("split")
+
+    def _no_single_indices(self, where: str) -> TypeError:
+        return TypeError(
+            f"{where}: expected a data source whose samples are read by one index each, such as an ArrayDataSource, or a map "
+            f"of one; got {self!r}"
         )
 
     # The index methods of a source without random access.
+
+    @property
+    def sample_indices(self) -> NDArray[np.intp]:
+        """The indices of the samples that the source has, in order: all, or those of `indices=` or of a part of `split`.
+
+        Raises TypeError if the source has no random access, or has several members side by side.
+        """
+        raise self._no_single_indices("sample_indices")
 
     def batch_indices_iterator(self, batch_size: int, shuffle: ShuffleLike = None, **options: Any) -> Iterator[Any]:
         """The sample indices of each batch of an epoch.

@@ -117,10 +117,7 @@ def lengths_of(datasets: Any, where: str) -> list[int]:
 
 def _length(ds: AbstractDataSource, where: str) -> int:
     if not ds.is_random_access or isinstance(ds, JointDataSource):
-        raise TypeError(
-            f"{where}: expected a data source whose samples are read by one index each, such as an ArrayDataSource, or a map "
-            f"of one; got {ds!r}"
-        )
+        raise ds._no_single_indices(where)
     inner = ds
     while isinstance(inner, StepDataSource):
         _refuse_random(inner, where)

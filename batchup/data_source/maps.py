@@ -7,7 +7,7 @@ from copy import copy
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import describe_callable, shortened
@@ -38,6 +38,10 @@ class StepDataSource(StreamDataSource):
     @property
     def is_random_access(self) -> bool:
         return self.source.is_random_access
+
+    @property
+    def sample_indices(self) -> NDArray[np.intp]:
+        return self.source.sample_indices
 
     def split(
         self,

@@ -28,13 +28,6 @@ class EpochSampler(OrderSampler):
         self.repeats = check_repeats(repeats, source.num_samples, where)
         self._source = source
 
-    @property
-    def num_samples(self) -> int:
-        """The number of samples of one pass."""
-        samples = self._source.num_samples
-        assert isinstance(samples, int)
-        return samples
-
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         stream = self._source
         if as_rng(shuffle, "shuffle") is not None:

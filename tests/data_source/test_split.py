@@ -13,6 +13,7 @@ from batchup import ops
 from batchup.data_source import (
     ArrayDataSource,
     BlendDataSource,
+    CallableDataSource,
     CompositeDataSource,
     ConcatDataSource,
     RandomAccessDataSource,
@@ -109,13 +110,13 @@ def test_a_part_is_a_source_of_its_own():
     ds = ArrayDataSource({"x": X}, repeats=2)
     train, val = ds.split(0.7, 0.3, rng=3)
     assert (train.num_samples(), val.num_samples()) == (28, 12)
-    assert sorted({int(i) for batch in val.batch_iterator(4) for i in batch["x"]}) == sorted(X[val.sampler.indices])
+    assert sorted({int(i) for batch in val.batch_iterator(4) for i in batch["x"]}) == sorted(X[val.sample_indices])
     again = train.split(0.5, 0.5, rng=4)
-    assert sorted([*again[0].sampler.indices, *again[1].sampler.indices]) == sorted(train.sampler.indices)
+    assert sorted([*again[0].sample_indices, *again[1].sample_indices]) == sorted(train.sample_indices)
     assert len(list(train.loader(4, shuffle=7))) == 7
     y = np.arange(20) % 2
-    halves = [part.sampler.indices for part in train.split(0.5, 0.5, stratify=y)]
-    assert all(abs((y[h] == c).sum() - (y[train.sampler.indices] == c).sum() / 2) < 1 for h in halves for c in (0, 1))
+    halves = [part.sample_indices for part in train.split(0.5, 0.5, stratify=y)]
+    assert all(abs((y[h] == c).sum() - (y[train.sample_indices] == c).sum() / 2) < 1 for h in halves for c in (0, 1))
 
 
 class Squares(RandomAccessDataSource):
@@ -134,7 +135,7 @@ def test_sources_of_all_kinds():
         assert (list(map(len, parts)), sorted(parts[0] + parts[1])) == ([6, 4], list(range(10)))
         assert type(ds.split(1.0)[0]) is type(ds)
     masked = ArrayDataSource([np.arange(10)], indices=np.arange(10) % 2 == 0)
-    assert sorted(np.concatenate([part.sampler.indices for part in masked.split(0.6, 0.4)])) == [0, 2, 4, 6, 8]
+    assert sorted(np.concatenate([part.sample_indices for part in masked.split(0.6, 0.4)])) == [0, 2, 4, 6, 8]
 
 
 @pytest.mark.parametrize(
@@ -182,12 +183,28 @@ def test_sources_of_all_kinds():
             TypeError,
             "expected all samples, or indices= of some; blend",
         ),
-        (lambda: CompositeDataSource([Squares(4)]), (0.5,), {}, TypeError, "expected a data source with random access"),
+        (
+            lambda: CompositeDataSource([Squares(4)]),
+            (0.5,),
+            {},
+            TypeError,
+            "expected a data source whose samples are read by one index each",
+        ),
     ],
 )
 def test_wrong_arguments(make, args, options, error, match):
     with pytest.raises(error, match="split: (.*)" + match):
         make().split(*args, **options)
+
+
+def test_sample_indices():
+    assert source(4).sample_indices.tolist() == [0, 1, 2, 3]
+    assert source(4, indices=[2, 0]).map(lambda i, x: x).sample_indices.tolist() == [2, 0]
+    part = source(10).split(0.3)[0]
+    part.sample_indices[:] = 0  # a copy
+    assert sorted(indices_of(part)) == sorted(part.sample_indices) != [0, 0, 0]
+    with pytest.raises(TypeError, match=r"sample_indices: expected .* one index each, .* got CallableDataSource"):
+        _ = CallableDataSource(lambda batch_size: iter([])).sample_indices
 
 
 def test_masks_are_indices():

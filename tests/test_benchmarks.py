@@ -73,6 +73,12 @@ def test_samples(tmp_path):
     assert len(results["rows"]) == len(results["targets"]) == 4
 
 
+def test_mixtures(tmp_path):
+    _, results = run(name="mixtures.py", tmp_path=tmp_path)
+    assert len(results["rows"]) == 10
+    assert len(results["targets"]) == 6
+
+
 def test_clusters(tmp_path):
     pytest.importorskip("distributed", reason="Dask is not installed")
     pytest.importorskip("ray", reason="Ray is not installed")

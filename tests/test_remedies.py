@@ -27,13 +27,14 @@ from batchup.data_source import (
     CallableDataSource,
     ChoiceDataSource,
     CompositeDataSource,
+    ConcatDataSource,
     IteratorDataSource,
     SampleDataSource,
     TableDataSource,
     batch_map_mean,
 )
 from batchup.ops.read import reader
-from batchup.sampling import StandardSampler, WeightedSampler, WeightedSubsetSampler
+from batchup.sampling import EpisodeSampler, StandardSampler, WeightedSampler, WeightedSubsetSampler
 from batchup.testing import plain
 
 X = np.arange(12)
@@ -56,6 +57,10 @@ def halves(x):
 
 def halved(x):
     return x / 2
+
+
+def jittered(x, rng):
+    return x + rng.random()
 
 
 def _closed():
@@ -602,6 +607,61 @@ REMEDIES = {
         lambda: StandardSampler(0, repeats=-1),
         "there are no samples",
         lambda: StandardSampler(1, repeats=-1),
+    ),
+    "a weight that rounds to nothing": (
+        lambda: ops.blend([9, 9], 7, weights=[999, 1], block=100),
+        "Write block=1000",
+        lambda: "weights=[999, 1]" in repr(ops.blend([9, 9], 7, weights=[999, 1], block=1000)),
+    ),
+    "a weight without samples": (
+        lambda: ops.blend([9, 0], 7, weights=[1, 1]),
+        "Give it 0",
+        lambda: len((ops.blend([9, 0], 7, weights=[1, 0]) | ops.chunk(5))[0]) == 5,
+    ),
+    "a stage within a block": (
+        lambda: ops.blend([9, 9], 7, weights=[(0, [1, 1]), (1500, [1, 2])]),
+        "1500 doesn't, 1000 and 2000 do",
+        lambda: ops.blend([9, 9], 7, weights=[(0, [1, 1]), (2000, [1, 2])]),
+    ),
+    "a class with few samples": (
+        lambda: ops.episodes([0, 0, 1, 1, 2], 2, 2, 7),
+        'Give fewer samples, or leave such classes out by smallest="skip"',
+        lambda: ops.episodes([0, 0, 1, 1, 2], 2, 1, 7) and ops.episodes([0, 0, 1, 1, 2], 2, 2, 7, smallest="skip"),
+    ),
+    "labels that are floats": (
+        lambda: ops.episodes(np.array([0.0, 1.0]), 1, 1, 7),
+        r"Write y.astype\(int\)",
+        lambda: ops.episodes(np.array([0.0, 1.0]).astype(int), 1, 1, 7),
+    ),
+    "another batch size than that of episodes": (
+        lambda: ArrayDataSource([X], sampler=EpisodeSampler(X % 3, 2, 2)).stream(8, shuffle=1),
+        "expected batch_size=4",
+        lambda: len(ArrayDataSource([X], sampler=EpisodeSampler(X % 3, 2, 2)).stream(4, shuffle=1)[0][0]) == 4,
+    ),
+    "repeats of one of several": (
+        lambda: ConcatDataSource([ArrayDataSource([X], repeats=2)]),
+        "Give it to the joint source",
+        lambda: ConcatDataSource([ArrayDataSource([X])], repeats=2).num_samples() == 24,
+    ),
+    "a random map of one of several": (
+        lambda: ConcatDataSource([ArrayDataSource([X]).map_samples(jittered, rng=3)]),
+        r"ConcatDataSource\(\[...\]\).map_samples\(fn, rng=seed\)",
+        lambda: len(list(ConcatDataSource([ArrayDataSource([X])]).map_samples(jittered, rng=3).batch_iterator(6))) == 2,
+    ),
+    "masks of one of several arrays": (
+        lambda: ops.concat(np.ma.masked_array([1, 2], [0, 1]), np.arange(2)),
+        r"Write np.asarray\(array\)",
+        lambda: len(ops.concat(np.asarray(np.ma.masked_array([1, 2], [0, 1])), np.arange(2))) == 4,
+    ),
+    "codes of other categories": (
+        lambda: ops.concat(*[ops.table(pd.DataFrame({"t": pd.Categorical([name])})) for name in "ab"]),
+        r"Give all files to one ops.table\(...\)",
+        lambda: ops.concat(ops.table(pd.concat([pd.DataFrame({"t": ["a"]}), pd.DataFrame({"t": ["b"]})]))),
+    ),
+    "a split of several sources side by side": (
+        lambda: CompositeDataSource([ArrayDataSource([X])]).split(0.5),
+        "such as an ArrayDataSource, or a map of one",
+        lambda: ArrayDataSource([X]).map(halved).split(0.5)[0].num_samples() == 6,
     ),
 }
 

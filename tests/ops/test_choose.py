@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchup import ops
+from batchup import ops, testing
 from batchup.core.randomness import DIRECT
 from batchup.data_source import ArrayDataSource, CallableDataSource, ChoiceDataSource
 from batchup.ops.index.shares import whole_shares
@@ -259,6 +259,13 @@ def test_index_blocks_stay_index_blocks():
     assert [plain(batch) for batch in joint] == [plain(batch) for batch in turns | ops.gather(X)]
     ranks = zip(*[turns | ops.shard(rank, 3) for rank in range(3)], strict=True)
     assert [np.concatenate(parts).tolist() for parts in ranks] == [list(block) for block in turns]
+
+
+def test_the_ranks_of_a_large_run():
+    members = [ops.indices(10**4) | ops.shuffle(m) | ops.repeat(-1) | ops.chunk(1500 + m) for m in range(3)]
+    for rng in (None, 7):
+        stream = ops.choose(*members, weights=[0.7, 0.2, 0.1], rng=rng)
+        testing.sharding(lambda rng=None, stream=stream: stream, counts=(1024,))
 
 
 def test_weights_of_a_choice_data_source():

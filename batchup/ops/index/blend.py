@@ -84,7 +84,7 @@ def blended(
     lengths: Sequence[int], rng: ShuffleLike, weights: Any, temperature: float | None, block: int, where: str
 ) -> Stream:
     """The stream of `blend`; `where` is its name in errors."""
-    if isinstance(lengths, str | bytes | int) or not len(lengths):
+    if isinstance(lengths, str | bytes) or np.ndim(lengths) != 1 or not len(lengths):
         raise TypeError(f"{where}: expected lengths, the number of samples of each member; got {describe(lengths)}")
     numbers = tuple([whole_number(n, f"{where}: lengths[{m}]") for m, n in enumerate(lengths)])
     size = whole_number(block, f"{where}: block", least=1)

@@ -13,12 +13,10 @@ from batchup import ops
 from batchup.core.blocks import Block, as_indices, block_array
 from batchup.core.checks import describe, shortened, whole_number
 from batchup.core.item import as_batch
-from batchup.core.randomness import ShuffleLike
 from batchup.core.record import Count, record
 from batchup.data_source.base import AbstractDataSource, StreamDataSource
 from batchup.data_source.indices import as_asked, listed, several
 from batchup.data_source.request import Request
-from batchup.data_source.split import parts_of_split
 from batchup.ops.read.gather import check_names, gather_step, reading, with_indices
 from batchup.ops.read.reader import Reader
 from batchup.sampling import (
@@ -141,22 +139,17 @@ class RandomAccessDataSource(StreamDataSource):
         subset = getattr(self.sampler, "indices", None)
         return np.arange(self.length) if subset is None else np.array(subset)
 
-    def split(
-        self,
-        *fractions: float,
-        rng: ShuffleLike = 0,
-        stratify: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> list[Self]:
-        sampler = self.sampler
-        if not isinstance(sampler, EpochSampler):
-            raise TypeError(f"split: expected all samples, or indices= of some; {sampler!r} draws them in its own way")
-        parts = parts_of_split(self.sample_indices, self.length, fractions, rng, stratify, groups)
-        return [self._with_sampler(SubsetSampler(part, sampler.repeats)) for part in parts]
+    def _samples_to_split(self) -> tuple[NDArray[np.intp], int]:
+        if not isinstance(self.sampler, EpochSampler):
+            raise TypeError(
+                f"split: expected all samples, or indices= of some; {self.sampler!r} draws them in its own way"
+            )
+        return self.sample_indices, self.length
 
-    def _with_sampler(self, sampler: AbstractSampler) -> Self:
+    def _of_samples(self, indices: NDArray[np.intp]) -> Self:
+        assert isinstance(self.sampler, EpochSampler)
         other = copy(self)
-        other.sampler = sampler
+        other.sampler = SubsetSampler(indices, self.sampler.repeats)
         return other
 
     def samples_by_indices_nomapping(self, indices: ArrayLike | slice) -> Any:

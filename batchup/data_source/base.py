@@ -28,6 +28,7 @@ from batchup.data_source.request import (
     refuse_others,
 )
 from batchup.data_source.results import BatchMaps
+from batchup.data_source.split import parts_of_split
 
 if TYPE_CHECKING:  # which are derived from what is here
     from batchup.data_source.maps import MapDataSource, MapSamplesDataSource
@@ -343,7 +344,16 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         >>> [batch[0].tolist() for source in (train, val) for batch in source.batch_iterator(8)]
         [[8, 4, 7, 0, 1, 2, 5, 9], [6, 3]]
         """
+        parts = parts_of_split(*self._samples_to_split(), fractions, rng, stratify, groups)
+        return [self._of_samples(part) for part in parts]
+
+    def _samples_to_split(self) -> tuple[NDArray[np.intp], int]:
+        """The samples that `split` divides, and the number of all samples, for each of which it gets a label."""
         raise self._no_single_indices("split")
+
+    def _of_samples(self, indices: NDArray[np.intp]) -> Self:
+        """The same source with these samples alone."""
+        raise NotImplementedError
 
     def _no_single_indices(self, where: str) -> TypeError:
         return TypeError(

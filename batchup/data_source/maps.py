@@ -7,12 +7,12 @@ from copy import copy
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from batchup import ops
 from batchup.core.checks import describe_callable, shortened
 from batchup.core.noise import read_by_index
-from batchup.core.randomness import SeedLike, ShuffleLike
+from batchup.core.randomness import SeedLike
 from batchup.core.record import Count
 from batchup.data_source.base import AbstractDataSource, StreamDataSource, check_sources
 from batchup.data_source.indices import as_asked, flat, several
@@ -43,18 +43,12 @@ class StepDataSource(StreamDataSource):
     def sample_indices(self) -> NDArray[np.intp]:
         return self.source.sample_indices
 
-    def split(
-        self,
-        *fractions: float,
-        rng: ShuffleLike = 0,
-        stratify: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> list[Self]:
-        return [self._over(part) for part in self.source.split(*fractions, rng=rng, stratify=stratify, groups=groups)]
+    def _samples_to_split(self) -> tuple[NDArray[np.intp], int]:
+        return self.source._samples_to_split()
 
-    def _over(self, source: AbstractDataSource) -> Self:
+    def _of_samples(self, indices: NDArray[np.intp]) -> Self:
         other = copy(self)
-        other.source = source
+        other.source = self.source._of_samples(indices)
         return other
 
     def num_samples(self, **kwargs: Any) -> Count:

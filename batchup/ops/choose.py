@@ -64,7 +64,8 @@ def choose(
     With weights and without `rng`, turn t goes to the member with the least (n + 1) / w among those with n < w (t + 1),
     where n is the number of items that it has given; of several, to the first. It is the quota method of apportionment
     (Balinski and Young, American Mathematical Monthly 82, 1975), in exact arithmetic: a float counts as the simplest
-    fraction that it stands for, 0.1 as 1/10.
+    fraction that it stands for, 0.1 as 1/10. The turns repeat after as many items as the sum of the weights in whole
+    numbers, 10 for `[0.7, 0.2, 0.1]`, and a position is reached by counting from the last such point.
 
     Examples
     --------

@@ -4,6 +4,7 @@ from fractions import Fraction
 from itertools import islice, product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,6 +186,7 @@ def test_tenths_are_tenths():
     assert whole_shares(np.float32([0.1, 0.3, 0.6])) == (1, 3, 6)
     assert whole_shares([1 / 7, 6 / 7]) == (1, 6)
     assert whole_shares([Fraction(1, 3), 1]) == (1, 3)
+    assert whole_shares(pd.Series([0.1, 0.3, 0.6], index=[7, 8, 9])) == (1, 3, 6)
 
 
 @pytest.mark.parametrize("make", [lambda: 7, lambda: np.random.RandomState(3), lambda: np.random.default_rng(3)])

@@ -19,9 +19,9 @@ from batchup.core.plan import EndlessSource
 from batchup.core.randomness import Rng, Seed, ShuffleLike, seed_of_pass
 from batchup.core.record import record
 from batchup.core.stream import Stream
-from batchup.ops.index.permutation import SMALL, orders, permuted, round_keys
+from batchup.ops.index.permutation import LARGEST, SMALL, orders, permuted, round_keys
 from batchup.ops.index.sample import checked_weights, drawing
-from batchup.ops.index.shares import as_fraction
+from batchup.ops.index.shares import fractions_of
 
 # Weights of the members, or for each stage its first sample and its weights.
 Weights = ArrayLike | Sequence[tuple[int, ArrayLike]]
@@ -87,6 +87,8 @@ def blended(
     if isinstance(lengths, str | bytes) or np.ndim(lengths) != 1 or not len(lengths):
         raise TypeError(f"{where}: expected lengths, the number of samples of each member; got {describe(lengths)}")
     numbers = tuple([whole_number(n, f"{where}: lengths[{m}]") for m, n in enumerate(lengths)])
+    if sum(numbers) > LARGEST:
+        raise ValueError(f"{where}: expected 2**62 samples in all, at most; got {sum(numbers)}")
     size = whole_number(block, f"{where}: block", least=1)
     draws = drawing(rng, where)
     stages = _stages(numbers, weights, temperature, size, where)
@@ -150,7 +152,7 @@ def _counts(weights: Any, lengths: tuple[int, ...], block: int, where: str) -> t
     """The number of samples of each member in a block, rounded by largest remainder; ties go to the first."""
     if len(checked_weights(weights, where, "weight")) != len(lengths):
         raise ValueError(f"{where}: expected {len(lengths)} weights, one for each member; got {describe(weights)}")
-    exact = [as_fraction(weight) for weight in weights]
+    exact = fractions_of(weights)
     shares = [weight * block / sum(exact) for weight in exact]
     counts = [math.floor(share) for share in shares]
     largest = sorted(range(len(shares)), key=lambda m: counts[m] - shares[m])  # the sort is stable
@@ -158,7 +160,9 @@ def _counts(weights: Any, lengths: tuple[int, ...], block: int, where: str) -> t
         counts[m] += 1
     for m, (share, count) in enumerate(zip(shares, counts, strict=True)):
         if share and not lengths[m]:
-            raise ValueError(f"{where}: member {m} has a weight above 0, {weights[m]}, but no samples. Give it 0")
+            raise ValueError(
+                f"{where}: member {m} has a weight above 0, {float(exact[m]):g}, but no samples. Give it 0"
+            )
         if share and not count:
             needed = math.ceil(Fraction(block) / min(filter(None, shares)))
             raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -30,13 +29,18 @@ def as_fraction(weight: Any) -> Fraction:
         most *= 10
 
 
-def whole_shares(weights: Sequence[Any]) -> tuple[int, ...]:
+def fractions_of(weights: Any) -> list[Fraction]:
+    """The weights of a list or array, each as `as_fraction` has it."""
+    return list(map(as_fraction, np.asarray(weights) if hasattr(weights, "__array__") else weights))
+
+
+def whole_shares(weights: Any) -> tuple[int, ...]:
     """Weights as the smallest whole numbers in the same proportions.
 
     >>> whole_shares([0.5, 0.3, 0.2])
     (5, 3, 2)
     """
-    exact = list(map(as_fraction, weights))
+    exact = fractions_of(weights)
     scale = math.lcm(*[weight.denominator for weight in exact])
     numbers = [int(weight * scale) for weight in exact]
     common = math.gcd(*numbers)

@@ -139,6 +139,7 @@ def test_passes_and_seeds_differ():
         (([5, -1], 7), {}, ValueError, r"lengths\[1\]: expected a whole number >= 0; got -1"),
         (([5, 5], None), {}, ValueError, "expected rng=, a seed or a generator"),
         (([5, 5], "x"), {}, TypeError, "expected a seed"),
+        (([2**62, 1], 7), {}, ValueError, r"expected 2\*\*62 samples in all, at most"),
         (([5, 5], 7), {"block": 0}, ValueError, "block: expected a whole number >= 1"),
         (([5, 5], 7), {"weights": [1]}, ValueError, "expected 2 weights, one for each member"),
         (([5, 5], 7), {"weights": [1, -1]}, ValueError, "weight 1 is -1"),

@@ -4,6 +4,8 @@ PYTHON ?= python3
 V := $(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 # Further packages for the tests, such as `WITH="-r requirements/torch.txt"`, whose checks are skipped without them.
 WITH ?=
+# Files of tests that `make test` leaves out.
+WITHOUT ?=
 # The minutes that `make fuzz` and `make soak` take.
 MINUTES ?= 1
 
@@ -24,7 +26,7 @@ test: .venv$V/ready
 	.venv$V/bin/ruff check .
 	.venv$V/bin/ruff format --check .
 	.venv$V/bin/pytest $(PAGES)
-	.venv$V/bin/pytest $(IN_PARALLEL) $(SLOW:%=--ignore=%)
+	.venv$V/bin/pytest $(IN_PARALLEL) $(SLOW:%=--ignore=%) $(WITHOUT:%=--ignore=%)
 
 # Everything that CI runs.
 check: test test-slow soak test-hosts test-oldest test-wheel docs

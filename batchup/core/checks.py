@@ -126,7 +126,7 @@ def classes_in(y: ArrayLike, where: str) -> tuple[NDArray[np.intp], list[Any]]:
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iubOSUT"):
         hint = ". Write y.astype(int)" if labels.dtype.kind == "f" else ""
         raise TypeError(f"{wanted}; got {describe(labels)}{hint}")
-    if labels.dtype.kind == "O":
+    if labels.dtype.kind == "O" and labels.size:
         kind = str if isinstance(labels[0], str) else int | np.integer | bytes
         for n, label in enumerate(labels):
             if not isinstance(label, kind):

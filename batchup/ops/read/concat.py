@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,8 @@ def concat(*arrays: Any) -> Concat:
     TypeError
         If an argument is no array, or one that `gather` doesn't read.
     ValueError
-        Without arrays, and if the arrays have different dtypes, shapes or columns; while reading, if an array without
-        `shape` or `dtype` gives samples of others.
+        Without arrays, and if the arrays have different dtypes, shapes or columns. An array-like without `shape` or
+        `dtype` is asked for its first sample; what differs later is told while reading.
 
     Examples
     --------
@@ -66,7 +66,12 @@ class Concat(Indexed):
                     f"concat: array {n}: expected a plain array; got {describe(column)}, a {type(column).__name__}, which "
                     "would be lost. Write np.asarray(array)"
                 )
-        _check_alike(columns)
+        wheres = [f"concat: array {n}" for n in range(len(columns))]
+        if cache is not None:
+            columns = [c.with_cache(cache) if isinstance(c, Stored) else c for c in columns]
+        self._picks = list(map(pick_from, columns, wheres))
+        self._runs = list(map(run_from, columns, wheres))
+        _check_alike(columns, self._picks)
         sizes = [
             np.diff(ends_of(c.chunks, len(c)), prepend=0)
             for c in columns
@@ -83,11 +88,6 @@ class Concat(Indexed):
         self.spread = getattr(first, "spread", False)
         self.categories = getattr(first, "categories", {})
         self.cache = cache
-        if cache is not None:
-            columns = [c.with_cache(cache) if isinstance(c, Stored) else c for c in columns]
-        wheres = [f"concat: array {n}" for n in range(len(columns))]
-        self._picks = list(map(pick_from, columns, wheres))
-        self._runs = list(map(run_from, columns, wheres))
         self._starts = np.cumsum([0, *lengths])
         self._columns = columns
 
@@ -123,29 +123,30 @@ class Concat(Indexed):
                 yield run, range(begin - start, end - start)
 
 
-def _check_alike(columns: list[Any]) -> None:
-    """Raise ValueError for arrays of different kinds, dtypes or shapes, as far as these are known before reading."""
-    kinds = [_kind(column) for column in columns]
+def _check_alike(columns: list[Any], picks: list[Callable[[Any], Any]]) -> None:
+    """Raise ValueError for arrays of different kinds, dtypes or shapes, or tables of different columns."""
+    kinds = [_kind(column, pick) for column, pick in zip(columns, picks, strict=True)]
     for n, kind in enumerate(kinds):
-        if None not in (kind, kinds[0]) and kind != kinds[0]:
+        if kind != kinds[0]:
             wanted = "concat: expected arrays of one dtype, and one shape but for the number of samples"
             raise ValueError(f"{wanted}; array 0 has {kinds[0]}, array {n} has {kind}")
-    for name in getattr(columns[0], "categories", {}):
-        lists = [column.categories.get(name) for column in columns if hasattr(column, "categories")]
-        for n, own in enumerate(lists):
-            if own is None or not np.array_equal(own, lists[0]):
+    for name, categories in getattr(columns[0], "categories", {}).items():
+        for n, column in enumerate(columns):
+            own = column.categories.get(name, ())
+            if not np.array_equal(own, categories):
                 raise ValueError(
                     f"concat: expected one list of categories of column {name!r}, which its codes stand for; table 0 has "
-                    f"{listed(map(repr, lists[0]))}, table {n} {listed(map(repr, () if own is None else own))}. Give all "
-                    "files to one ops.table(...)"
+                    f"{listed(map(repr, categories))}, table {n} {listed(map(repr, own))}. Give all files to one "
+                    "ops.table(...)"
                 )
 
 
-def _kind(column: Any) -> str | None:
-    """What must be alike, for an error; None if it is not known before samples are read."""
+def _kind(column: Any, pick: Callable[[Any], Any]) -> str:
+    """What must be alike, for an error. An array-like that doesn't say it is asked for its first sample."""
     if isinstance(column, Columns | TableRows):
         return str(column.dtype)
-    dtype, shape = getattr(column, "dtype", None), getattr(column, "shape", None)
-    if dtype is None or not isinstance(shape, tuple):
-        return None
-    return f"{'Ragged ' if isinstance(column, Ragged) else ''}samples of {shape[1:]} {dtype}"
+    known = hasattr(column, "dtype") and isinstance(getattr(column, "shape", None), tuple)
+    samples = column if known else pick(np.arange(min(1, len(column))))
+    if not (known or hasattr(samples, "dtype")):
+        return f"samples in {describe(samples)}"
+    return f"{'Ragged ' if isinstance(samples, Ragged) else ''}samples of {samples.shape[1:]} {samples.dtype}"

@@ -165,12 +165,10 @@ class Windows(Indexed):
         ends = starts[:-1] + self.size
         gaps = starts[1:] - ends
         apart = gaps > 0
-        if isinstance(column, Stored):
-            apart &= (
-                gaps * column.bytes_a_sample > GAP
-                if not column.whole
-                else column.chunk_of(starts[1:]) > column.chunk_of(ends - 1)
-            )
+        if isinstance(column, Stored) and column.whole:
+            apart &= column.chunk_of(starts[1:]) > column.chunk_of(ends - 1)
+        elif isinstance(column, Stored):
+            apart &= gaps * column.bytes_a_sample > GAP
         return np.flatnonzero(apart) + 1
 
 
@@ -204,8 +202,7 @@ def _chunks_of_windows(signal: Any, count: int, stride: int) -> NDArray[np.intp]
     """The number of windows that begin in each chunk of a signal in which any does; None without chunks."""
     if not isinstance(signal, Stored) or signal.chunks is None:
         return None
-    before = -(
-        -ends_of(signal.chunks, len(signal)) // stride
-    )  # the number of windows that begin before the end of each chunk
-    sizes = np.diff(before.clip(max=count), prepend=0)
+    ends = ends_of(signal.chunks, len(signal))
+    begun = -(-ends // stride)  # how many windows begin before the end of each chunk, if the signal goes on
+    sizes = np.diff(begun.clip(max=count), prepend=0)
     return sizes[sizes > 0]

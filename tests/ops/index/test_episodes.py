@@ -63,6 +63,12 @@ def test_strings_are_classes():
         assert [block.tolist() for block in ops.episodes(y, 2, 2, 5) | ops.take(9)] == expected
 
 
+def test_no_labels():
+    for y in ([], np.array([], object), np.array([], "U1")):
+        with pytest.raises(ValueError, match="expected 1 classes at least"):
+            ops.episodes(y, 1, 1, 7)
+
+
 def test_small_classes_are_named_or_left_out():
     y = ["a", "a", "a", "b", "b", "c", "c", "c", "d"]
     with pytest.raises(

@@ -150,7 +150,11 @@ class Squares:
 def test_array_likes():
     X = ops.concat(Squares(4), Squares(3))
     assert next(iter([np.array([6, 1, 4])] | ops.gather(X)))[0].tolist() == [4, 1, 0]
-    mixed = ops.concat(Squares(4), Squares(3, float))
+    with pytest.raises(ValueError, match=r"array 0 has samples of \(\) int64, array 1 has samples of \(\) float64"):
+        ops.concat(Squares(4), Squares(3, float))
+    changing = Squares(3)
+    mixed = ops.concat(Squares(4), changing)
+    changing.dtype_ = float
     with pytest.raises(ValueError, match="concat: expected samples of one dtype and shape, to put them together"):
         next(iter([np.array([6, 1])] | ops.gather(mixed)))
 

@@ -155,6 +155,11 @@ def test_windows_of_chunks_are_mixed_as_chunks_are(tmp_path):
         assert batch.tolist() == expected[indices].tolist()
         seen += indices.tolist()
     assert sorted(seen) == list(range(len(expected)))
+    train, val = ds.split(0.6, 0.4, groups=array.owner)
+    seen = list(train.batch_iterator(8, shuffle=7, window=3))
+    assert all(batch.tolist() == expected[indices].tolist() for indices, batch in seen)
+    assert sorted(i for indices, _ in seen for i in indices) == sorted(train.sample_indices)
+    assert not {*array.owner[train.sample_indices]} & {*array.owner[val.sample_indices]}
 
 
 def test_all_windows_are_a_view_of_one_signal_in_memory():

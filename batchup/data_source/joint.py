@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import describe, shortened
+from batchup.core.checks import describe, read_only, shortened
 from batchup.core.draws import Replay
 from batchup.core.plan import Plan, replay_of
 from batchup.core.randomness import Seed, as_rng
@@ -258,10 +258,10 @@ class ChoiceDataSource(JointDataSource):
     ):
         super().__init__(datasets)
         self.stratified = bool(stratified)
-        self.weights = None
+        self.weights: NDArray[Any] | None = None
         if weights is not None:
             checked_shares(weights, len(self.datasets), self.stratified, "ChoiceDataSource")
-            self.weights = np.array(weights).tolist()
+            self.weights = read_only(np.asarray(weights))
 
     def num_samples(self, **kwargs: Any) -> Count:
         counts = self._num_samples(kwargs)

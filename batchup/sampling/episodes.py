@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.blocks import as_indices, block_array
-from batchup.core.checks import describe, read_only, true_or_false
+from batchup.core.checks import describe, plain_array, read_only, true_or_false
 from batchup.core.randomness import ShuffleLike
 from batchup.ops.index.chunk import one_size
 from batchup.ops.index.episodes import Smallest, episodic
@@ -50,7 +50,7 @@ class EpisodeSampler(OrderSampler):
     def __init__(
         self, y: ArrayLike, classes: int, samples: int, smallest: Smallest = "raise", indices: ArrayLike | None = None
     ):
-        self.y = read_only(np.asarray(y))
+        self.y = read_only(plain_array(y, "EpisodeSampler: y"))
         self.classes, self.samples, self.smallest = classes, samples, smallest
         block = None if indices is None else as_indices(indices, "EpisodeSampler: indices", len(self.y))
         self.indices = None if block is None else read_only(block_array(block))

@@ -277,5 +277,7 @@ def test_weights_of_a_choice_data_source():
     assert ds.num_samples() == np.inf
     assert ChoiceDataSource([members[0], ArrayDataSource([np.arange(3)])], weights=[2, 1]).num_samples() is None
     assert [batch.ds_index for batch in islice(ds.batch_indices_iterator(3), 6)] == [0, 0, 1, 0, 0, 1]
+    tenths = ChoiceDataSource(members, weights=np.float32([0.9, 0.1])).stream(3)
+    assert repr(tenths).endswith("weights=[9, 1])")
     shuffled = [batch[0] for (batch,) in ds.stream(3, shuffle=7) | ops.take(3000)]
     assert abs(shuffled.count(1) - 1000) < 130

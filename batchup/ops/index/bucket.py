@@ -38,7 +38,7 @@ def bucket(
     window : int
         The number of samples that are sorted at a time. With `size` it is rounded up to a multiple of `size`, so that
         only the last batch may be short.
-    indices : 1-D array of int or None
+    indices : 1-D array of int, mask, or None
         If given, only these samples come.
 
     Returns

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.core.blocks import Block, as_block, block_array
+from batchup.core.blocks import Block, as_indices, block_array
 from batchup.core.checks import describe, plain_array
 from batchup.core.draws import Draws
 from batchup.core.grid import Grid, Listed
@@ -37,7 +37,7 @@ def as_lengths(lengths: ArrayLike | Ragged, indices: ArrayLike | None, where: st
     checked = array.astype(np.int64)
     if indices is None:
         return checked, np.arange(len(checked))
-    chosen = block_array(as_block(indices, f"{where}: indices"))
+    chosen = block_array(as_indices(indices, f"{where}: indices", len(checked)))
     if len(chosen) and chosen.max() >= len(checked):
         raise ValueError(f"{where}: indices: expected some below {len(checked)}; got {chosen.max()}")
     return checked, chosen

@@ -48,7 +48,7 @@ def pack(
         A seed.
     window : int
         The number of samples that are packed together. A larger window fills the rows better and mixes more.
-    indices : 1-D array of int or None
+    indices : 1-D array of int, mask, or None
         If given, only these samples come.
     shard : (rank, world), () or None
         If given, the ranks take whole rows in turn. All take as many: the last round is filled up with empty rows. `()`

@@ -1,6 +1,7 @@
 """The keyed permutation: a bijection, and as random as by chance."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchup.core.randomness import Seed
-from batchup.ops.index.permutation import PermutedBlock, enciphered, permuted, place_of, round_keys
+from batchup.ops.index.permutation import PermutedBlock, enciphered, orders, permuted, place_of, round_keys
 
 
 def whole(n, seed, number=0):
@@ -54,6 +55,21 @@ def test_all_orders_of_a_few_come_equally_often():
     orders, counts = np.unique([whole(n, seed) for seed in range(trials)], axis=0, return_counts=True)
     assert len(orders) == 24
     assert ((counts - 300) ** 2 / 300).sum() < 49.7  # 23 degrees of freedom, p = 0.001
+
+
+def test_all_orders_by_random_words_come_equally_often():
+    keys = round_keys(Seed((7,)))
+    found, counts = np.unique(orders(np.arange(120 * 300, dtype=np.uint64), 5, keys), axis=0, return_counts=True)
+    assert len(found) == 120
+    assert ((counts - 300) ** 2 / 300).sum() < 172.7  # 119 degrees of freedom, p = 0.001
+
+
+def test_orders_by_random_words_of_neighbouring_numbers_have_nothing_to_do_with_each_other():
+    n = 1000
+    several = orders(np.arange(50, dtype=np.uint64), n, round_keys(Seed((7,))))
+    for one, other in pairwise(several):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(n)
+        assert abs(np.corrcoef(one.argsort(), other.argsort())[0, 1]) < 4 / np.sqrt(n)
 
 
 @pytest.mark.parametrize("n", [10, 97, 1000, 1100, 4096, 50_000])

@@ -79,14 +79,15 @@ def as_indices(value: Any, where: str, length: int | None = None) -> PlainBlock:
 
     Raises TypeError and ValueError as `as_block`; also ValueError for a mask of another number than `length` samples.
     """
-    mask = value
-    if isinstance(value, list | tuple) and value and all(isinstance(yes, bool | np.bool_) for yes in value):
-        mask = np.array(value)
-    if not isinstance(mask, np.ndarray) or mask.dtype.kind != "b" or mask.ndim != 1:
+    listed = isinstance(value, list | tuple) and value and all(isinstance(yes, bool | np.bool_) for yes in value)
+    if not (listed or hasattr(value, "__array__")):
+        return as_block(value, where)
+    mask = plain_array(value, where)
+    if mask.dtype.kind != "b" or mask.ndim != 1:
         return as_block(value, where)
     if length not in (None, len(mask)):
         raise ValueError(f"{where}: expected a mask with a value for each of {length} samples; got {len(mask)}")
-    return np.flatnonzero(plain_array(mask, where))
+    return np.flatnonzero(mask)
 
 
 def block_array(block: Block) -> NDArray[np.intp]:

@@ -125,7 +125,7 @@ def classes_in(y: ArrayLike, where: str) -> tuple[NDArray[np.intp], list[Any]]:
     wanted = f"{where}: expected labels, a 1-D array of integers or of strings"
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iubOSUT"):
         hint = ". Write y.astype(int)" if labels.dtype.kind == "f" else ""
-        raise TypeError(f"{wanted}; got {describe(labels)}{hint}")
+        raise TypeError(f"{wanted}; got {describe(labels if labels.ndim else y)}{hint}")
     if labels.dtype.kind == "O" and labels.size:
         kind = str if isinstance(labels[0], str) else int | np.integer | bytes
         for n, label in enumerate(labels):

@@ -60,6 +60,61 @@ DATASET_HINTS = {
     "collate_fn": "collate=",
     "transform": "map_samples(fn) behind it",
 }
+# Of what mixes, splits and cuts data sets.
+WEIGHTS_HINTS = {
+    "seed": "rng=",
+    "generator": "rng=",
+    "random_state": "rng=",
+    "shuffle": "rng=",
+    "p": "weights=",
+    "probs": "weights=",
+    "probabilities": "weights=",
+    "proportions": "weights=",
+    "alpha": "temperature=",
+    "block_size": "block=",
+}
+# Of data sources, which get the seed later.
+BLEND_HINTS = {
+    **dict.fromkeys(("seed", "generator", "random_state", "shuffle", "rng"), "loader(batch_size, shuffle=seed)"),
+    **{name: hint for name, hint in WEIGHTS_HINTS.items() if hint != "rng="},
+}
+EPISODES_HINTS = {
+    "seed": "rng=",
+    "generator": "rng=",
+    "random_state": "rng=",
+    "labels": "y=",
+    "n_way": "classes=",
+    "n_classes": "classes=",
+    "k_shot": "samples=, the number of support and query samples together",
+    "n_shot": "samples=, the number of support and query samples together",
+    "n_samples": "samples=",
+    "samples_per_class": "samples=",
+    "batch_size": "classes= and samples=",
+}
+SPLIT_HINTS = {
+    "seed": "rng=",
+    "generator": "rng=",
+    "random_state": "rng=",
+    "shuffle": "rng=, a seed, or None for in order",
+    "test_size": "split(0.8, 0.2), a fraction for each part",
+    "train_size": "split(0.8, 0.2), a fraction for each part",
+    "lengths": "split(0.8, 0.2), a fraction for each part",
+    "y": "stratify=",
+    "labels": "stratify=",
+    "group": "groups=",
+}
+WINDOWS_HINTS = {
+    "window": "size=",
+    "window_size": "size=",
+    "window_length": "size=",
+    "length": "size=",
+    "sequence_length": "size=",
+    "step": "stride=",
+    "shift": "stride=",
+    "hop": "stride=",
+    "hop_length": "stride=",
+    "sequence_stride": "stride=",
+}
 EVALUATION_HINTS = {**_WORKERS, "steps": "n_batches=", "max_batches": "n_batches=", "fn": "func="}
 # What other libraries call methods of data sources.
 METHOD_HINTS = {

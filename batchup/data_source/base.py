@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import describe
-from batchup.core.hints import FUNCTION_HINTS, hinted
+from batchup.core.hints import FUNCTION_HINTS, SPLIT_HINTS, hinted
 from batchup.core.loader import Loader
 from batchup.core.randomness import SeedLike, ShuffleLike
 from batchup.core.record import Count
@@ -297,6 +297,7 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
 
         return MapSamplesDataSource(self, fn, rng, collate, seed_globals, resizes)
 
+    @hinted(**SPLIT_HINTS)
     def split(
         self,
         *fractions: float,

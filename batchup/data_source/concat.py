@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
 from batchup.core.checks import byte_count, describe, shortened
+from batchup.core.hints import BLEND_HINTS, hinted
 from batchup.core.item import as_batch
 from batchup.core.randomness import ShuffleLike
 from batchup.data_source.arrays import ArrayDataSource, RandomAccessDataSource
@@ -21,6 +22,8 @@ from batchup.data_source.samples import SampleDataSource
 from batchup.ops.index.blend import Blend, Weights, blended, shown_counts
 from batchup.ops.index.mix import chunks_that_fit
 from batchup.ops.read.chunked import ends_of
+from batchup.ops.read.concat import kind_of
+from batchup.ops.read.reader import pick_from
 from batchup.parts import by_owner, in_places
 from batchup.sampling import AbstractSampler, OrderSampler, StandardSampler
 from batchup.sampling.epochs import EpochSampler
@@ -112,6 +115,7 @@ def lengths_of(datasets: Any, where: str) -> list[int]:
     if not datasets:
         raise ValueError(f"{where}: expected one data source at least; got an empty list")
     check_sources(datasets, where)
+    _check_arrays([ds for ds in datasets if isinstance(ds, ArrayDataSource)], where)
     return [_length(ds, f"{where}: number {n}") for n, ds in enumerate(datasets)]
 
 
@@ -137,6 +141,17 @@ def _length(ds: AbstractDataSource, where: str) -> int:
     if not isinstance(samples, int):
         raise TypeError(f"{where}: expected a known number of samples; {ds!r} has {samples}")
     return samples
+
+
+def _check_arrays(datasets: Sequence[ArrayDataSource], where: str) -> None:
+    """Raise ValueError for arrays of different dtypes or shapes; what maps and other sources give is seen while reading."""
+    kinds = [[kind_of(column, pick_from(column, where)) for column in ds._reader.columns] for ds in datasets]
+    for ds, kind in zip(datasets, kinds, strict=True):
+        if (ds._names, kind) != (datasets[0]._names, kinds[0]):
+            raise ValueError(
+                f"{where}: expected members with the same arrays, of one dtype and shape; one is {datasets[0]!r}, another one "
+                f"{ds!r}"
+            )
 
 
 def _refuse_random(ds: StepDataSource | SampleDataSource, where: str) -> None:
@@ -182,6 +197,7 @@ class BlendDataSource(ConcatDataSource):
     [[3000, 86, 85, 36], [60, 1000, 69, 67]]
     """
 
+    @hinted(**BLEND_HINTS)
     def __init__(
         self,
         datasets: Sequence[AbstractDataSource],

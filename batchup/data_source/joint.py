@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchup import ops
 from batchup.core.checks import describe, read_only, shortened
 from batchup.core.draws import Replay
+from batchup.core.hints import BLEND_HINTS, hinted
 from batchup.core.plan import Plan, replay_of
 from batchup.core.randomness import Seed, as_rng
 from batchup.core.record import Count, record
@@ -253,6 +254,7 @@ class ChoiceDataSource(JointDataSource):
     ChoiceBatch(sample_indices=array([0, 1]), ds_index=0)
     """
 
+    @hinted(**BLEND_HINTS)
     def __init__(
         self, datasets: Sequence[AbstractDataSource], stratified: bool = False, weights: ArrayLike | None = None
     ):

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from batchup.core.checks import call_text, describe
 from batchup.core.draws import Draw, Draws
 from batchup.core.grid import Grid, Total
+from batchup.core.hints import WEIGHTS_HINTS, hinted
 from batchup.core.joint import Choice, Pick
 from batchup.core.plan import Aligned, JointPlan, Kind, samples_of
 from batchup.core.randomness import Rng, ShuffleLike, as_rng, frozen_generator, seed_of_pass
@@ -22,6 +23,7 @@ from batchup.ops.index.sample import checked_weights, drawing
 from batchup.ops.index.shares import whole_shares
 
 
+@hinted(**WEIGHTS_HINTS)
 def choose(
     *streams: Any, rng: ShuffleLike = None, stratified: bool = False, weights: ArrayLike | None = None
 ) -> Stream:

@@ -8,7 +8,14 @@ import pytest
 
 from batchup import data_source, ops
 from batchup.core import hints
-from batchup.data_source import ArrayDataSource, SampleDataSource, batch_map_concat, batch_map_mean
+from batchup.data_source import (
+    ArrayDataSource,
+    BlendDataSource,
+    ChoiceDataSource,
+    SampleDataSource,
+    batch_map_concat,
+    batch_map_mean,
+)
 
 DS = ArrayDataSource([np.arange(4)])
 STREAM = DS.stream(2)
@@ -21,6 +28,14 @@ CALLS = {
         lambda **given: DS.map_samples(len, **given),
     ],
     "DATASET_HINTS": [lambda **given: ops.samples([1], **given), lambda **given: SampleDataSource([1], **given)],
+    "WEIGHTS_HINTS": [lambda **given: ops.blend([4, 4], **given), lambda **given: ops.choose(STREAM, STREAM, **given)],
+    "BLEND_HINTS": [
+        lambda **given: BlendDataSource([DS, DS], **given),
+        lambda **given: ChoiceDataSource([DS, DS], **given),
+    ],
+    "EPISODES_HINTS": [lambda **given: ops.episodes([0, 1], **given)],
+    "SPLIT_HINTS": [lambda **given: DS.split(0.5, **given)],
+    "WINDOWS_HINTS": [lambda **given: ops.windows(np.arange(9), **given)],
     "EVALUATION_HINTS": [
         lambda **given: batch_map_concat(len, STREAM, **given),
         lambda **given: batch_map_mean(len, STREAM, **given),
@@ -53,6 +68,18 @@ def test_every_name_in_a_hint_is_there():
     for name, hint in (hints.LOADER_HINTS | hints.EVALUATION_HINTS).items():
         written = re.findall(r"(\w+)=", hint)
         assert {*written} <= loader | {"seed_globals", "n_batches", "func"}, name
+    mixing = [ops.blend, ops.choose, DS.loader, BlendDataSource.__init__]
+    tables = {
+        "WEIGHTS": mixing,
+        "BLEND": mixing,
+        "EPISODES": [ops.episodes],
+        "SPLIT": [DS.split],
+        "WINDOWS": [ops.windows],
+    }
+    for table, functions in tables.items():
+        known = {"shuffle"}.union(*[inspect.signature(function).parameters for function in functions])
+        for hint in getattr(hints, f"{table}_HINTS").values():
+            assert {*re.findall(r"(\w+)=", hint)} <= known, hint
     for name, hint in hints.METHOD_HINTS.items():
         called = re.match(r"\w+", hint)[0]
         assert hasattr(DS, called) or hasattr(data_source, called) or "when the source is made" in hint, name

@@ -177,10 +177,20 @@ def test_wrong_members(kind, members, error, match):
         kind(members())
 
 
-def test_members_of_different_kinds_are_told_at_the_first_batch_that_has_both():
-    ds = ConcatDataSource([ArrayDataSource([X]), ArrayDataSource([X.astype("f4")])])
+@pytest.mark.parametrize("other", [[X.astype("f4")], [X[:, :1]], [X, Y], {"x": X}])
+def test_arrays_of_different_kinds_are_refused(other):
+    with pytest.raises(
+        ValueError, match="ConcatDataSource: expected members with the same arrays, of one dtype and shape"
+    ):
+        ConcatDataSource([ArrayDataSource([X]), ArrayDataSource(other)])
+
+
+def test_maps_of_different_kinds_are_told_at_the_first_batch_that_has_both():
+    ds = ConcatDataSource([ArrayDataSource([X]), ArrayDataSource([X]).map(lambda x: (x.astype("f4"),))])
     with pytest.raises(ValueError, match="ConcatDataSource: expected samples of one dtype and shape"):
         ds.samples_by_indices([0, 20])
-    names = ConcatDataSource([ArrayDataSource({"x": X}), ArrayDataSource({"z": X})])
+    names = ConcatDataSource(
+        [ArrayDataSource({"x": X}), ArrayDataSource({"x": X}).map(lambda batch: {"z": batch["x"]})]
+    )
     with pytest.raises(ValueError, match="expected batches with the same parts; one has 'x', another 'z'"):
         names.samples_by_indices([0, 20])

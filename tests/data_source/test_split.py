@@ -5,6 +5,7 @@ from fractions import Fraction
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -209,7 +210,7 @@ def test_sample_indices():
 
 def test_masks_are_indices():
     mask = np.arange(6) % 2 == 0
-    for written in (mask, mask.tolist()):
+    for written in (mask, mask.tolist(), pd.Series(mask, index=range(9, 3, -1))):
         assert indices_of(source(6, indices=written)) == [0, 2, 4]
     with pytest.raises(
         ValueError, match="ArrayDataSource: indices: expected a mask with a value for each of 6 samples; got 5"

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.core.checks import call_text, describe, shortened, whole_number
 from batchup.core.draws import Draws
 from batchup.core.grid import Even, Grid
+from batchup.core.hints import WEIGHTS_HINTS, hinted
 from batchup.core.plan import EndlessSource
 from batchup.core.randomness import Rng, Seed, ShuffleLike, seed_of_pass
 from batchup.core.record import record
@@ -27,6 +28,7 @@ from batchup.ops.index.shares import fractions_of
 Weights = ArrayLike | Sequence[tuple[int, ArrayLike]]
 
 
+@hinted(**WEIGHTS_HINTS)
 def blend(
     lengths: Sequence[int],
     rng: ShuffleLike,
@@ -84,9 +86,10 @@ def blended(
     lengths: Sequence[int], rng: ShuffleLike, weights: Any, temperature: float | None, block: int, where: str
 ) -> Stream:
     """The stream of `blend`; `where` is its name in errors."""
-    if isinstance(lengths, str | bytes) or np.ndim(lengths) != 1 or not len(lengths):
+    counts = lengths.tolist() if isinstance(lengths, np.ndarray) else lengths
+    if not isinstance(counts, list | tuple) or not counts:
         raise TypeError(f"{where}: expected lengths, the number of samples of each member; got {describe(lengths)}")
-    numbers = tuple([whole_number(n, f"{where}: lengths[{m}]") for m, n in enumerate(lengths)])
+    numbers = tuple([whole_number(n, f"{where}: lengths[{m}]") for m, n in enumerate(counts)])
     if sum(numbers) > LARGEST:
         raise ValueError(f"{where}: expected 2**62 samples in all, at most; got {sum(numbers)}")
     size = whole_number(block, f"{where}: block", least=1)

@@ -15,6 +15,7 @@ from batchup.core.blocks import PlainBlock, block_array
 from batchup.core.checks import call_text, classes_in, describe, listed, whole_number
 from batchup.core.draws import Draws
 from batchup.core.grid import Even, Grid
+from batchup.core.hints import EPISODES_HINTS, hinted
 from batchup.core.plan import Kind, Plan
 from batchup.core.randomness import Rng, Seed, ShuffleLike, seed_of_pass
 from batchup.core.record import record
@@ -25,6 +26,7 @@ from batchup.ops.index.sample import drawing
 Smallest = Literal["raise", "skip"]
 
 
+@hinted(**EPISODES_HINTS)
 def episodes(y: ArrayLike, classes: int, samples: int, rng: ShuffleLike, smallest: Smallest = "raise") -> Stream:
     """Endless batches of `classes` classes with `samples` samples of each.
 

@@ -50,6 +50,10 @@ def concat(*arrays: Any) -> Concat:
     >>> list(ops.blend([4, 3], 7, block=7) | ops.chunk(4) | ops.gather(X) | ops.take(1))
     [(array([1, 2, 0, 0]),)]
     """
+    if len(arrays) == 1 and isinstance(arrays[0], list | tuple):
+        raise TypeError(
+            f"concat: expected arrays, as in concat(X1, X2); got one {describe(arrays[0])}. Write concat(*arrays)"
+        )
     return Concat(arrays)
 
 
@@ -125,7 +129,7 @@ class Concat(Indexed):
 
 def _check_alike(columns: list[Any], picks: list[Callable[[Any], Any]]) -> None:
     """Raise ValueError for arrays of different kinds, dtypes or shapes, or tables of different columns."""
-    kinds = [_kind(column, pick) for column, pick in zip(columns, picks, strict=True)]
+    kinds = [kind_of(column, pick) for column, pick in zip(columns, picks, strict=True)]
     for n, kind in enumerate(kinds):
         if kind != kinds[0]:
             wanted = "concat: expected arrays of one dtype, and one shape but for the number of samples"
@@ -141,7 +145,7 @@ def _check_alike(columns: list[Any], picks: list[Callable[[Any], Any]]) -> None:
                 )
 
 
-def _kind(column: Any, pick: Callable[[Any], Any]) -> str:
+def kind_of(column: Any, pick: Callable[[Any], Any]) -> str:
     """What must be alike, for an error. An array-like that doesn't say it is asked for its first sample."""
     if isinstance(column, Columns | TableRows):
         return str(column.dtype)

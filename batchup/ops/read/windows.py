@@ -12,13 +12,16 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from batchup.core.blocks import block_array
-from batchup.core.checks import describe, whole_number
+from batchup.core.checks import describe, is_a, whole_number
+from batchup.core.hints import WINDOWS_HINTS, hinted
 from batchup.ops.read.chunked import GAP, ChunkCache, Stored, ends_of
 from batchup.ops.read.indexed import Indexed
 from batchup.ops.read.reader import kept, readable, run_from
+from batchup.ops.read.tables import TABLES
 from batchup.ragged import Ragged
 
 
+@hinted(**WINDOWS_HINTS)
 def windows(signals: Any, size: int, stride: int = 1) -> Windows:
     """Sliding windows over a signal, or over each of several, as one array of samples for `gather`.
 
@@ -183,6 +186,11 @@ def _are_several(signals: Any) -> bool:
 
 def _signal(signal: Any, where: str) -> Any:
     """A signal in the form in which it is read."""
+    if is_a(signal, *TABLES):
+        wanted = f"{where}: expected an array of numbers"
+        raise TypeError(
+            f"{wanted}; got a table, {describe(signal)}. Write table.to_numpy(), of the columns that you want"
+        )
     column = readable(signal, where)
     dtype, shape = getattr(column, "dtype", None), getattr(column, "shape", None)
     plain = type(column) is np.ndarray or not isinstance(column, np.ndarray | Ragged)

@@ -136,6 +136,8 @@ def test_passes_and_seeds_differ():
     [
         (([], 7), {}, TypeError, "expected lengths, the number of samples of each member; got <list of 0>"),
         ((5, 7), {}, TypeError, "expected lengths, the number of samples of each member; got 5"),
+        ((np.int64(5), 7), {}, TypeError, "expected lengths, the number of samples of each member; got "),
+        (([ops.indices(3), ops.indices(3)], 7), {}, TypeError, r"lengths\[0\]: expected a whole number >= 0; got "),
         (([5, -1], 7), {}, ValueError, r"lengths\[1\]: expected a whole number >= 0; got -1"),
         (([5, 5], None), {}, ValueError, "expected rng=, a seed or a generator"),
         (([5, 5], "x"), {}, TypeError, "expected a seed"),

@@ -130,5 +130,7 @@ def test_episode_sampler_of_some_samples():
     mask = np.isin(np.arange(15), some)
     masked = ArrayDataSource([np.arange(15)], sampler=EpisodeSampler(y, 2, 2, indices=mask))
     assert [batch.tolist() for (batch,) in masked.stream(4, shuffle=3) | ops.take(50)] == drawn
-    with pytest.raises(TypeError, match=r"EpisodeSampler: y: expected a plain NumPy array; .* whose mask would be lost"):
+    with pytest.raises(
+        TypeError, match=r"EpisodeSampler: y: expected a plain NumPy array; .* whose mask would be lost"
+    ):
         EpisodeSampler(np.ma.masked_array(y, y == 5), 2, 2)

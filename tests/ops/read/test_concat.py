@@ -175,6 +175,7 @@ def test_array_likes():
         ),
         ((np.zeros(3), ops.Ragged.of([[1.0]])), ValueError, "array 1 has Ragged samples of"),
         ((np.zeros(3), ["a", "b"]), ValueError, "array 1 has samples of"),
+        (([np.zeros(3), np.zeros(3)],), TypeError, r"got one <list of 2>. Write concat\(\*arrays\)"),
         ((np.zeros(3), 5), TypeError, "concat: array 1: expected an array"),
         ((np.ma.masked_array([1, 2], [0, 1]), np.zeros(3, int)), TypeError, "array 0: expected a plain"),
         (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from hypothesis import given
@@ -202,6 +203,7 @@ def test_a_relative_path_of_a_map_is_no_matter(tmp_path, monkeypatch):
         ((["a", "b"], 1), TypeError, "windows: signal 0: expected an array"),
         (([np.array(["a", None])], 1), TypeError, "signal 0: expected an array of numbers"),
         ((np.ma.masked_array([1, 2, 3], [0, 1, 0]), 2), TypeError, "windows: expected an array of numbers"),
+        ((pd.DataFrame({"a": [1, 2, 3]}), 2), TypeError, r"got a table, <DataFrame of 3>\. Write table.to_numpy\(\)"),
         ((7, 2), TypeError, "windows: expected an array"),
     ],
 )

@@ -630,7 +630,8 @@ def _weighted(before, p, rng, seed, weights):
     weights = weights[: len(before)]
     if seed is None:
         return _given(before, p, rng, _by_weights(weights))
-    ends = np.cumsum(weights) / sum(weights)
+    ends = np.cumsum([weight / sum(weights) for weight in weights])
+    ends /= ends[-1]
 
     def drawn():
         generator = RandomState(PCG64(entropy(_seed_of_pass(seed, p, rng))))

@@ -222,7 +222,8 @@ class Choose(Aligned, JointPlan):
         self, weights: tuple[int, ...], pass_: int, k: int, draws: Draws
     ) -> tuple[list[int], Iterator[int]]:
         seed = seed_of_pass(self, pass_, draws)
-        ends = np.cumsum(weights) / sum(weights)
+        ends = np.cumsum([weight / sum(weights) for weight in weights])  # the weights may be beyond int64
+        ends /= ends[-1]
 
         def drawn(start: int, sizes: Iterable[int]) -> Iterator[Any]:
             generator = frozen_generator(seed(), advance=start)

@@ -1,5 +1,6 @@
 """choose."""
 
+import json
 from fractions import Fraction
 from itertools import islice, product
 
@@ -196,6 +197,17 @@ def test_weights_at_random(make):
     assert set(drawn) == {0, 1}
     assert abs(drawn.count(1) - 6000) < 250  # five standard deviations
     assert drawn == members_in(ops.choose(*endless(3), weights=[0.5, 1, 0], rng=make()) | ops.take(9000))
+
+
+@pytest.mark.parametrize("rng", [None, 3])
+def test_weights_of_any_fractions(rng):
+    weights = np.random.default_rng(5).dirichlet(np.ones(6))
+    stream = ops.choose(*endless(6), weights=weights, rng=rng)
+    drawn = members_in(stream | ops.take(3000))
+    often = np.bincount(drawn, minlength=6)
+    assert (abs(often - 3000 * weights) < (1 if rng is None else 140)).all()
+    assert members_in(stream | ops.skip(2000) | ops.take(1000)) == drawn[2000:]
+    assert len(json.dumps(iter(stream).state_dict())) < 1000
 
 
 def test_weights_at_random_start_anywhere():

@@ -142,8 +142,8 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
             As for `batch_iterator`.
         shuffle : int, sequence of int, Generator, RandomState, True, None or False
             As for `batch_iterator`.
-        labels : (n,) array of int or None
-            The label of each sample, >= 0.
+        labels : (n,) array of int or str, or None
+            The label of each sample, >= 0 or a string.
         **options : any
             `epoch`, `drop_last`, `shard` and `window`, as for `batch_iterator`.
 

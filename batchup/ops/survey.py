@@ -116,8 +116,8 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     ----------
     stream : Stream
         The stream of batches, up to `gather` or `rebatch`.
-    labels : (n,) array of int or None
-        The label of each sample of the arrays, >= 0.
+    labels : (n,) array of int or str, or None
+        The label of each sample of the arrays, >= 0 or a string.
 
     Returns
     -------

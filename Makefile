@@ -11,7 +11,7 @@ MINUTES ?= 1
 
 PIP = bin/pip --quiet --disable-pip-version-check
 
-.PHONY: demo docs test check test-slow test-hosts test-oldest test-latest test-wheel fuzz soak lock clean
+.PHONY: demo docs test check test-slow test-hosts test-oldest test-oldest-clusters test-latest test-wheel fuzz soak lock clean
 
 demo: .venv-demo$V/ready
 	.venv-demo$V/bin/python examples/train_digits.py
@@ -29,7 +29,7 @@ test: .venv$V/ready
 	.venv$V/bin/pytest $(IN_PARALLEL) $(SLOW:%=--ignore=%) $(WITHOUT:%=--ignore=%)
 
 # Everything that CI runs.
-check: test test-slow soak test-hosts test-oldest test-wheel docs
+check: test test-slow soak test-hosts test-oldest test-oldest-clusters test-wheel docs
 
 # Clusters, and whether the benchmarks run.
 test-slow: .venv$V/ready
@@ -59,6 +59,8 @@ IN_JAX = tests/hosts/test_sources.py tests/hosts/test_tensors.py batchup/ops/bat
 test-oldest: .venv-oldest$V/ready
 	.venv-oldest$V/bin/pytest $(PAGES)
 	HYPOTHESIS_PROFILE=few .venv-oldest$V/bin/pytest $(IN_PARALLEL) $(addprefix --ignore=,$(OF_THE_CODE) $(SLOW))
+
+test-oldest-clusters: .venv-oldest$V/ready
 	.venv-oldest$V/bin/pytest tests/work_pool/test_clusters.py
 
 test-latest: .venv-latest$V/ready

@@ -320,9 +320,10 @@ class AbstractDataSource(BatchMaps, NotIterable, ABC):
         stratify : (n,) array of int or str, or None
             If given, the class of each sample, of all samples that the source has without `indices`.
         groups : (n,) array of int or str, or None
-            If given, the group of each sample, such as a patient. Samples of one group are in one part. The parts are
-            as near to the fractions as exchanging groups brings them: if one has more than its fraction, it is by no
-            more than its smallest group. With `stratify`, the classes are as near as they come in this way.
+            If given, the group of each sample, such as a patient. All samples of a group are in one part. Groups are
+            exchanged until the parts come no nearer to their fractions. Then a part that has more samples than its
+            fraction has at most the size of its smallest group too many. With `stratify`, the same is done for the
+            samples of each class, without such a bound.
 
         Returns
         -------

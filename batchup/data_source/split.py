@@ -91,7 +91,7 @@ def _stratified(labels: Indices, order: Indices, shares: list[Fraction]) -> Indi
     for c, row in enumerate(exact):  # of each class the largest remainders are rounded up
         largest = sorted(range(len(row)), key=lambda n: int(row[n]) - row[n])
         up[c, largest[: int(sizes[c]) - int(counts[c].sum())]] = True
-    _level(up, rounded, [share * len(labels) for share in shares], counts)
+    _balance(up, rounded, [share * len(labels) for share in shares], counts)
     counts += up
     part = np.empty(len(labels), np.intp)
     by_class = order[labels[order].argsort(kind="stable")]
@@ -99,13 +99,13 @@ def _stratified(labels: Indices, order: Indices, shares: list[Fraction]) -> Indi
     return part
 
 
-def _level(up: NDArray[np.bool_], rounded: NDArray[np.bool_], exact: list[Fraction], counts: Indices) -> None:
+def _balance(up: NDArray[np.bool_], rounded: NDArray[np.bool_], exact: list[Fraction], counts: Indices) -> None:
     """Change which counts are rounded up, so that the sum of each part is within one sample of its share, too.
 
     Such a rounding always exists (Bacharach, Matrix rounding problems, Management Science 12, 1966). Each step moves a sample
     from a part that has too many to one that has too few, by way of others: at each, one class gives one sample.
     """
-    while path := _way(
+    while path := _path(
         up, rounded, [int(n) - share for n, share in zip((counts + up).sum(axis=0), exact, strict=True)]
     ):
         for a, b in pairwise(path):
@@ -113,19 +113,19 @@ def _level(up: NDArray[np.bool_], rounded: NDArray[np.bool_], exact: list[Fracti
             up[c, a], up[c, b] = False, True
 
 
-def _way(up: NDArray[np.bool_], rounded: NDArray[np.bool_], over: list[Fraction]) -> list[int]:
-    """The parts on the way from one that has more over to one that has less by more than a sample; [] if there is none."""
+def _path(up: NDArray[np.bool_], rounded: NDArray[np.bool_], over: list[Fraction]) -> list[int]:
+    """Parts, each of which can give a sample to the next, from one with too many to one with too few; [] if there is none."""
     for start in sorted(range(len(over)), key=over.__getitem__, reverse=True):
-        ways = {start: [start]}
+        paths = {start: [start]}
         ahead = [start]
         for a in ahead:
             for b in np.flatnonzero(_can_give(a, up, rounded).any(axis=0)).tolist():
-                if b not in ways:
-                    ways[b] = [*ways[a], b]
+                if b not in paths:
+                    paths[b] = [*paths[a], b]
                     ahead.append(b)
-        end = min(ways, key=over.__getitem__)
+        end = min(paths, key=over.__getitem__)
         if over[start] - over[end] > 1:
-            return ways[end]
+            return paths[end]
     return []
 
 

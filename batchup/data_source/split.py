@@ -29,6 +29,8 @@ def parts_of_split(
 ) -> list[Indices]:
     """The samples of each part, of those among `indices`. `stratify` and `groups` have a value for each of `length` samples."""
     shares = _shares(fractions)
+    if not len(indices):
+        raise ValueError("split: expected samples to divide; there are none")
     drawn = as_rng(rng, "split: rng")
     order = np.arange(len(indices))
     if drawn is not None:
@@ -102,12 +104,14 @@ def _stratified(labels: Indices, order: Indices, shares: list[Fraction]) -> Indi
 def _balance(up: NDArray[np.bool_], rounded: NDArray[np.bool_], exact: list[Fraction], counts: Indices) -> None:
     """Change which counts are rounded up, so that the sum of each part is within one sample of its share, too.
 
-    Such a rounding always exists (Bacharach, Matrix rounding problems, Management Science 12, 1966). Each step moves a sample
-    from a part that has too many to one that has too few, by way of others: at each, one class gives one sample.
+    Such a rounding always exists (Bacharach, Matrix rounding problems, Management Science 12, 1966). Each step moves one
+    sample from a part with too many to a part with too few, over other parts if necessary.
     """
-    while path := _path(
-        up, rounded, [int(n) - share for n, share in zip((counts + up).sum(axis=0), exact, strict=True)]
-    ):
+    while True:
+        sums = (counts + up).sum(axis=0).tolist()
+        path = _path(up, rounded, [n - share for n, share in zip(sums, exact, strict=True)])
+        if not path:
+            return
         for a, b in pairwise(path):
             c = int(np.flatnonzero(_can_give(a, up, rounded)[:, b])[0])
             up[c, a], up[c, b] = False, True
@@ -143,7 +147,7 @@ def _grouped(groups: Indices, labels: Indices, order: Indices, shares: list[Frac
     sizes = counts[names]
     target = np.array([float(share) for share in shares])[:, None] * sizes.sum(axis=0)
     had = np.zeros_like(target)
-    part_of = np.empty(len(counts), np.intp)
+    part_of = np.full(len(counts), -1)
     for k in np.argsort(-sizes.sum(axis=1), kind="stable").tolist():  # the largest first, each where most is missing
         part_of[names[k]] = part = int(((target - had) @ sizes[k]).argmax())
         had[part] += sizes[k]

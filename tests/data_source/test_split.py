@@ -103,6 +103,8 @@ def test_the_same_seed_gives_the_same_parts_in_any_run():
 def test_labels_may_be_strings():
     words = np.array(["cat", "dog"])[np.arange(20) % 4 // 3]
     assert split(20, [0.5, 0.5], stratify=words) == split(20, [0.5, 0.5], stratify=np.arange(20) % 4 // 3)
+    subset = source(20, indices=np.arange(10)).split(0.5, 0.5, groups=np.arange(20) // 5)
+    assert sorted(map(sorted, map(indices_of, subset))) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
     assert split(20, [0.5, 0.5], groups=[f"patient {i // 5}" for i in range(20)])
 
 
@@ -142,6 +144,7 @@ def test_sources_of_all_kinds():
 @pytest.mark.parametrize(
     ("make", "args", "options", "error", "match"),
     [
+        (lambda: source(0), (0.5,), {}, ValueError, "expected samples to divide; there are none"),
         (lambda: source(10), (), {}, ValueError, "expected fractions above 0 .* got none"),
         (lambda: source(10), (0.8, 0.3), {}, ValueError, "got 0.8, 0.3, whose sum is 1.1"),
         (lambda: source(10), (0.8, 0), {}, ValueError, "expected fractions above 0 .* got 0"),

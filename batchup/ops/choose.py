@@ -2,7 +2,7 @@
 
 import builtins
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain, count, islice
 from typing import Any
@@ -21,6 +21,7 @@ from batchup.core.record import Count, record, unnamed
 from batchup.core.stream import Stream, as_stream, members_of
 from batchup.ops.index.sample import checked_weights, drawing
 from batchup.ops.index.shares import whole_shares
+from batchup.ops.turns import by_weights, evenly, taken_by_weights
 
 
 @hinted(**WEIGHTS_HINTS)
@@ -152,7 +153,7 @@ class Choose(Aligned, JointPlan):
             chosen = [n for n, weight in builtins.zip(known, self.weights, strict=True) if weight]
             if min(chosen) == math.inf:
                 return [math.inf if weight else 0 for weight in self.weights]
-            return None if self.rng else _taken_by_weights(self.weights, known)
+            return None if self.rng else taken_by_weights(self.weights, known)
         rounds = min(known)
         if rounds == math.inf:
             return known
@@ -195,7 +196,7 @@ class Choose(Aligned, JointPlan):
     def _turns(self, pass_: int, k: int, draws: Draws) -> tuple[list[int], Iterator[int]]:
         if self.weights is not None:
             if self.rng is None:
-                return _by_weights(self.weights, k)
+                return by_weights(self.weights, k)
             return self._drawn_by_weights(self.weights, pass_, k, draws)
         first = 0 if self.stratified else k // len(self.plans)
         drawn = None if self.rng is None else draws.begin(self, pass_, first)
@@ -212,7 +213,7 @@ class Choose(Aligned, JointPlan):
     def _in_proportion(self, k: int, drawn: Draw | None) -> tuple[list[int], Iterator[int]]:
         lengths = [n for plan in self.plans if isinstance(n := plan.length, int)]
         if drawn is None:
-            return _evenly(lengths, k)
+            return evenly(lengths, k)
         labels = np.repeat(np.arange(len(lengths)), lengths)
         # Drawn when the first turn is asked for.
         orders = (drawn.permutation(0, labels).tolist() for _ in range(1))
@@ -247,65 +248,3 @@ def _growing() -> Iterator[int]:
     while True:
         yield size
         size = min(2 * size, _TURNS)
-
-
-# What follows is in whole numbers: of `weights` with the sum s, member m has the share weights[m] / s.
-
-
-def _by_weights(weights: Sequence[int], k: int) -> tuple[list[int], Iterator[int]]:
-    """The turns by weights, from a little before position k on: they repeat after the sum of the weights."""
-    periods = k // sum(weights)
-    return [periods * weight for weight in weights], chain.from_iterable(_period(weights) for _ in count())
-
-
-def _period(weights: Sequence[int]) -> Iterator[int]:
-    total = sum(weights)
-    taken = [0] * len(weights)
-    for t in range(1, total + 1):
-        turn = -1
-        for member, weight in enumerate(weights):
-            n = taken[member]
-            if n * total < weight * t and (turn < 0 or (n + 1) * weights[turn] < (taken[turn] + 1) * weight):
-                turn = member
-        taken[turn] += 1
-        yield turn
-
-
-def _taken_by_weights(weights: Sequence[int], lengths: Sequence[int | float]) -> list[int | float]:
-    """The number of items of each member when the member whose turn it is has ended."""
-    periods = min(
-        int(n // weight) for n, weight in builtins.zip(lengths, weights, strict=True) if weight and n < math.inf
-    )
-    taken: list[int | float] = [periods * weight for weight in weights]
-    for turn in _period(weights):
-        if taken[turn] == lengths[turn]:
-            break
-        taken[turn] += 1
-    return taken
-
-
-def _evenly(lengths: list[int], start: int) -> tuple[list[int], Iterator[int]]:
-    """The evenly spread turns of members of these lengths, from a little before position `start` on.
-
-    Turn j of n is due at j / n of the way, and ties go to the first member; all in whole numbers.
-    (`more_itertools.interleave_evenly` breaks ties differently, and can't start in the middle.)
-    """
-    scale = math.lcm(*[n for n in lengths if n])
-    paces = [scale // n if n else 0 for n in lengths]
-    total = sum(lengths)
-    start = min(start, total)
-    # Turns that were due before this time are over: `start` of them, or a few less.
-    by = scale * (start - len(lengths)) // total if start > len(lengths) else 0
-    taken = [-(-by // pace) if pace else 0 for pace in paces]
-    return taken, _by_due_time(paces, list(taken), scale)
-
-
-def _by_due_time(paces: list[int], taken: list[int], end: int) -> Iterator[int]:
-    pairs = enumerate(builtins.zip(taken, paces, strict=True))
-    due = {member: n * pace for member, (n, pace) in pairs if pace and n * pace < end}
-    while due:
-        member = min(due, key=due.__getitem__)
-        yield member
-        due[member] += paces[member]
-        if due[member] >= end:
-            del due[member]

@@ -50,7 +50,7 @@ class RayPool(WorkerPool):
         import ray
 
         super().__init__()
-        self._calls = threading.Lock()
+        self._calls = threading.RLock()  # a signal handler may close the pool during a call
         self._ours = not ray.is_initialized()
         if self._ours:
             ray.init(**options)
@@ -68,11 +68,11 @@ class RayPool(WorkerPool):
         remote = ray.remote(ship)
 
         def publish(package: Package) -> Send:
-            with self.connected():
+            with self._connected():
                 reference = ray.put(package)
 
             def send(items: list[bytes]) -> Any:
-                with self.connected():
+                with self._connected():
                     return remote.remote(reference, items)
 
             return send
@@ -80,14 +80,8 @@ class RayPool(WorkerPool):
         return RayWorkers(self, work, where, publish)
 
     @contextmanager
-    def connected(self) -> Iterator[None]:
-        """Hold off `close` for a call of Ray, which would start another cluster if there is no connection.
-
-        Raises
-        ------
-        RuntimeError
-            If Ray was shut down.
-        """
+    def _connected(self) -> Iterator[None]:
+        """Keep `close` waiting during a call of Ray. Raises RuntimeError if Ray is shut down: it would start a cluster."""
         import ray
 
         with self._calls:

@@ -80,7 +80,7 @@ class _RayTask(Pending):
         import ray
 
         if self.reference is not None:
-            with suppress(Exception), self.pool.connected():  # a cluster that is gone has nothing to end
+            with suppress(Exception), self.pool._connected():  # a cluster that is gone has nothing to end
                 if not ray.wait([self.reference], timeout=0)[0]:
                     ray.cancel(self.reference, force=True)
 
@@ -92,7 +92,7 @@ class _Line:
         import ray
 
         # Twice as many as can run at once, so no worker waits for the next one.
-        with pool.connected():
+        with pool._connected():
             resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self._pool = pool
         self._most = 2 * max(1, int(resources.get("CPU", 1)))

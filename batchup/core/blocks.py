@@ -90,6 +90,16 @@ def as_indices(value: Any, where: str, length: int | None = None) -> PlainBlock:
     return np.flatnonzero(mask)
 
 
+def labelled(indices: PlainBlock | None, count: int, where: str) -> NDArray[np.intp]:
+    """Which of the samples with `count` labels a user chose; None stands for all. Raises ValueError for one without."""
+    if indices is None:
+        return np.arange(count)
+    chosen = block_array(indices)
+    if len(chosen) and chosen.max() >= count:
+        raise ValueError(f"{where}: expected indices below {count}, the number of labels; got {chosen.max()}")
+    return chosen
+
+
 def block_array(block: Block) -> NDArray[np.intp]:
     """The block as an integer array.
 

@@ -496,6 +496,16 @@ class StreamDataSource(AbstractDataSource):
         return indices
 
 
+def as_sources(datasets: Any, where: str) -> list[Any]:
+    """A list of data sources that a user passed, checked."""
+    if not isinstance(datasets, list | tuple):
+        raise TypeError(f"{where}: expected a list of data sources; got {describe(datasets)}")
+    if not datasets:
+        raise ValueError(f"{where}: expected one data source at least; got an empty list")
+    check_sources(datasets, where)
+    return list(datasets)
+
+
 def check_sources(sources: Sequence[Any], where: str) -> None:
     """Raise TypeError for anything among `sources` that is no data source."""
     for n, source in enumerate(sources):

@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.checks import byte_count, describe, shortened
+from batchup.core.checks import shortened
 from batchup.core.hints import BLEND_HINTS, hinted
 from batchup.core.item import as_batch
 from batchup.core.randomness import ShuffleLike
 from batchup.data_source.arrays import ArrayDataSource, RandomAccessDataSource
-from batchup.data_source.base import AbstractDataSource, check_sources
+from batchup.data_source.base import AbstractDataSource, as_sources
 from batchup.data_source.joint import JointDataSource
 from batchup.data_source.maps import StepDataSource
 from batchup.data_source.request import Request
 from batchup.data_source.samples import SampleDataSource
 from batchup.ops.index.blend import Blend, Weights, blended, shown_counts
-from batchup.ops.index.mix import chunks_that_fit
 from batchup.ops.read.chunked import ends_of
 from batchup.ops.read.concat import kind_of
 from batchup.ops.read.reader import pick_from
@@ -76,10 +75,16 @@ class ConcatDataSource(RandomAccessDataSource):
         sampler: AbstractSampler | None = None,
         include_indices: bool = False,
     ):
-        lengths = lengths_of(datasets, type(self).__name__)
-        self.datasets = list(datasets)
+        super().__init__(sum(self._joined(datasets)), indices, repeats, sampler, include_indices)
+
+    def _joined(self, datasets: Sequence[AbstractDataSource]) -> list[int]:
+        """Take these members, and return the number of samples of each."""
+        where = type(self).__name__
+        self.datasets: list[AbstractDataSource] = as_sources(datasets, where)
+        _check_arrays([ds for ds in self.datasets if isinstance(ds, ArrayDataSource)], where)
+        lengths = [_length(ds, f"{where}: number {n}") for n, ds in enumerate(self.datasets)]
         self._starts = np.cumsum([0, *lengths])
-        super().__init__(sum(lengths), indices, repeats, sampler, include_indices)
+        return lengths
 
     def read(self, indices: NDArray[np.intp]) -> Any:
         if not len(indices):
@@ -98,25 +103,10 @@ class ConcatDataSource(RandomAccessDataSource):
         return np.concatenate(sizes)
 
     def _window(self, window: int | str) -> int:
-        if not isinstance(window, str):
-            return window
-        readers = [ds._reader for ds in self.datasets if isinstance(ds, ArrayDataSource)]
-        sizes = max([int(np.max(reader.chunks())) for reader in readers])
-        return chunks_that_fit(byte_count(window, "window"), sizes, max(reader.bytes_a_sample for reader in readers))
+        return min(ds._window(window) for ds in self.datasets if isinstance(ds, ArrayDataSource))
 
     def __repr__(self) -> str:
         return shortened(f"{type(self).__name__}([{', '.join(map(repr, self.datasets))}]{self._options()})")
-
-
-def lengths_of(datasets: Any, where: str) -> list[int]:
-    """The number of samples of each member, checked to be read by one index each."""
-    if not isinstance(datasets, list | tuple):
-        raise TypeError(f"{where}: expected a list of data sources; got {describe(datasets)}")
-    if not datasets:
-        raise ValueError(f"{where}: expected one data source at least; got an empty list")
-    check_sources(datasets, where)
-    _check_arrays([ds for ds in datasets if isinstance(ds, ArrayDataSource)], where)
-    return [_length(ds, f"{where}: number {n}") for n, ds in enumerate(datasets)]
 
 
 def _length(ds: AbstractDataSource, where: str) -> int:
@@ -165,7 +155,7 @@ def _refuse_random(ds: StepDataSource | SampleDataSource, where: str) -> None:
 class BlendDataSource(ConcatDataSource):
     """Samples of several data sources in given proportions: `blend(lengths, shuffle, weights) | chunk | map(read)`.
 
-    It is endless, and needs `shuffle`. Every `block` samples have the same number of each member, which the repr shows.
+    It is endless, and needs `shuffle`. Each block of `block` samples has the same number of samples of each member, which the repr shows.
     Sample indices are those of a `ConcatDataSource` of the members.
 
     Parameters
@@ -177,7 +167,7 @@ class BlendDataSource(ConcatDataSource):
     temperature : float or None
         In place of `weights`, they are `lengths ** (1 / temperature)`.
     block : int
-        The number of samples that have all members in proportion.
+        The number of samples after which the counts are exact.
     include_indices : bool
         If True, the sample indices come first in each batch.
 
@@ -207,9 +197,9 @@ class BlendDataSource(ConcatDataSource):
         block: int = 1000,
         include_indices: bool = False,
     ):
-        lengths = lengths_of(datasets, "BlendDataSource")
+        lengths = self._joined(datasets)
         sampler = _BlendSampler(lengths, weights, temperature, block)
-        super().__init__(datasets, sampler=sampler, include_indices=include_indices)
+        RandomAccessDataSource.__init__(self, sum(lengths), sampler=sampler, include_indices=include_indices)
 
     def _options(self) -> str:
         assert isinstance(self.sampler, _BlendSampler)

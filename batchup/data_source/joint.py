@@ -19,7 +19,7 @@ from batchup.core.randomness import Seed, as_rng
 from batchup.core.record import Count, record
 from batchup.core.sources import Iterated
 from batchup.core.work import SAME, Step
-from batchup.data_source.base import AbstractDataSource, StreamDataSource, check_sources
+from batchup.data_source.base import AbstractDataSource, StreamDataSource, as_sources
 from batchup.data_source.request import Request
 from batchup.ops.choose import checked_shares, chosen
 from batchup.ops.index.chunk import is_several
@@ -33,13 +33,7 @@ class JointDataSource(StreamDataSource):
     """What both have in common: the members, and a stream of each."""
 
     def __init__(self, datasets: Sequence[AbstractDataSource]):
-        name = type(self).__name__
-        if not isinstance(datasets, list | tuple):
-            raise TypeError(f"{name}: expected a list of data sources; got {describe(datasets)}")
-        if not datasets:
-            raise ValueError(f"{name}: expected one data source at least; got an empty list")
-        check_sources(datasets, name)
-        self.datasets = list(datasets)
+        self.datasets = as_sources(datasets, type(self).__name__)
 
     @property
     def is_random_access(self) -> bool:
@@ -232,8 +226,9 @@ class ChoiceDataSource(JointDataSource):
         If True, all members come to their ends. In order, their batches are spread evenly, in proportion to their
         number; shuffled, their order is random.
     weights : (members,) array of float or None
-        The share of the batches that comes from each member, >= 0, with any sum: in order as exactly as whole batches
-        allow, shuffled at random. It ends when the member whose turn it is has ended.
+        The share of the batches that comes from each member, >= 0, with any sum. Without `shuffle` the counts follow the
+        weights, to within a batch; with it each turn is random. The epoch ends when a member has its turn and no batch
+        left.
 
     Raises
     ------

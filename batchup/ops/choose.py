@@ -30,8 +30,8 @@ def choose(
 ) -> Stream:
     """One item of one of the streams at a time.
 
-    The joined stream does the work of its members. Of streams of index blocks, without work, it is one of index blocks,
-    which `merge`, `chunk` and `gather` take.
+    The joined stream does the work of its members. If all streams are of index blocks, so is the joined stream, and
+    `merge`, `chunk` and `gather` take it.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ def choose(
         If True, all streams come to their ends. The items of each are spread evenly, in proportion to the lengths; with
         `rng` the turns are shuffled instead, by one `rng.permutation`.
     weights : (members,) array of float or None
-        The share of the items that comes from each member, >= 0, with any sum. Without `rng` the shares are kept all
-        the time: after t items, member m with share w has given less than one item more or less than w * t. With `rng`
-        each turn is drawn, and from a generator one seed for all turns of a pass. It ends when the member whose turn it is
-        has ended.
+        The share of the items that comes from each stream, >= 0, with any sum. Without `rng` the counts follow the
+        weights: after t items, a stream with share w has given w * t of them, to within less than one item. With `rng`
+        each turn is drawn at random; a generator gives one seed for all turns of a pass. It ends when a stream has its
+        turn and no item left.
 
     Returns
     -------
@@ -122,7 +122,7 @@ _END = object()
 
 @record
 class Choose(Aligned, JointPlan):
-    """Items of one plan at a time, each with the number of the plan that it comes from unless they are index blocks."""
+    """Items of one plan at a time: index blocks as they are, others with the number of the plan that they come from."""
 
     tag = "choose"
 

@@ -1,4 +1,4 @@
-"""Whose turn it is in `choose`: the members' turns by weights, or spread evenly, all in whole numbers."""
+"""Which member of `choose` is next, by weights or spread evenly, computed in whole numbers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ def _period(weights: Sequence[int]) -> Iterator[int]:
 
 
 def taken_by_weights(weights: Sequence[int], lengths: Sequence[int | float]) -> list[int | float]:
-    """The number of items of each member when the member whose turn it is has ended."""
+    """The number of items that each member gives, until one has its turn and no item left."""
     periods = min(int(n // weight) for n, weight in zip(lengths, weights, strict=True) if weight and n < math.inf)
     taken: list[int | float] = [periods * weight for weight in weights]
     for turn in _period(weights):

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.blocks import block_array
-from batchup.core.checks import true_or_false
+from batchup.core.blocks import as_indices, block_array
+from batchup.core.checks import read_only, true_or_false
 from batchup.core.plan import Kind
 from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
 from batchup.core.record import Count
@@ -136,6 +136,11 @@ class AbstractSampler(ABC):
         return self.shuffled_indices_batch_iterator(batch_size, generator)
 
 
+def as_subset(indices: ArrayLike | None, where: str, length: int | None = None) -> NDArray[np.intp] | None:
+    """A read-only copy of the indices, or of a mask as indices, that a user passed for a subset; None for all samples."""
+    return None if indices is None else read_only(block_array(as_indices(indices, f"{where}: indices", length)))
+
+
 class OrderSampler(AbstractSampler):
     """A sampler that defines the order of the samples of an epoch, by one method: `order`.
 
@@ -187,3 +192,12 @@ class OrderSampler(AbstractSampler):
 
     def shuffled_indices_batch_iterator(self, batch_size: int, shuffle_rng: ShuffleLike) -> Iterator[NDArray[np.intp]]:
         return iter(self.stream(batch_size, shuffle_rng) | ops.map(block_array))
+
+
+class SubsetOrderSampler(OrderSampler):
+    """An `OrderSampler` of the samples `indices`, or of all if they are None."""
+
+    indices: NDArray[np.intp] | None
+
+    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        return indices if self.indices is None else self.indices[indices]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from batchup import ops
-from batchup.core.blocks import as_indices, block_array
 from batchup.core.checks import describe, plain_array, read_only, true_or_false
 from batchup.core.randomness import ShuffleLike
 from batchup.ops.index.chunk import one_size
 from batchup.ops.index.episodes import Smallest, episodic
-from batchup.sampling.base import OrderSampler
+from batchup.sampling.base import SubsetOrderSampler, as_subset
 from batchup.sampling.weighted import drawn
 
 
-class EpisodeSampler(OrderSampler):
+class EpisodeSampler(SubsetOrderSampler):
     """Endless batches of `classes` classes with `samples` samples of each: `episodes(y, classes, samples, rng)`.
 
     The batch size is `classes * samples`.
@@ -52,8 +51,7 @@ class EpisodeSampler(OrderSampler):
     ):
         self.y = read_only(plain_array(y, "EpisodeSampler: y"))
         self.classes, self.samples, self.smallest = classes, samples, smallest
-        block = None if indices is None else as_indices(indices, "EpisodeSampler: indices", len(self.y))
-        self.indices = None if block is None else read_only(block_array(block))
+        self.indices = as_subset(indices, "EpisodeSampler", len(self.y))
         self.order(0)  # checks that all goes together
 
     def num_indices_generated(self) -> float:
@@ -72,9 +70,6 @@ class EpisodeSampler(OrderSampler):
                 f"{self.samples} samples; got {size}"
             )
         return self.order(shuffle)
-
-    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        return indices if self.indices is None else self.indices[indices]
 
     def __repr__(self) -> str:
         return f"EpisodeSampler({describe(self.y)}, classes={self.classes}, samples={self.samples})"

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchup import ops
-from batchup.core.blocks import as_indices, block_array
+from batchup.core.blocks import as_indices, block_array, labelled
 from batchup.core.checks import as_labels, describe, read_only, whole_number
 from batchup.core.randomness import ShuffleLike, as_rng
 from batchup.core.record import Count
 from batchup.ops.index.sample import checked_weights, sampled
 from batchup.ops.index.stratify import stratified
-from batchup.sampling.base import AbstractSampler, OrderSampler
+from batchup.sampling.base import AbstractSampler, OrderSampler, SubsetOrderSampler, as_subset
 from batchup.sampling.epochs import check_repeats
 
 
@@ -26,7 +26,7 @@ def drawn(shuffle: ShuffleLike, sampler: AbstractSampler) -> ShuffleLike:
 _PERMUTATION = "WeightedPermutationSampler"
 
 
-class WeightedPermutationSampler(OrderSampler):
+class WeightedPermutationSampler(SubsetOrderSampler):
     """Passes over all samples in weighted random orders: each comes once, samples of large weight early.
 
     It is `sample(weights, rng, indices, replace=False) | repeat(repeats) | chunk`.
@@ -55,8 +55,7 @@ class WeightedPermutationSampler(OrderSampler):
     def __init__(self, weights: ArrayLike, indices: ArrayLike | None = None, repeats: int = 1):
         self.weights = read_only(checked_weights(weights, _PERMUTATION, "weight"))
         self.repeats = check_repeats(repeats, len(self.weights), _PERMUTATION)
-        block = None if indices is None else as_indices(indices, f"{_PERMUTATION}: indices")
-        self.indices = None if block is None else read_only(block_array(block))
+        self.indices = as_subset(indices, _PERMUTATION)
         self._num_indices = self.order(0).num_samples  # checks that weights and indices go together
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
@@ -66,14 +65,11 @@ class WeightedPermutationSampler(OrderSampler):
     def num_indices_generated(self) -> Count:
         return self._num_indices
 
-    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        return indices if self.indices is None else self.indices[indices]
-
     def __repr__(self) -> str:
         return f"WeightedPermutationSampler({describe(self.weights)}, repeats={self.repeats})"
 
 
-class StratifiedSampler(OrderSampler):
+class StratifiedSampler(SubsetOrderSampler):
     """Endless batches with equal, or given, shares of each class: `stratify(y, rng) | chunk`.
 
     Parameters
@@ -101,8 +97,7 @@ class StratifiedSampler(OrderSampler):
     def __init__(self, y: ArrayLike, proportions: ArrayLike | None = None, indices: ArrayLike | None = None):
         self.y = read_only(as_labels(y, "StratifiedSampler: y"))
         self.proportions = None if proportions is None else read_only(np.asarray(proportions))
-        block = None if indices is None else as_indices(indices, "StratifiedSampler: indices", len(self.y))
-        self.indices = None if block is None else read_only(block_array(block))
+        self.indices = as_subset(indices, "StratifiedSampler", len(self.y))
         self.order(0)  # checks that labels and proportions go together
 
     def num_indices_generated(self) -> float:
@@ -110,9 +105,6 @@ class StratifiedSampler(OrderSampler):
 
     def order(self, shuffle: ShuffleLike = None) -> ops.Stream:
         return stratified(self.y, drawn(shuffle, self), self.proportions, "StratifiedSampler", self.indices)
-
-    def map_indices(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        return indices if self.indices is None else self.indices[indices]
 
     def __repr__(self) -> str:
         return f"StratifiedSampler({describe(self.y)})"
@@ -275,12 +267,8 @@ class WeightedSubsetSampler(_EndlessSampler):
             The sampler.
         """
         labels = as_labels(y, "class_balancing_sampler: y")
-        subset = block_array(as_indices(indices, "class_balancing_sampler: indices", len(labels)))
-        if len(subset) and subset.max() >= len(labels):
-            raise ValueError(
-                f"class_balancing_sampler: expected indices below {len(labels)}, the number of labels; "
-                f"got {subset.max()}"
-            )
+        block = as_indices(indices, "class_balancing_sampler: indices", len(labels))
+        subset = labelled(block, len(labels), "class_balancing_sampler")
         weights = WeightedSampler.class_balancing_sample_weights(labels[subset], n_classes)
         return cls(weights, subset)
 

@@ -38,10 +38,12 @@ def blend(
 ) -> Stream:
     """Mix several data sets sample by sample, in given proportions, without end.
 
-    The indices are those of the concatenation: of member m, from `sum(lengths[:m])` on; see `ops.concat`. Put
-    `chunk(size)` right behind this source. Every `block` samples have the same number of each member, in a random order.
-    The numbers are `block * weight / sum(weights)`, rounded by largest remainder; the repr shows them as the weights. Each
-    member goes through shuffled passes of its own, one after another.
+    The indices count through all members: those of member m begin at `sum(lengths[:m])`, as in `ops.concat`. Put
+    `chunk(size)` right behind this source.
+
+    Each block of `block` samples has the same number of samples of each member, in a random order. The numbers are `block *
+    weight / sum(weights)`, rounded by largest remainder. The repr shows them as the weights. Each member goes through
+    shuffled passes of its own, one after another.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def blend(
     temperature : float or None
         In place of `weights`, they are `lengths ** (1 / temperature)`. Above 1, small members come more often.
     block : int
-        The number of samples that have all members in proportion.
+        The number of samples after which the counts are exact.
 
     Returns
     -------

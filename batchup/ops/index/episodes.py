@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchup.core.blocks import PlainBlock, block_array
+from batchup.core.blocks import PlainBlock, labelled
 from batchup.core.checks import call_text, classes_in, describe, listed, whole_number
 from batchup.core.draws import Draws
 from batchup.core.grid import Even, Grid
@@ -34,9 +34,9 @@ def episodes(y: ArrayLike, classes: int, samples: int, rng: ShuffleLike, smalles
     number of support and query samples together. The samples of a class come one after another, so
     `batch.reshape(classes, samples, ...)` has a row for each class.
 
-    Each class comes once in a round, a random order of all classes. If `classes` doesn't divide their number, the last
-    few of each round sit out. Class c gives its samples in shuffled passes, `samples` of them a round; those that are
-    left at the end of a pass sit out.
+    In each round, the classes come in a new random order, each of them once. If `classes` doesn't divide their number, the
+    last few are left out of that round. Each class goes through its samples in shuffled passes, with `samples` of them in
+    a round. What is left of a pass, fewer than `samples`, is left out.
 
     Parameters
     ----------
@@ -89,9 +89,7 @@ def episodic(
     if smallest not in ("raise", "skip"):
         raise ValueError(f'{where}: smallest: expected "raise" or "skip"; got {smallest!r}')
     draws = drawing(rng, where)
-    chosen = np.arange(len(labels)) if indices is None else block_array(indices)
-    if len(chosen) and chosen.max() >= len(labels):
-        raise ValueError(f"{where}: expected indices below {len(labels)}, the number of labels; got {chosen.max()}")
+    chosen = labelled(indices, len(labels), where)
     by_class = chosen[labels[chosen].argsort(kind="stable")]
     sizes = np.bincount(labels[chosen], minlength=len(names))
     small = np.flatnonzero((sizes < of_class) & (sizes > 0))

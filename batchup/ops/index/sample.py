@@ -80,7 +80,7 @@ def sampled(weights: ArrayLike, rng: ShuffleLike, indices: ArrayLike | None, rep
 
 
 def drawing(rng: ShuffleLike, where: str) -> Rng:
-    """What random numbers are drawn from. Raises ValueError without it, TypeError for what can only permute."""
+    """The argument `rng` of a source that draws numbers. Raises ValueError for None, TypeError if it can only permute."""
     draws = as_rng(rng, where)
     if draws is None:
         raise ValueError(f"{where}: random draws have no order; expected rng=, a seed or a generator")

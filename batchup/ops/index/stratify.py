@@ -10,6 +10,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from batchup.core.blocks import labelled
 from batchup.core.checks import as_labels, call_text, describe
 from batchup.core.draws import Draws
 from batchup.core.grid import Even, Grid
@@ -71,9 +72,7 @@ def stratified(
 ) -> Stream:
     """The stream of `stratify`, of the samples among `indices`; `where` is its name in errors."""
     labels = as_labels(y, f"{where}: y")
-    chosen = np.arange(len(labels)) if indices is None else indices
-    if len(chosen) and chosen.max() >= len(labels):
-        raise ValueError(f"{where}: expected indices below {len(labels)}, the number of labels; got {chosen.max()}")
+    chosen = labelled(indices, len(labels), where)
     drawn = as_rng(rng, where)
     if drawn is None:
         raise ValueError(f"{where}: expected rng=, a seed or a generator")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, Self
@@ -103,7 +103,7 @@ class Stored:
 
     @property
     def column(self) -> Any:
-        """What is read in its place: for some, an array in memory."""
+        """What `gather` reads: this object, or an array in memory with the same samples."""
         return self
 
     @property
@@ -194,6 +194,11 @@ class Stored:
 def ends_of(chunks: int | NDArray[np.intp], n: int) -> NDArray[np.intp]:
     """Where each chunk of n samples ends. `chunks` is the size of all chunks, or that of each."""
     return np.arange(chunks, n + chunks, chunks).clip(max=n) if isinstance(chunks, int) else chunks.cumsum()
+
+
+def cached(columns: Sequence[Any], cache: ChunkCache | None) -> list[Any]:
+    """The arrays; those with chunks keep decoded ones in the cache, if there is one."""
+    return [c.with_cache(cache) if isinstance(c, Stored) and cache is not None else c for c in columns]
 
 
 def _chunk_ends(chunks: Any, n: int) -> int | NDArray[np.intp]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, listed
-from batchup.ops.read.chunked import ChunkCache, Samples, Stored, ends_of
+from batchup.ops.read.chunked import ChunkCache, Samples, Stored, cached, ends_of
 from batchup.ops.read.indexed import Indexed
 from batchup.ops.read.reader import bytes_a_sample, kept, pick_from, readable, run_from
 from batchup.ops.read.table_rows import TableRows
@@ -71,16 +71,12 @@ class Concat(Indexed):
                     "would be lost. Write np.asarray(array)"
                 )
         wheres = [f"concat: array {n}" for n in range(len(columns))]
-        if cache is not None:
-            columns = [c.with_cache(cache) if isinstance(c, Stored) else c for c in columns]
+        columns = cached(columns, cache)
         self._picks = list(map(pick_from, columns, wheres))
         self._runs = list(map(run_from, columns, wheres))
         _check_alike(columns, self._picks)
-        sizes = [
-            np.diff(ends_of(c.chunks, len(c)), prepend=0)
-            for c in columns
-            if isinstance(c, Stored) and c.chunks is not None
-        ]
+        stored = [column for column in columns if isinstance(column, Stored)]
+        sizes = [np.diff(ends_of(c.chunks, len(c)), prepend=0) for c in stored if c.chunks is not None]
         lengths = list(map(len, columns))
         first = columns[0]
         super().__init__(

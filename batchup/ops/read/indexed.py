@@ -1,4 +1,4 @@
-"""What reads blocks of samples, as an array-like: `array[i]`, slices, integer arrays and masks."""
+"""Array-likes over other arrays, indexed by ints, slices, integer arrays and masks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from batchup.ops.read.chunked import Samples, Stored
 
 
 class Indexed(Stored):
-    """An array-like over others, of which `samples` and `run` read blocks. It has the chunks that it is given."""
+    """An array-like over others. A derived class defines how `samples` and `run` read; `chunks` are sizes, or None."""
 
     def __init__(self, array: Any, shape: tuple[Any, ...], dtype: Any, chunks: NDArray[np.intp] | None):
         self.array, self.shape, self.dtype = array, shape, dtype

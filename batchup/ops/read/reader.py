@@ -22,7 +22,7 @@ from batchup.ops.index.mix import chunks_that_fit
 from batchup.ops.index.mixing import are_labels, warn_of_runs
 from batchup.ops.read.arrays import as_column
 from batchup.ops.read.chosen import Chosen
-from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices, ends_of
+from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices, cached, ends_of
 from batchup.ops.read.hdf5 import in_hdf5
 from batchup.ops.read.table import table_of
 from batchup.ops.read.table_rows import TableRows
@@ -57,9 +57,7 @@ class Reader:
         self._names = names or [str(n) for n in range(len(arrays))]
         named = zip(arrays, self._names, strict=True)
         columns = [readable(array, f"{where}: array {name}") for array, name in named]
-        if cache:
-            shared = ChunkCache(cache)
-            columns = [c.with_cache(shared) if isinstance(c, Stored) else c for c in columns]
+        columns = cached(columns, ChunkCache(cache) if cache else None)
         lengths = [len(column) for column in columns]
         if not all_equal(lengths):
             each = listed(f"array {name} has {n}" for name, n in zip(self._names, lengths, strict=True))

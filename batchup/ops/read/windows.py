@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batchup.core.blocks import block_array
 from batchup.core.checks import describe, is_a, whole_number
 from batchup.core.hints import WINDOWS_HINTS, hinted
-from batchup.ops.read.chunked import GAP, ChunkCache, Stored, ends_of
+from batchup.ops.read.chunked import GAP, ChunkCache, Stored, cached, ends_of
 from batchup.ops.read.indexed import Indexed
 from batchup.ops.read.reader import kept, readable, run_from
 from batchup.ops.read.tables import TABLES
@@ -102,9 +102,7 @@ class Windows(Indexed):
             np.concatenate(sizes) if len(sizes) == len(columns) else None,
         )
         self.cache = cache
-        if cache is not None:
-            columns = [c.with_cache(cache) if isinstance(c, Stored) else c for c in columns]
-        self._columns = columns
+        self._columns = columns = cached(columns, cache)
         self._runs: list[Callable[[range], NDArray[Any]]] = list(map(run_from, columns, names))
         self._view = _view(columns[0], size, stride) if len(columns) == 1 and type(columns[0]) is np.ndarray else None
 
@@ -164,7 +162,7 @@ class Windows(Indexed):
                 out[place] = data[start : start + self.size]
 
     def _apart(self, column: Any, starts: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The numbers of the windows, in order, that no slice reads together with the one before."""
+        """The windows, by their numbers in order, with which a new slice begins."""
         ends = starts[:-1] + self.size
         gaps = starts[1:] - ends
         apart = gaps > 0

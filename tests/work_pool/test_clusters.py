@@ -245,13 +245,16 @@ def test_a_closed_ray_pool_says_so():
 
 
 SENDS_TOO_LATE = """
+import signal
 import ray
 from batchup import work_pool
 from batchup.core import Work
 
 pool = work_pool.RayPool(num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
 workers = pool.employ(Work(()), "the stream")
-pool.close()
+signal.signal(signal.SIGTERM, lambda *_: pool.close())
+with pool._connected():  # a call of Ray, which the handler interrupts
+    signal.raise_signal(signal.SIGTERM)
 try:
     workers.send([b""])
 except RuntimeError as error:

@@ -11,7 +11,7 @@ MINUTES ?= 1
 
 PIP = bin/pip --quiet --disable-pip-version-check
 
-.PHONY: demo docs test check test-slow test-hosts test-oldest test-oldest-clusters test-latest test-wheel fuzz soak lock clean
+.PHONY: demo docs test check test-slow test-hosts test-oldest test-oldest-clusters test-latest test-memory test-wheel fuzz soak lock clean
 
 demo: .venv-demo$V/ready
 	.venv-demo$V/bin/python examples/train_digits.py
@@ -66,6 +66,10 @@ test-oldest-clusters: .venv-oldest$V/ready
 test-latest: .venv-latest$V/ready
 	.venv-latest$V/bin/pytest $(PAGES)
 	.venv-latest$V/bin/pytest tests batchup
+
+# The suite with memory of every size used again, and overwritten as soon as nothing refers to a batch.
+test-memory: .venv$V/ready
+	BATCHUP_REUSE=check .venv$V/bin/pytest $(IN_PARALLEL) $(SLOW:%=--ignore=%)
 
 # The README's first loop, with a built wheel and nothing else installed.
 test-wheel: .venv-wheel$V/ready

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from batchup.core.blocks import LazyBlock, block_array
 from batchup.core.checks import describe, is_a, listed, plain_array
 from batchup.core.item import mapped, planned_in
+from batchup.core.memory import LEAST, copied, empty
 from batchup.ragged import Ragged
 
 
@@ -74,7 +75,7 @@ def in_places(batches: Sequence[Any], places: Sequence[NDArray[np.intp]], where:
             together = _joined(parts, where)
             return [together[i] for i in order] if isinstance(together, list) else together[order]
         _check_fits(parts, where)
-        out = np.empty((count, *parts[0].shape[1:]), max(part.dtype for part in parts))
+        out = empty((count, *parts[0].shape[1:]), max(part.dtype for part in parts))
         for part, at in zip(parts, places, strict=True):
             out[at] = part
         return out
@@ -118,7 +119,9 @@ def _joined(parts: Sequence[Any], where: str) -> Any:
         import jax.numpy
 
         return jax.numpy.concatenate(list(parts))
-    return concatenated(parts, where) if len(parts) > 1 else np.array(first, subok=type(first) not in _PLAIN)
+    if len(parts) > 1:
+        return concatenated(parts, where)
+    return copied(first) if type(first) in _PLAIN else np.array(first, subok=True)
 
 
 def by_owner(
@@ -156,7 +159,10 @@ def concatenated(arrays: Sequence[NDArray[Any]], where: str) -> NDArray[Any]:
     """The arrays in one, of the class of the first. Raises TypeError if that can't be kept."""
     first = arrays[0]
     if type(first) in _PLAIN:
-        return np.concatenate(arrays)
+        if sum(array.nbytes for array in arrays) < LEAST:
+            return np.concatenate(arrays)
+        out = empty((sum(map(len, arrays)), *first.shape[1:]), max(array.dtype for array in arrays))
+        return np.concatenate(arrays, out=out)
     if isinstance(first, np.ma.MaskedArray):
         masked: Any = np.ma  # which has types in new versions of NumPy alone
         joined: NDArray[Any] = masked.concatenate(arrays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
@@ -16,6 +17,7 @@ from batchup.core.errors import has_item_note, item_note, no_stop_iteration, not
 from batchup.core.identity import name_of
 from batchup.core.item import Cursors
 from batchup.core.journal import Journal
+from batchup.core.memory import CURRENT, BatchMemory
 from batchup.core.noise import gives_items
 from batchup.core.plan import Plan, cursors_in, replay_of
 from batchup.core.randomness import DIRECT, Direct, generators_of
@@ -67,6 +69,7 @@ class StreamIterator(Iterator[Any]):
         self._work = work
         self._text = shortened(text)
         self._run = work.runner(not gives_items(plan))
+        self._weakly = weakref.ref(self)
         self._position = self._began = k
         self._track = Track(k, ()) if cursors_in(plan) else None
         self._journal: Journal | None = None
@@ -106,6 +109,7 @@ class StreamIterator(Iterator[Any]):
         if self._busy:
             raise self._under_way("next()")
         self._busy = True
+        CURRENT.owner = self._weakly
         position = self._position
         item: Any = _NOT_PLANNED
         try:
@@ -169,9 +173,15 @@ class StreamIterator(Iterator[Any]):
         self._stop()
         self._next = self._items.__next__
 
+    @cached_property
+    def memory(self) -> BatchMemory:
+        """The memory of the batches that the caller's thread makes."""
+        return BatchMemory()
+
     def _stop(self) -> None:
         close = getattr(self._items, "close", None)
         self._items = iter(())  # nothing keeps the old one alive
+        self.__dict__.pop("memory", None)
         if close is not None:
             close()
 

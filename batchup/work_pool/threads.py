@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from batchup.core.global_seeds import seeds_globals
+from batchup.core.memory import CURRENT, BatchMemory
 from batchup.core.record import record
 from batchup.core.work import Split, Work
 from batchup.ops.parallel import Workers
@@ -206,15 +207,6 @@ class SharedWorkers:
         # A worker that waits for the other workers of its pool could wait for ever.
         return _RunHere(self.work) if self.pool in _at_work_for.pools else SharedRun(self)
 
-    def at_work(self, run: Callable[[Any], Any], item: Any) -> Any:
-        """Return `run(item)`, in a worker."""
-        pools = _at_work_for.pools
-        _at_work_for.pools = (*pools, self.pool)
-        try:
-            return run(item)
-        finally:
-            _at_work_for.pools = pools
-
 
 class _AtWorkFor(threading.local):
     """The pools that this thread makes a batch for."""
@@ -258,13 +250,25 @@ class SharedRun:
     def __init__(self, workers: SharedWorkers):
         self.workers = workers
         self._deadline: float | None = None
+        self.memory = BatchMemory()
+        self._weakly = weakref.ref(self)
+
+    def at_work(self, run: Callable[[Any], Any], item: Any) -> Any:
+        """Return `run(item)`, in a worker."""
+        pools = _at_work_for.pools
+        _at_work_for.pools = (*pools, self.workers.pool)
+        CURRENT.owner = self._weakly
+        try:
+            return run(item)
+        finally:
+            _at_work_for.pools = pools
 
     def submit(self, item: Any) -> Pending:
         workers = self.workers
         workers.pool.check()
         pending = _Item(self)
         if not workers.split:
-            workers.put(pending, partial(workers.at_work, workers.work.run), item)
+            workers.put(pending, partial(self.at_work, workers.work.run), item)
             return pending
         try:
             split = workers.work.split(item)
@@ -307,7 +311,7 @@ class _Parts:
         self._left = [True] * len(self.results)  # `pop` is atomic
 
     def put(self, put: Put) -> None:
-        run = partial(self.item.run.workers.at_work, operator.call)
+        run = partial(self.item.run.at_work, operator.call)
         for n, call in enumerate(self.calls):
             put(_Part(self, n), run, call)
 
@@ -317,7 +321,7 @@ class _Parts:
             return
         workers = self.item.run.workers
         try:
-            made = called(partial(workers.at_work, self._finish), self.results)
+            made = called(partial(self.item.run.at_work, self._finish), self.results)
             if isinstance(made, Split):
                 _Parts(self.item, made).put(workers.put_first)
             else:

@@ -11,6 +11,7 @@ from more_itertools import all_equal
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, is_a, plain_array
+from batchup.core.memory import empty
 from batchup.values import array_of
 
 Collate = Callable[[list[Any]], Any]
@@ -54,7 +55,7 @@ def collated(samples: list[Any], stage: str = "samples", where: str = "") -> Any
         return _numbers(samples, stage, where)
     arrays = [_array(sample, stage, where) for sample in samples]
     _check(arrays, lambda array: (array.shape, array.dtype), stage, where)
-    return np.stack(arrays)
+    return np.stack(arrays, out=empty((len(arrays), *arrays[0].shape), arrays[0].dtype))
 
 
 def _stacked(samples: list[Any]) -> NDArray[Any] | None:
@@ -67,7 +68,7 @@ def _stacked(samples: list[Any]) -> NDArray[Any] | None:
             return None
         if sample.shape != shape:
             return None
-    out: NDArray[Any] = np.empty((len(samples), *shape), dtype)
+    out = empty((len(samples), *shape), dtype)
     for n, sample in enumerate(samples):
         out[n] = sample
     return out

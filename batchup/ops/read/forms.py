@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from toolz import valmap
 
+from batchup.core.memory import copied, empty
 from batchup.ragged import Ragged
 from batchup.strings import Strings
 
@@ -32,7 +33,7 @@ def owned(part: Form, some: slice = slice(None)) -> Form:
     if isinstance(part, dict):
         return valmap(lambda inner: owned(inner, some), part)
     if isinstance(part, np.ndarray):
-        return np.array(part[some])
+        return copied(part[some])
     return part[some].copy()
 
 
@@ -62,7 +63,7 @@ class Gathered:
         elif isinstance(like, Strings):
             self._out = np.empty(count, object)
         elif not isinstance(like, Ragged):
-            self._out = np.empty((count, *like.shape[1:]), like.dtype)
+            self._out = empty((count, *like.shape[1:]), like.dtype)
         self._pieces: list[Ragged] = []
         self._places: list[NDArray[np.intp]] = []
 

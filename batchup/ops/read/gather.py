@@ -13,7 +13,8 @@ from batchup.core.checks import call_text, describe, shortened, whole_number
 from batchup.core.record import data, record, unnamed
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import SAME, Step
-from batchup.ops.read.reader import Read, Reader
+from batchup.ops.read.plain import Read
+from batchup.ops.read.reader import Reader
 
 
 def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named: Any) -> Stage:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -24,14 +22,13 @@ from batchup.ops.read.arrays import as_column
 from batchup.ops.read.chosen import Chosen
 from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices, cached, ends_of
 from batchup.ops.read.hdf5 import in_hdf5
+from batchup.ops.read.plain import Read, is_plain, pick_aligned, pick_plain, read_two, run_plain
 from batchup.ops.read.table import table_of
 from batchup.ops.read.table_rows import TableRows
 from batchup.ops.read.tables import TABLES, Columns
 from batchup.ops.read.zarr import in_chunks
 from batchup.ragged import Ragged
 from batchup.strings import Strings
-
-Read = Callable[[Any], Any]
 
 
 class Reader:
@@ -177,23 +174,11 @@ def readable(array: Any, where: str) -> Any:
 
 
 def _reader(columns: list[Any], wheres: list[str]) -> Read:
-    """A function that reads all arrays.
-
-    Most often there are two. For these it has no loop and no call that can be avoided: each takes a tenth of a
-    microsecond.
-    """
+    """A function that reads all arrays."""
+    if len(columns) == 2 and all(map(is_plain, columns)):
+        return read_two(*columns)
     picks = list(map(pick_from, columns, wheres))
     runs = list(map(run_from, columns, wheres))
-    if len(columns) == 2 and all(map(_is_plain, columns)):
-        (X, y), (pick_X, pick_y) = columns, picks
-
-        def read_two(block: Block) -> tuple[Any, ...]:
-            if type(block) is range:
-                start, stop = block.start, block.stop
-                return X[start:stop].copy(), y[start:stop].copy()
-            return pick_X(block), pick_y(block)
-
-        return read_two
 
     if len(columns) == 1:
         [pick], [run] = picks, runs
@@ -224,41 +209,16 @@ def _aligned_reader(columns: list[Any], wheres: list[str]) -> Read:
 
 
 def _pick_aligned(column: Any, where: str) -> Read:
-    if not (type(column) is np.ndarray and _is_plain(column) and column.flags.c_contiguous):
-        pick, run = pick_from(column, where), run_from(column, where)
-        return lambda block: (run if type(block) is range else pick)(block)
-
-    def pick_aligned(block: Block) -> NDArray[Any]:
-        shape = (len(block), *column.shape[1:])
-        size = math.prod(shape) * column.itemsize
-        memory = np.empty(size + 63, np.uint8)
-        start = -memory.ctypes.data % 64
-        out = memory[start : start + size].view(column.dtype).reshape(shape)
-        if type(block) is range:
-            out[...] = column[block.start : block.stop]
-            return out
-        places = block_array(block)
-        # mode="clip" doesn't raise for these; mode="raise" does, but copies.
-        if len(places) and places.max() >= len(column):
-            raise IndexError(f"expected indices below {len(column)}; got {places.max()}")
-        column.take(places, axis=0, out=out, mode="clip")
-        return out
-
-    return pick_aligned
-
-
-def _is_plain(column: Any) -> bool:
-    return isinstance(column, np.ndarray) and not column.dtype.hasobject
+    if type(column) is np.ndarray and is_plain(column) and column.flags.c_contiguous:
+        return pick_aligned(column)
+    pick, run = pick_from(column, where), run_from(column, where)
+    return lambda block: (run if type(block) is range else pick)(block)
 
 
 def pick_from(column: Any, where: str = "") -> Read:
     """How to read the samples of an index array."""
-    if type(column) is np.ndarray and _is_plain(column) and column.flags.c_contiguous:
-        # 1.5 to 2 times faster than column[block] for small rows. An array that is not C-contiguous it would copy
-        # whole for every batch.
-        return partial(column.take, axis=0)
-    if _is_plain(column):
-        return column.__getitem__  # type: ignore[no-any-return]
+    if is_plain(column):
+        return pick_plain(column)
     if isinstance(column, Columns):
         return column.reader(pick_from)
     if isinstance(column, Stored):
@@ -270,8 +230,8 @@ def pick_from(column: Any, where: str = "") -> Read:
 
 def run_from(column: Any, where: str = "") -> Read:
     """How to read the samples of a range of step 1."""
-    if _is_plain(column):
-        return lambda run: column[run.start : run.stop].copy()
+    if is_plain(column):
+        return run_plain(column)
     if isinstance(column, Columns):
         return column.reader(run_from)
     if isinstance(column, Stored):

@@ -144,7 +144,7 @@ def test_an_epoch_takes_one_index_array_a_pass(rng, size):
 
 def test_a_stride_of_the_source_does_not_keep_it_in_memory():
     [first, *_] = ops.indices(10**6) | ops.shuffle(1) | ops.chunk(3) | ops.take(1) | ops.gather(np.arange(10**6))
-    assert first[0].base is None
+    assert first[0].base is None or first[0].base.nbytes < 200
 
 
 def test_only_the_first_chunk_says_how_many_are_drawn_at_a_time():

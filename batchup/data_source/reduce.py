@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from operator import iadd
 from typing import Any
 
 import numpy as np
@@ -78,14 +79,7 @@ def mean(
             nothing = True
             continue
         size = _num_samples(batch)
-        if any(isinstance(part, Ragged) for part in row):
-            raise TypeError(f"batch_map_mean: expected sums, numbers or arrays; for batch {n} got a Ragged")
-        row = [plain_array(part, f"batch_map_mean: batch {n}") for part in row]
-        row = [part.astype(np.result_type(part.dtype, np.float64)) for part in row]
-        if per == "batch":
-            row = [part * size for part in row]
-        elif sum_axis is not None:
-            row = [np.sum(part, axis=sum_axis) for part in row]
+        row = [_summed(part, sum_axis, size if per == "batch" else 1, n) for part in row]
         if not row:
             raise TypeError("batch_map_mean: expected the function to return sums; it returned no value")
         if sums and [part.shape for part in row] != [part.shape for part in sums]:
@@ -94,13 +88,29 @@ def mean(
                 f"{[part.shape for part in sums]}, then {[part.shape for part in row]}. "
                 "For values a sample, give sum_axis=0"
             )
-        sums = [a + b for a, b in zip(sums, row, strict=True)] if sums else row
+        sums = list(map(iadd, sums, row)) if sums else row  # arrays of `_summed` belong to nobody else
         n_samples += size
     if nothing:
         return None
     if n_samples == 0:
         raise ValueError("batch_map_mean: expected batches of samples; got no samples, so no mean")
     return tuple([total / n_samples for total in sums])
+
+
+def _summed(part: Any, axis: int | tuple[int, ...] | None, times: int, n: int) -> Any:
+    """What a batch adds to a sum, in memory of its own: in float64, or complex."""
+    if type(part) is not np.ndarray:
+        if isinstance(part, Ragged):
+            raise TypeError(f"batch_map_mean: expected sums, numbers or arrays; for batch {n} got a Ragged")
+        part = plain_array(part, f"batch_map_mean: batch {n}")
+    if axis is not None:
+        return part.sum(axis=axis, dtype=_wide(part.dtype))
+    return np.multiply(part, times, dtype=_wide(part.dtype))
+
+
+@cache
+def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.result_type(dtype, np.float64)
 
 
 def _rows(
@@ -136,7 +146,7 @@ def _rows(
 
 
 def _as_array(result: Any, method: str, n: int) -> Any:
-    if isinstance(result, Ragged):
+    if type(result) is np.ndarray or isinstance(result, Ragged):
         return result
     if is_a(result, "torch.Tensor"):
         result = result.detach().cpu()  # NumPy refuses tensors that require grad, and those of other devices

@@ -133,9 +133,11 @@ class Request:
 def refuse_others(method: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Raise TypeError for an option that the method doesn't have; the error names the most similar one."""
     called = method.__name__
+    own = _OWN.get(called, BatchOptions).__annotations__
+    if options.keys() <= {"shuffle", *own}:
+        return
     parameters = inspect.signature(method).parameters.values()
     named = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
-    own = _OWN.get(called, BatchOptions).__annotations__
     known = list(dict.fromkeys([*named, "shuffle", *own]))
     table = hints.LOADER_HINTS if called == "loader" else hints.BATCH_HINTS
     hints.refuse_others(called, options, known, hints.EVALUATION_HINTS if "func" in named else table)

@@ -2,21 +2,25 @@
 
 import builtins
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from more_itertools import all_equal
+from toolz import dissoc
 
 from batchup.core.checks import call_text, listed
 from batchup.core.draws import Draws
-from batchup.core.errors import users_frame
+from batchup.core.errors import note, users_frame
 from batchup.core.grid import Even, Grid
-from batchup.core.item import mapped, once
+from batchup.core.item import Item, mapped, once
 from batchup.core.joint import JointStep
 from batchup.core.plan import Aligned, JointPlan, Plan
 from batchup.core.record import Count, record, unnamed
 from batchup.core.stream import Stream, members_of
 from batchup.core.work import Split, Work, together
+from batchup.ops.read.gather import Gather
+from batchup.ops.read.plain import Read
 from batchup.parts import has_samples, parts_of
 
 
@@ -111,33 +115,54 @@ class Join(JointStep):
     flatten: bool
     trim: bool
 
+    @cached_property
+    def _reads(self) -> tuple[Read, ...]:
+        """The functions that read the members, if each only reads arrays: as many samples as an index block has."""
+        steps = [work.steps[0] for work in self.works if len(work.steps) == 1]
+        reads = [step.run for step in steps if isinstance(step, Gather) and step.gives_tuples]
+        return tuple(reads) if self.flatten and len(reads) == len(self.works) else ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(dissoc(self.__dict__, "_reads"))
+
     def run(self, item: tuple[Any, ...]) -> tuple[Any, ...]:
-        works = builtins.zip(self.works, item, strict=True)
-        return joined(tuple([work.run(part) for work, part in works]), self.flatten, self.trim)
+        if self._reads:
+            n, parts = len(item[0]), []
+            try:
+                for read, block in builtins.zip(self._reads, item, strict=True):
+                    if len(block) != n or type(block) is Item:
+                        break
+                    parts += read(block)
+                else:
+                    return tuple(parts)  # nothing is to be cut
+            except Exception as error:
+                work = self.works[self._reads.index(read)]
+                note(error, lambda: f"in the stage {work.steps[0]}")
+                raise
+        return joined(list(map(Work.run, self.works, item)), self.flatten, self.trim)
 
     def _split(self, item: tuple[Any, ...]) -> Split:
         works = builtins.zip(self.works, item, strict=True)
         splits = [work.split(part) for work, part in works]
-        return together(splits, lambda batches: joined(tuple(batches), self.flatten, self.trim))
+        return together(splits, lambda batches: joined(batches, self.flatten, self.trim))
 
     def __str__(self) -> str:
         return f"zip(of {len(self.works)} streams)"
 
 
-def joined(batches: tuple[Any, ...], flatten: bool, trim: bool) -> tuple[Any, ...]:
+def joined(batches: Sequence[Any], flatten: bool, trim: bool) -> tuple[Any, ...]:
     """The joint batch of one batch of each member."""
-    if trim:
-        lengths = {len(part) for part in parts_of(batches) if has_samples(part)}
-        if len(lengths) > 1:
-            _check_lengths(batches)
-            n = min(lengths)
-            batches = mapped(batches, lambda p: p[:n] if has_samples(p) else p, (tuple, dict))
-    if not flatten:
-        return batches
     parts: list[Any] = []
     for batch in batches:
         parts.extend(batch) if isinstance(batch, tuple) else parts.append(batch)
-    return tuple(parts)
+    if trim:
+        together = tuple(batches)
+        lengths = {len(part) for part in parts_of(together) if has_samples(part)}
+        if len(lengths) > 1:
+            _check_lengths(together)
+            n = min(lengths)
+            return joined(mapped(together, lambda p: p[:n] if has_samples(p) else p, (tuple, dict)), flatten, False)
+    return tuple(parts if flatten else batches)
 
 
 def _check_lengths(batches: tuple[Any, ...]) -> None:

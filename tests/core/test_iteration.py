@@ -89,7 +89,7 @@ def test_the_passes_before_are_not_drawn_again():
             return Counting()
 
     rng = Counting(1)
-    stream = ops.indices(300) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(150)
+    stream = ops.indices(3000) | ops.shuffle(rng) | ops.repeat(-1) | ops.chunk(1500)
     items = iter(stream)
     some(items, 41)
     state = items.state_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -122,10 +123,15 @@ class Gather(Step):
     alone: bool = False  # True for a table by itself: the batch is its dict
     sizes = SAME
 
-    @property
+    @cached_property
     def run(self) -> Read:
         """The function that reads the samples of an index block."""
-        return self._run if self.names or self.include_indices or self.alone else self.reader.read
+        return self.reader.read if self.gives_tuples else self._run
+
+    @property
+    def gives_tuples(self) -> bool:
+        """True if a batch is the tuple of what was read of each array."""
+        return not (self.names or self.include_indices or self.alone)
 
     def _run(self, block: Block) -> Any:
         batch = self.reader.read(block)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,16 +32,20 @@ def least_samples(column: NDArray[Any]) -> int:
     return -(-LEAST // size)
 
 
+def _is_taken_from(column: NDArray[Any]) -> bool:
+    """True for arrays of which `take` reads samples 1.5 to 2 times faster than an index, if samples are small.
+
+    An array that is not C-contiguous it would copy whole for every batch.
+    """
+    return type(column) is np.ndarray and column.flags.c_contiguous
+
+
 def pick_plain(column: NDArray[Any]) -> Read:
     """How to read the samples of an index array."""
-    if not (type(column) is np.ndarray and column.flags.c_contiguous):
+    if not _is_taken_from(column):
         return column.__getitem__
-    # 1.5 to 2 times faster than column[block] for small samples. An array that is not C-contiguous it would copy whole
-    # for every batch.
-    take: Read = partial(column.take, axis=0)
+    take = column.take
     least, n, sample = least_samples(column), len(column), column.shape[1:]
-    if least == sys.maxsize:
-        return take
 
     def pick(block: Block) -> NDArray[Any]:
         if len(block) >= least:
@@ -50,8 +53,8 @@ def pick_plain(column: NDArray[Any]) -> Read:
             if places.view(np.uintp).max() < n:  # also false for negative ones
                 # With another mode it would make a copy first.
                 out = empty((len(places), *sample), column.dtype)
-                return column.take(places, axis=0, out=out, mode="clip")
-        return take(block)  # type: ignore[no-any-return]
+                return take(places, 0, out, "clip")
+        return take(block, 0)
 
     return pick
 
@@ -70,11 +73,13 @@ def run_plain(column: NDArray[Any]) -> Read:
 def read_two(X: NDArray[Any], y: NDArray[Any]) -> Read:
     """How to read from two arrays: most often there are two.
 
-    It has no loop and no call that can be avoided: each takes a tenth of a microsecond.
+    Small batches need no call that can be avoided: each takes a tenth of a microsecond, and so does a keyword.
     """
     pick_X, pick_y = pick_plain(X), pick_plain(y)
     run_X, run_y = run_plain(X), run_plain(y)
+    take_X, take_y = X.take, y.take
     least = min(least_samples(X), least_samples(y))
+    least_to_pick = least if _is_taken_from(X) and _is_taken_from(y) else 0
 
     def read(block: Block) -> tuple[Any, ...]:
         if type(block) is range:
@@ -82,6 +87,8 @@ def read_two(X: NDArray[Any], y: NDArray[Any]) -> Read:
             if stop - start < least:
                 return X[start:stop].copy(), y[start:stop].copy()
             return run_X(block), run_y(block)
+        if len(block) < least_to_pick:
+            return take_X(block, 0), take_y(block, 0)
         return pick_X(block), pick_y(block)
 
     return read

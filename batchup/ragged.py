@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
@@ -171,6 +172,9 @@ class Ragged(Copyable):
         """The number of tokens of each sample, (n,) integers."""
         return self._stops - self._starts
 
+    def _lengths_of(self, which: NDArray[np.intp]) -> Offsets:
+        return self._stops.take(which) - self._starts.take(which)
+
     @property
     def offsets(self) -> Offsets:
         """The ends of the samples, (n + 1,) from 0 on: in `values`, or for a view in the values of `copy()`."""
@@ -272,6 +276,24 @@ class Ragged(Copyable):
         memory = bytearray().join(map(self._bytes.__getitem__, slices))
         tokens = np.frombuffer(memory, self.dtype)
         return tokens if self.values.ndim == 1 else tokens.reshape(int((stops - starts).sum()), *self.values.shape[1:])
+
+    def _in_rows(
+        self, which: NDArray[np.intp], counts: Sequence[int], rooms: Sequence[int], value: Any
+    ) -> NDArray[Any]:
+        """These samples in rows of one length: `counts` of them in each, then `value` for the room that is left.
+
+        Each is copied once.
+        """
+        size = self._token_size
+        starts, stops = self._starts.take(which) * size, self._stops.take(which) * size
+        samples = map(self._bytes.__getitem__, map(slice, starts.tolist(), stops.tolist()))
+        shape = self.values.shape[1:]
+        blank = np.full((max(rooms), *shape), value, self.dtype).reshape(-1).view(np.uint8).data
+        pieces: list[memoryview] = []
+        for count, room in zip(counts, rooms, strict=True):
+            pieces += islice(samples, count)
+            pieces.append(blank[: room * size])
+        return np.frombuffer(bytearray().join(pieces), self.dtype).reshape(len(counts), -1, *shape)
 
     @cached_property
     def _bytes(self) -> memoryview:

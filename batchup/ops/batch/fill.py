@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from batchup.core.record import record
 from batchup.core.stream import Stage, Stream
 from batchup.core.work import Sizes, Step
 from batchup.ops.batch.padding import checked_value, filling, shown_value
-from batchup.ops.read.gather import columns_known
+from batchup.ops.read.gather import Gather, columns_known
 from batchup.parts import parts_of
 from batchup.ragged import Ragged
 
@@ -86,24 +87,63 @@ class Fill(Step):
 
     def run(self, item: Any) -> dict[str, Any]:
         parts = self._ragged(item)
-        lengths = next(iter(parts.values())).lengths
-        for name, part in parts.items():
-            if not np.array_equal(part.lengths, lengths):
-                raise ValueError(f"{self}: expected parts with the same lengths; those of {name!r} differ")
-        total = int(lengths.sum())
-        if total > self.capacity:
-            raise ValueError(
-                f"{self}: expected at most {self.capacity} tokens in a row; these {len(lengths)} samples have {total}. "
-                "pack(lengths, capacity, seed) chooses samples that fit"
-            )
+        lengths = self._lengths({name: part.lengths for name, part in parts.items()})
+        rooms = self._rooms(lengths, [len(lengths)])
+        total = self.capacity - rooms[0]
         row: dict[str, Any] = {name: self._row(name, part, total) for name, part in parts.items()}
-        ends = lengths.cumsum()
-        row["segment_ids"] = self._ints(np.repeat(np.arange(1, len(lengths) + 1), lengths))
-        row["positions"] = self._ints(np.arange(total) - np.repeat(ends - lengths, lengths))
+        row |= self._places(lengths, [len(lengths)], rooms)
         if self.cu_seqlens:
-            row["cu_seqlens"] = np.append(0, ends).astype(np.int32)
+            row["cu_seqlens"] = np.append(0, lengths.cumsum()).astype(np.int32)
             row["max_seqlen"] = int(lengths.max(initial=0))
         return row
+
+    def rows(self, columns: dict[str, Ragged], which: NDArray[np.intp], counts: list[int]) -> dict[str, Any]:
+        """Several rows at once, of these samples of the columns: `counts` of them in each row."""
+        lengths = self._lengths({name: column._lengths_of(which) for name, column in columns.items()})
+        rooms = self._rooms(lengths, counts)
+        batch: dict[str, Any] = {}
+        for name, column in columns.items():
+            value = filling(self.value, name, column, str(self))
+            batch[name] = column._in_rows(which, counts, rooms, value)
+        return batch | self._places(lengths, counts, rooms)
+
+    def _lengths(self, of_parts: dict[str, Any]) -> NDArray[Any]:
+        """The lengths of the samples, which must be those of all parts."""
+        first, *others = of_parts.values()
+        for name, lengths in zip(list(of_parts)[1:], others, strict=True):
+            if not np.array_equal(lengths, first):
+                raise ValueError(f"{self}: expected parts with the same lengths; those of {name!r} differ")
+        return first  # type: ignore[no-any-return]
+
+    def _rooms(self, lengths: NDArray[Any], counts: list[int]) -> list[int]:
+        """The number of places without a token in each row."""
+        ends = np.append(0, lengths.cumsum()).take(np.cumsum([0, *counts])).tolist()
+        for (start, stop), count in zip(pairwise(ends), counts, strict=True):
+            if stop - start > self.capacity:
+                raise ValueError(
+                    f"{self}: expected at most {self.capacity} tokens in a row; these {count} samples have {stop - start}. "
+                    "pack(lengths, capacity, seed) chooses samples that fit"
+                )
+        return [self.capacity - (stop - start) for start, stop in pairwise(ends)]
+
+    def _places(self, lengths: NDArray[Any], counts: list[int], rooms: list[int]) -> dict[str, NDArray[np.int32]]:
+        """The number of its sample for each place of the rows, and its position in that."""
+        runs: list[int] = []  # the lengths of samples; behind those of a row, the room that is left
+        numbers: list[int] = []
+        left = iter(lengths.tolist())
+        for count, room in zip(counts, rooms, strict=True):
+            runs += islice(left, count)
+            runs.append(room)
+            numbers += range(1, count + 1)
+            numbers.append(0)
+        each = np.array(runs)
+        starts = (each.cumsum() - each).astype(np.int32)
+        size = len(counts) * self.capacity
+        segments = np.repeat(np.array(numbers, np.int32), each).reshape(-1, self.capacity)
+        positions = (np.arange(size, dtype=np.int32) - np.repeat(starts, each)).reshape(-1, self.capacity)
+        for row, room in zip(positions, rooms, strict=True):
+            row[self.capacity - room :] = 0
+        return {"segment_ids": segments, "positions": positions}
 
     def _ragged(self, item: Any) -> dict[str, Ragged]:
         parts: dict[str, Any] = item
@@ -132,10 +172,15 @@ class Fill(Step):
         row[0, :total] = part.flat
         return row
 
-    def _ints(self, values: NDArray[Any]) -> NDArray[np.int32]:
-        row = np.zeros((1, self.capacity), np.int32)
-        row[0, : len(values)] = values
-        return row
+    def columns_of(self, gather: Step) -> dict[str, Ragged] | None:
+        """What `rows` reads in place of the batches of a `gather`; None if it can't."""
+        if not isinstance(gather, Gather) or gather.include_indices or gather.alone or self.cu_seqlens:
+            return None
+        columns = gather.reader.columns
+        names = gather.names or ("tokens",)
+        if len(names) != len(columns) or not all(isinstance(c, Ragged) and not c.dtype.hasobject for c in columns):
+            return None
+        return dict(zip(names, columns, strict=True))
 
     def __str__(self) -> str:
         return call_text("fill", self.capacity, value=shown_value(self.value), cu_seqlens=self.cu_seqlens)

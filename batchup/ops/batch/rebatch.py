@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count, pairwise, repeat
 from typing import Any, NamedTuple
 
+import numpy as np
+from more_itertools import chunked
+
+from batchup.core.blocks import block_array
 from batchup.core.checks import call_text, true_or_false, whole_number
 from batchup.core.computed import Computed, OverMade
 from batchup.core.cursors import Cursor, gone_on
 from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
 from batchup.core.grid import Even, Grid, Sharded, Total
-from batchup.core.item import Cursors, Item
+from batchup.core.item import Cursors, Item, once, planned_in
 from batchup.core.plan import Part, is_uneven, located, parts_in, samples_of
 from batchup.core.record import Count, in_whole_parts, parts_of_size, record, unnamed
 from batchup.core.stream import Stage, Stream
+from batchup.ops.batch.fill import Fill
 from batchup.ops.index.shard import ShardLike, as_shard, part_of, shown_shard
 from batchup.parts import Piece, planned_piece, planned_together, put_together, samples_in
 
@@ -135,7 +140,36 @@ class Rebatch(OverMade):
     def _part(self, n: int) -> int:
         return len(range(n)[part_of(n, self.index, self.count)])
 
+    def _filled(self, pass_: int, k: int, draws: Draws) -> Iterator[Item] | None:
+        """For windows that are rows of `gather | fill`: the batches, of several rows at once. None for other windows.
+
+        This takes half of the time, and copies nothing twice.
+        """
+        made = self.up
+        if self.count == 1 and type(made) is Computed and located(made) is not None:
+            match made.work.steps:
+                case (gather, Fill() as fill) if (columns := fill.columns_of(gather)) is not None:
+                    items = made.up.start(pass_, k * self.size, draws)
+                    return self._of_rows(partial(fill.rows, columns), made, items, k)
+        return None
+
+    def _of_rows(self, rows: Callable[..., Any], made: Computed, items: Iterator[Any], k: int) -> Iterator[Item]:
+        for number, some in enumerate(chunked(once(items), self.size), k):
+            if self.drop_last and len(some) < self.size:
+                return
+            blocks = [block_array(planned_in(item)) for item in some]
+            try:
+                batch = rows(np.concatenate(blocks), list(map(len, blocks)))
+            except Exception:
+                list(made._made(iter(some), number * self.size))  # row by row, so that the error names the row
+                raise
+            planned = planned_together([planned_piece(item, 1, slice(0, 1)) for item in some])
+            yield Item(planned, batch, True)
+            del batch
+
     def items(self, pass_: int, k: int, draws: Draws) -> Iterator[Item]:
+        if (filled := self._filled(pass_, k, draws)) is not None:
+            return filled
         if (grid := located(self.up)) is not None:
             at, i = grid.seek(pass_, k * self.size) if k else (0, 0)
             ends = (grid.before(pass_, number) for number in count(at))

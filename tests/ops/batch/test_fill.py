@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchup import ops
+from batchup import ops, work_pool
 from batchup.testing import plain
 
 LISTS = [[1, 2, 3], [], [4], [5, 6, 7, 8, 9], [10, 11]]
@@ -74,3 +74,63 @@ def test_what_cannot_be_packed_is_refused():
             | ops.map(lambda row: {"max_seqlen": 1})
             | ops.rebatch(2)
         )
+
+
+def rows_of(lengths, tokens=(), dtype=np.int64):
+    """A `Ragged` of samples of these lengths, whose tokens have this shape."""
+    ends = np.append(0, np.cumsum(lengths, dtype=int))
+    shape = (int(ends[-1]), *tokens)
+    return ops.Ragged(np.arange(1, np.prod(shape, dtype=int) + 1).reshape(shape).astype(dtype), ends)
+
+
+def joined(rows):
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+@given(
+    length_lists,
+    st.integers(1, 5),
+    st.booleans(),
+    st.sampled_from([(), (2,)]),
+    st.sampled_from(["i4", "f4", "?", "U3"]),
+)
+def test_several_rows_at_once_are_the_rows(lengths, size, drop_last, tokens, dtype):
+    words = rows_of(lengths, tokens, dtype)
+    value = {"words": words.values.dtype.type(1), "labels": -1}
+    stage = ops.gather(words=words, labels=rows_of(lengths)) | ops.fill(20, value=value)
+    packed = ops.pack(words.lengths, 20, 3)
+    rows = list(packed | stage)
+    expected = [joined(rows[at : at + size]) for at in range(0, len(rows), size)]
+    if drop_last and len(rows) % size:
+        del expected[-1]
+    batches = packed | stage | ops.rebatch(size, drop_last)
+    assert len(batches) == len(expected)
+    for start in range(len(expected) + 1):
+        assert [plain(batch) for batch in batches | ops.skip(start)] == [plain(batch) for batch in expected[start:]]
+    for batch in batches:
+        for part in batch.values():
+            assert part.flags.writeable
+
+
+def noisy(batch, rng):
+    return batch["tokens"] + rng.integers(1000)
+
+
+def test_noise_behind_several_rows_is_that_of_rows_of_a_pool():
+    with work_pool.WorkerThreadPool(2) as pool:
+        rows = ops.pack(WORDS, 8, 1) | ops.gather(WORDS) | ops.fill(8)
+        noise = ops.rebatch(2) | ops.map(noisy, rng=3)
+        assert [plain(b) for b in rows | noise] == [plain(b) for b in rows | ops.parallel(pool) | noise]
+
+
+def test_an_error_of_several_rows_at_once_names_the_row():
+    blocks = [np.array([0, 2]), np.array([1]), np.array([3, 0])]
+    with pytest.raises(ValueError, match=r"at most 6 tokens in a row; these 2 samples have 8") as caught:
+        list(blocks | ops.gather(WORDS) | ops.fill(6) | ops.rebatch(3))
+    notes = "\n".join(caught.value.__notes__)
+    assert "in the stage fill(6)" in notes
+    assert "at item 2 of" in notes
+    assert "samples [3, 0]" in notes
+    other = ops.Ragged.of([[1] * len(part) for part in [*LISTS[:-1], []]])
+    with pytest.raises(ValueError, match="expected parts with the same lengths; those of 'labels' differ"):
+        list([np.array([4])] | ops.gather(words=WORDS, labels=other) | ops.fill(6) | ops.rebatch(3))

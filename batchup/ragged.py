@@ -48,6 +48,8 @@ class Ragged(Copyable):
     """
 
     __array_ufunc__ = None
+    tokens_cut: int = 0  # the number of tokens that a view leaves out
+    samples_cut: int = 0  # the number of samples that a view leaves out or cuts
 
     def __init__(self, values: ArrayLike, offsets: ArrayLike):
         flat, ends = plain_array(values, "Ragged: values"), plain_array(offsets, "Ragged: offsets")
@@ -69,8 +71,8 @@ class Ragged(Copyable):
     def _set(self, values: NDArray[Any], starts: Offsets, stops: Offsets, **cut: int) -> None:
         self.values = values
         self._starts, self._stops = starts, stops
-        self.tokens_cut: int = cut.get("tokens", 0)  # the number of tokens that a view leaves out
-        self.samples_cut: int = cut.get("samples", 0)  # the number of samples that a view leaves out or cuts
+        if cut:
+            self.tokens_cut, self.samples_cut = cut.get("tokens", 0), cut.get("samples", 0)
 
     def _view(self, starts: Offsets, stops: Offsets, **cut: int) -> Ragged:
         other = Ragged.__new__(Ragged)
@@ -247,6 +249,8 @@ class Ragged(Copyable):
     @overload
     def __getitem__(self, which: slice | NDArray[Any]) -> Ragged: ...
     def __getitem__(self, which: Any) -> Any:
+        if type(which) is np.ndarray:
+            return self._gathered(which)
         if isinstance(which, slice):
             return self._view(self._starts[which], self._stops[which])
         if isinstance(which, int | np.integer):
@@ -262,20 +266,18 @@ class Ragged(Copyable):
         starts, stops = self._starts.take(which), self._stops.take(which)
         ends = _ends(stops - starts)
         other = Ragged.__new__(Ragged)
-        other._set(self._tokens(starts, stops), ends[:-1], ends[1:])
+        other.values = self._tokens(starts, stops)
+        other._starts, other._stops = ends[:-1], ends[1:]
         return other
 
     def _tokens(self, starts: Offsets, stops: Offsets) -> NDArray[Any]:
         """The tokens from each start to its stop, in memory of their own."""
-        if self.dtype.hasobject or not len(starts):
-            runs = zip(starts.tolist(), stops.tolist(), strict=True)
+        runs, buffer = zip(starts.tolist(), stops.tolist(), strict=True), self._buffer
+        if buffer is None or not len(starts):
             return np.concatenate([self.values[:0], *[self.values[i:j] for i, j in runs]])
         # Joining bytes takes two thirds of the time of np.concatenate, which makes an array of each part.
-        size = self._token_size
-        slices = map(slice, (starts * size).tolist(), (stops * size).tolist())
-        memory = bytearray().join(map(self._bytes.__getitem__, slices))
-        tokens = np.frombuffer(memory, self.dtype)
-        return tokens if self.values.ndim == 1 else tokens.reshape(int((stops - starts).sum()), *self.values.shape[1:])
+        tokens = np.frombuffer(bytearray().join([buffer[i:j] for i, j in runs]), self.dtype)
+        return tokens if self.values.ndim == 1 else tokens.reshape(-1, *self.values.shape[1:])
 
     def _in_rows(
         self, which: NDArray[np.intp], counts: Sequence[int], rooms: Sequence[int], value: Any
@@ -284,20 +286,21 @@ class Ragged(Copyable):
 
         Each is copied once.
         """
-        size = self._token_size
-        starts, stops = self._starts.take(which) * size, self._stops.take(which) * size
-        samples = map(self._bytes.__getitem__, map(slice, starts.tolist(), stops.tolist()))
+        buffer = self._buffer
+        assert buffer is not None
         shape = self.values.shape[1:]
-        blank = np.full((max(rooms), *shape), value, self.dtype).reshape(-1).view(np.uint8).data
+        runs = zip(self._starts.take(which).tolist(), self._stops.take(which).tolist(), strict=True)
+        room = _tokens_in(np.full((max(rooms), *shape), value, self.dtype))
         pieces: list[memoryview] = []
-        for count, room in zip(counts, rooms, strict=True):
-            pieces += islice(samples, count)
-            pieces.append(blank[: room * size])
+        for count, left in zip(counts, rooms, strict=True):
+            pieces += [buffer[i:j] for i, j in islice(runs, count)]
+            pieces.append(room[:left])
         return np.frombuffer(bytearray().join(pieces), self.dtype).reshape(len(counts), -1, *shape)
 
     @cached_property
-    def _bytes(self) -> memoryview:
-        return self.values.reshape(-1).view(np.uint8).data
+    def _buffer(self) -> memoryview | None:
+        """The tokens, as the items of a buffer; None for objects, and for tokens without bytes."""
+        return None if self.dtype.hasobject or not self._token_size else _tokens_in(self.values)
 
     # --- views without samples that are too long, which say what they cut
 
@@ -382,7 +385,13 @@ def _tokens_of(sample: Any) -> NDArray[Any]:
     return tokens.copy() if isinstance(tokens, Strings) else tokens
 
 
+def _tokens_in(values: NDArray[Any]) -> memoryview:
+    """The tokens of an array in C order, of any dtype, as the items of a buffer."""
+    memory = values.reshape(-1).view(np.uint8)
+    return np.ndarray((len(values),), f"V{len(memory) // max(1, len(values))}", memory).data
+
+
 def _ends(lengths: Offsets) -> NDArray[np.int64]:
     ends = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=ends[1:])
+    lengths.cumsum(out=ends[1:])
     return ends

@@ -123,3 +123,15 @@ def test_a_mask_of_samples_has_one_value_for_each():
     for wrong in (np.array([True]), np.ones(4, bool), np.ones((3, 1), bool)):
         with pytest.raises(IndexError, match="one value for each of 3 samples; got <"):
             words[wrong]
+
+
+def test_offsets_of_32_bits_reach_beyond_2_gigabytes(tmp_path):
+    values = np.memmap(tmp_path / "tokens", np.int32, "w+", shape=(600_000_000,))  # a file that is mostly a hole
+    values[-3:] = 7, 8, 9
+    words = ops.Ragged(values, np.array([0, 599_999_997, 600_000_000], np.int32))
+    assert words[np.array([1, 1])].tolist() == [[7, 8, 9]] * 2
+
+
+def test_tokens_without_bytes():
+    words = ops.Ragged(np.empty((5, 0)), [0, 2, 5])
+    assert words[np.array([1, 0])].values.shape == (5, 0)

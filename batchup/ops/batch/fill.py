@@ -178,7 +178,7 @@ class Fill(Step):
             return None
         columns = gather.reader.columns
         names = gather.names or ("tokens",)
-        if len(names) != len(columns) or not all(isinstance(c, Ragged) and not c.dtype.hasobject for c in columns):
+        if len(names) != len(columns) or not all(isinstance(c, Ragged) and c._buffer is not None for c in columns):
             return None
         return dict(zip(names, columns, strict=True))
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 
@@ -93,15 +91,19 @@ def _is(path: str, status: os.stat_result) -> bool:
 def this_machine() -> str:
     """A name of this machine since it was started."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
     except OSError:
+        import platform
+
         return platform.node()
 
 
 def mapped_at(address: int) -> tuple[str, str] | None:
     """The device and inode of the file that is mapped at an address, as Linux names them. None if it is unknown."""
     try:
-        lines = Path("/proc/self/maps").read_text().splitlines()
+        with open("/proc/self/maps") as file:
+            lines = file.read().splitlines()
     except OSError:
         return None
     for line in lines:

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable
-from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,8 @@ def checked_state(state: dict[str, Any], plan: Plan, work: Work, text: str) -> d
 
 def marked(one: list[str], other: list[str]) -> str:
     """The first difference of two lists of stages as lines, with a stage before and one behind it."""
+    from difflib import SequenceMatcher
+
     differences = [
         code for code in SequenceMatcher(None, one, other, autojunk=False).get_opcodes() if code[0] != "equal"
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import random
 import sys
@@ -53,6 +52,8 @@ class Seeding:
 
     def seed(self, n: int) -> None:
         """Seed the generators for sample `n` of the item."""
+        import hashlib
+
         digest = hashlib.sha256(self._key + n.to_bytes(8, "little"), usedforsecurity=False).digest()
         np.random.seed(np.frombuffer(digest, "<u4", 4))  # noqa: NPY002
         random.seed(int.from_bytes(digest[16:24], "little"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -187,6 +185,8 @@ def refuse_others(called: str, given: Iterable[str], known: Iterable[str], hints
     known = list(known)
     for name in given:
         if name not in known:
+            import difflib
+
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}"
             hint = f"write {hints[name]}" if name in hints else hint
@@ -200,7 +200,8 @@ def hinted(**hints: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        names = [name for name in inspect.signature(function).parameters if name != "self"]
+        code = function.__code__  # a signature takes 50 times as long
+        names = [name for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if name != "self"]
         called = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
 
         @wraps(function)

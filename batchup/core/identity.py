@@ -1,18 +1,16 @@
 """The name of a stream in its checkpoints: its stages, each with its tag and what it was built of."""
 
-import hashlib
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import partial
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from batchup.core.checks import describe, describe_callable
+from batchup.core.checks import describe, describe_callable, is_a
 from batchup.core.computed import Computed, OverMade
 from batchup.core.noise import Noise
 from batchup.core.plan import Part, Plan, PlanOver, parts_in
@@ -152,7 +150,7 @@ def named(fn: Callable[..., Any], name: str | None, where: str) -> Callable[...,
     return fn if name is None else Named(fn, name)
 
 
-_ATOMS = (type(None), bool, int, float, complex, str, bytes, range, slice, np.generic, np.dtype, PurePath)
+_ATOMS = (type(None), bool, int, float, complex, str, bytes, range, slice, np.generic, np.dtype)
 
 
 def _value(value: Any, contents: bool) -> str | None:
@@ -167,7 +165,7 @@ def _value(value: Any, contents: bool) -> str | None:
         return repr(value.name)
     if isinstance(value, Seed | Enum):
         return str(value)
-    if isinstance(value, _ATOMS):
+    if isinstance(value, _ATOMS) or is_a(value, "pathlib.PurePath"):
         return repr(value)
     if isinstance(value, np.ndarray | Copyable):
         return _data(value, contents)
@@ -224,4 +222,6 @@ def _short(text: str) -> str:
 
 
 def _digest(text: str) -> str:
+    import hashlib
+
     return hashlib.sha256(text.encode()).hexdigest()[:32]

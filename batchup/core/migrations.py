@@ -1,6 +1,5 @@
 """Conversion of checkpoints of earlier versions: one function per version, which converts to the next version."""
 
-import hashlib
 import re
 from typing import Any
 
@@ -14,6 +13,8 @@ def from_3(state: dict[str, Any], plan: Plan, work: Work) -> dict[str, Any]:
     """Convert from version 3, which named a stream by one text: the class names of its plans and steps."""
     text = _text_3(plan, work)
     if len(text) > 500:
+        import hashlib
+
         text = f"{text[:500]}... (SHA-256 {hashlib.sha256(text.encode()).hexdigest()})"
     other = state.get("stream")
     # The name of another stream is only shown in an error.

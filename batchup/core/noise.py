@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
@@ -135,6 +134,8 @@ def read_by_index(indices: Any) -> Item:
 
 def digest_of(item: Item) -> bytes:
     """128 bits of the place of an item and of the indices of its samples, in their order."""
+    import hashlib
+
     pass_, position, indexed = item.place  # type: ignore[misc]
     digest = hashlib.sha1(repr((pass_, position)).encode(), usedforsecurity=False)
     if indexed:

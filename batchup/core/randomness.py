@@ -6,7 +6,6 @@ drawn from, one call a pass, when that pass is first needed. **None** means in o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import cached_property
@@ -335,6 +334,8 @@ _iterations = count()
 
 def stamp_of(generators: Sequence[Any]) -> str:
     """A digest of the states of generators. It differs for each iteration that draws from them."""
+    import hashlib
+
     digest = hashlib.sha1(usedforsecurity=False)
     for generator in generators:
         if _is_numpys(generator):

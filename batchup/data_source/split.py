@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from itertools import combinations, pairwise
-from typing import Any
+from numbers import Rational
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from batchup.core.checks import classes_in, describe, listed
 from batchup.core.randomness import Seed, ShuffleLike, as_rng, frozen_generator
 from batchup.ops.index.shares import as_fraction
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 __all__ = ["parts_of_split"]
 
@@ -61,15 +64,15 @@ def _shares(fractions: Sequence[Any]) -> list[Fraction]:
     if not fractions:
         raise ValueError(f"{wanted}; got none")
     for fraction in fractions:
-        if isinstance(fraction, bool) or not isinstance(fraction, int | float | Fraction | np.integer | np.floating):
+        if isinstance(fraction, bool) or not isinstance(fraction, int | float | Rational | np.integer | np.floating):
             raise TypeError(f"{wanted}; got {describe(fraction)}")
         if not 0 < float(fraction) <= 1:
             raise ValueError(f"{wanted}; got {fraction}")
     shares = list(map(as_fraction, fractions))
-    rest = Fraction(1) - sum(shares)
-    if rest < -Fraction(1, 10**9):
+    rest = as_fraction(1) - sum(shares)
+    if rest * 10**9 < -1:
         raise ValueError(f"{wanted}; got {listed(map(str, fractions))}, whose sum is {float(sum(shares)):g}")
-    if abs(rest) <= Fraction(1, 10**9):  # as 1/3, 1/3 and 0.333333333
+    if abs(rest) * 10**9 <= 1:  # as 1/3, 1/3 and 0.333333333
         return [share / sum(shares) for share in shares]
     return [*shares, rest]
 

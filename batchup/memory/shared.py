@@ -12,7 +12,6 @@ import errno
 import itertools
 import mmap
 import os
-import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +48,8 @@ def new_file(size: int) -> int:
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("batchup", os.MFD_CLOEXEC)
     else:
+        import tempfile
+
         with tempfile.TemporaryFile() as temporary:
             file = os.dup(temporary.fileno())
     try:

@@ -6,7 +6,6 @@ milliseconds, so small batches are sent several at a time.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 import threading
@@ -48,6 +47,8 @@ class Package:
 
     def digest(self) -> bytes:
         """A hash of the work and its arrays."""
+        import hashlib
+
         digest = hashlib.sha256(self.packed, usedforsecurity=False)
         for buffer in self.buffers:
             digest.update(buffer)

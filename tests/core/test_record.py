@@ -1,6 +1,9 @@
 """Frozen records, and what checkpoints make of their fields."""
 
+import copy
 import dataclasses
+import inspect
+import pickle
 
 import pytest
 
@@ -53,3 +56,39 @@ def test_a_record_is_the_same_where_nothing_changes():
 def test_counts():
     assert [parts_of_size(n, 4) for n in (0, 8, 9, None)] == [0, 2, 3, None]
     assert [in_whole_parts(n, 4) for n in (0, 8, 9, None)] == [0, 8, 8, None]
+
+
+@record
+class Named:
+    put: int
+    self_: int = 1
+    made: list = dataclasses.field(default_factory=list)
+
+    def __post_init__(self):
+        self.made.append(self.put)
+
+
+class Derived(Named):
+    """No record itself."""
+
+
+@record
+class Further(Named):
+    more: str = "more"
+
+
+def test_what_a_record_is_made_of():
+    assert Named(2).made == [2]
+    assert Named(2, made=[1]).made == [1, 2]
+    assert Named(2).made is not Named(2).made
+    assert (Derived(3).put, Further(3, 4, more="x").more, Further(5).put) == (3, "x", 5)
+    assert str(inspect.signature(Further)).startswith("(put: int, self_: int = 1, made: list = ")
+    assert dataclasses.replace(Further(3), more="y").more == "y"
+    with pytest.raises(TypeError, match=r"Named.__init__\(\) missing 1 required positional argument: 'put'"):
+        Named()
+    with pytest.raises(dataclasses.FrozenInstanceError, match=r"a Named is frozen: expected no change of 'put'"):
+        Named(1).put = 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del Named(1).put
+    for one in (copy.copy(Further(3)), copy.deepcopy(Further(3)), pickle.loads(pickle.dumps(Further(3)))):
+        assert (one.put, one.more) == (3, "more")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -169,7 +168,7 @@ def _counts(weights: Any, lengths: tuple[int, ...], block: int, where: str) -> t
                 f"{where}: member {m} has a weight above 0, {float(exact[m]):g}, but no samples. Give it 0"
             )
         if share and not count:
-            needed = math.ceil(Fraction(block) / min(filter(None, shares)))
+            needed = math.ceil(1 / min(filter(None, shares)) * block)
             raise ValueError(
                 f"{where}: member {m} would have {float(share):.3g} of the {block} samples of a block, which rounds to none. "
                 f"Write block={needed}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 def as_fraction(weight: Any) -> Fraction:
@@ -15,6 +17,8 @@ def as_fraction(weight: Any) -> Fraction:
     >>> as_fraction(0.1), as_fraction(1 / 3), as_fraction(2)
     (Fraction(1, 10), Fraction(1, 3), Fraction(2, 1))
     """
+    from fractions import Fraction
+
     kind: Any = float
     if isinstance(weight, np.generic):
         kind, weight = type(weight), weight.item()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,6 +61,8 @@ class Chosen:
         others = list(self.nulls) if isinstance(self.nulls, Mapping) else []
         for name in (*wanted, *others):
             if name not in has:
+                import difflib
+
                 near = difflib.get_close_matches(str(name), has, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {listed(map(repr, has))}"
                 raise ValueError(f"{where}: there is no column {name!r}; {hint}")

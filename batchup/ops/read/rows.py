@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -142,7 +141,7 @@ class Files(Rows):
         self._set_up()
 
     def __str__(self) -> str:
-        return listed(PurePath(file.path).name for file in self._files)
+        return listed(os.path.basename(file.path) for file in self._files)
 
 
 def same_type(name: str, schemas: Sequence[tuple[str, Any]]) -> Any:

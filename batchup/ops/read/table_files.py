@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from glob import glob
-from pathlib import Path, PurePath
 from typing import Any
 
 from batchup.core.checks import describe, is_a
@@ -40,7 +39,7 @@ class ArrowFiles(Files):
 
 def files_of(paths: Any, where: str) -> Rows:
     """The rows of files: a path, a pattern, or a list of these. Raises ValueError if there are none."""
-    given = [paths] if isinstance(paths, str | PurePath) else list(paths)
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     found = [path for one in given for path in _matching(os.fspath(one), where)]
     if not found:
         raise ValueError(f"{where}: expected one file at least; got an empty list")
@@ -74,14 +73,14 @@ def _matching(path: str, where: str) -> Iterator[str]:
 
 def _kind_of(path: str) -> type[Files]:
     """Parquet files begin with a word of their own."""
-    with Path(path).open("rb") as file:
+    with open(path, "rb") as file:
         return ParquetFiles if file.read(4) in (b"PAR1", b"PARE") else ArrowFiles
 
 
 def rows_of(data: Any, where: str) -> Rows | None:
     """The rows of what is not in memory; None for anything else."""
-    if isinstance(data, str | PurePath) or (
-        isinstance(data, list | tuple) and data and all(isinstance(path, str | PurePath) for path in data)
+    if isinstance(data, str | os.PathLike) or (
+        isinstance(data, list | tuple) and data and all(isinstance(path, str | os.PathLike) for path in data)
     ):
         return files_of(data, where)
     if is_a(data, "pyarrow.parquet.core.ParquetFile"):

@@ -17,7 +17,7 @@ from batchup.core.record import Count, record
 from batchup.data_source.base import AbstractDataSource, StreamDataSource
 from batchup.data_source.indices import as_asked, listed, several
 from batchup.data_source.request import Request
-from batchup.ops.read.gather import check_names, gather_step, reading, with_indices
+from batchup.ops.read.gather import as_reads, check_names, gather_step, reading, with_indices
 from batchup.ops.read.reader import Reader
 from batchup.sampling import (
     AbstractSampler,
@@ -238,6 +238,8 @@ class ArrayDataSource(RandomAccessDataSource):
         If True, the sample indices come first in each batch.
     cache : int
         The number of bytes of decoded chunks to keep, as for `ops.gather`.
+    reads : int or None
+        The number of chunks that are read at once, as for `ops.gather`.
 
     Raises
     ------
@@ -266,6 +268,7 @@ class ArrayDataSource(RandomAccessDataSource):
         sampler: AbstractSampler | None = None,
         include_indices: bool = False,
         cache: int = 0,
+        reads: int | None = None,
     ):
         if not isinstance(data, list | tuple | Mapping):
             raise TypeError(
@@ -284,7 +287,8 @@ class ArrayDataSource(RandomAccessDataSource):
                 "ArrayDataSource: expected arrays; got data sources among them. Side by side they are "
                 "CompositeDataSource([ds, ArrayDataSource([y])])"
             )
-        reader = Reader(arrays, names, "ArrayDataSource", whole_number(cache, "ArrayDataSource: cache"))
+        kept = whole_number(cache, "ArrayDataSource: cache")
+        reader = Reader(arrays, names, "ArrayDataSource", kept, as_reads(reads, "ArrayDataSource"))
         self._reader, self._names = reader, names
         super().__init__(reader.length, indices, repeats, sampler, include_indices)
         self.data = self._with_names(arrays)

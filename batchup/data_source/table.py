@@ -14,7 +14,7 @@ from batchup.core.randomness import ShuffleLike
 from batchup.data_source.arrays import RandomAccessDataSource
 from batchup.data_source.request import Request
 from batchup.ops.read.chosen import Chosen
-from batchup.ops.read.gather import Gather, gather_step, reading
+from batchup.ops.read.gather import Gather, as_reads, gather_step, reading
 from batchup.ops.read.reader import Reader
 from batchup.ops.read.rows import Rows
 from batchup.ops.read.table import table_of
@@ -56,6 +56,8 @@ class TableDataSource(RandomAccessDataSource):
         If True, the row numbers come first in each batch; in a dict, under "indices".
     cache : int
         The number of bytes of decoded row groups to keep, as for `ops.gather`.
+    reads : int or None
+        The number of row groups that are read at once, as for `ops.gather`.
 
     Raises
     ------
@@ -93,10 +95,11 @@ class TableDataSource(RandomAccessDataSource):
         sampler: AbstractSampler | None = None,
         include_indices: bool = False,
         cache: int = 0,
+        reads: int | None = None,
     ):
         name = "TableDataSource"
         rows = table_of(data, Chosen.of(columns, features, target, dtype, nulls, name), name)
-        self._reader = Reader((rows,), (), name, whole_number(cache, f"{name}: cache"))
+        self._reader = Reader((rows,), (), name, whole_number(cache, f"{name}: cache"), as_reads(reads, name))
         self._rows, self._data = rows, rows.array if isinstance(rows, TableRows) else data
         super().__init__(self._reader.length, indices, repeats, sampler, include_indices)
 

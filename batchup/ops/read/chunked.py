@@ -25,8 +25,10 @@ from numpy.typing import NDArray
 
 from batchup.core.blocks import block_array
 from batchup.core.checks import describe, is_a, plain_array
+from batchup.core.errors import note
 from batchup.core.grid import chunk_numbers
 from batchup.ops.read.arrays import SPARSE
+from batchup.ops.read.at_once import ONE, AtOnce
 from batchup.ops.read.forms import Gathered, bytes_of, owned
 
 GAP = 128 * 1024  # bytes: smaller gaps are read, larger ones skipped
@@ -86,6 +88,7 @@ class Stored:
     """
 
     whole = True  # reading any part of a chunk costs the whole chunk
+    at_once = ONE  # the reads that may run at once
     is_fresh = False  # True if a slice has memory of its own
 
     def __init__(self, array: Any):
@@ -115,9 +118,15 @@ class Stored:
     def number_of_chunks(self) -> int:
         return -(-len(self) // self._ends) if isinstance(self._ends, int) else len(self._ends)
 
-    def with_cache(self, cache: ChunkCache | None) -> Self:
+    @property
+    def reads(self) -> int:
+        """The number of reads that may run at once, unless the user gives another one."""
+        return 1
+
+    def prepared(self, cache: ChunkCache | None, at_once: AtOnce) -> Self:
+        """The same array, read with a cache, and some reads at once."""
         other = type(self).__new__(type(self))  # `copy` would make it anew, as another process does
-        other.__dict__.update(self.__dict__, cache=cache)
+        other.__dict__.update(self.__dict__, cache=cache, at_once=at_once)
         return other
 
     @property
@@ -137,36 +146,47 @@ class Stored:
 
     def run(self, block: range) -> Samples:
         """The samples of consecutive indices, in memory of their own."""
-        if self.cache is not None or not len(block) or block.stop > len(self):
+        if self.cache is not None or self.at_once.most > 1 or not len(block) or block.stop > len(self):
             return self.samples(block_array(block))
         data = self.read(block.start, block.stop)
         return data if self.is_fresh else owned(data)
 
     def samples(self, block: NDArray[np.intp]) -> Samples:
         """The samples of a block of indices, in memory of their own."""
+        return self.begun(block)()
+
+    def begun(self, block: NDArray[np.intp]) -> Callable[[], Samples]:
+        """Begin to read the samples of a block of indices. Returns the function that returns them."""
         if not len(block):
-            return owned(self.read(0, min(1, len(self))), slice(0))
+            return lambda: owned(self.read(0, min(1, len(self))), slice(0))
         order = block.argsort(kind="stable")
         wanted = block[order]
         if wanted[-1] >= len(self):
             raise IndexError(f"expected indices below {len(self)}; got {wanted[-1]}")
-        out: Gathered | None = None
-        for a, b, begin, data in self._reads(wanted):
-            out = out or Gathered(data, len(block))
-            out.put(order[a:b], data, wanted[a:b] - begin)
-        assert out is not None
-        return out.batch()
+        reads = list(self._reads(wanted))
+        results = self.at_once.results([read for _, _, _, read in reads])
 
-    def _reads(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, int, int, Samples]]:
-        """The reads, each as (a, b, first, data): it gives samples a to b of the wanted ones, and begins at sample `first`."""
+        def ended() -> Samples:
+            out: Gathered | None = None
+            for (a, b, begin, _), data in zip(reads, results, strict=True):
+                out = out or Gathered(data, len(block))
+                out.put(order[a:b], data, wanted[a:b] - begin)
+                del data  # so that it is not kept while the next is read
+            assert out is not None
+            return out.batch()
+
+        return ended
+
+    def _reads(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, int, int, Callable[[], Samples]]]:
+        """The reads, each as (a, b, first, read): `read()` gives samples a to b of the wanted ones, from sample `first` on."""
         chunk_of = self.chunk_of(wanted)
         steps = np.diff(chunk_of)
         other_chunk = steps > 0
         if self.cache is not None:
             for a, b in pairwise([0, *(np.flatnonzero(other_chunk) + 1).tolist(), len(wanted)]):
                 begin, end = self._bounds(int(chunk_of[a]))
-                key = id(self.array), begin
-                yield a, b, begin, self.cache.get(key, partial(self.read, begin, end))
+                read = partial(self.cache.get, (id(self.array), begin), partial(self._noted, begin, end))
+                yield a, b, begin, read
             return
         apart = np.diff(wanted) * self.bytes_a_sample > GAP
         if self.whole:
@@ -174,9 +194,23 @@ class Stored:
         size = (self._ends if isinstance(self._ends, int) else 1) * self.bytes_a_sample
         of_run = chunk_of // max(1, RUN // size)
         apart |= of_run[1:] != of_run[:-1]
+        if self.at_once.most > 1:
+            apart |= other_chunk
         for a, b in pairwise([0, *(np.flatnonzero(apart) + 1).tolist(), len(wanted)]):
             begin = int(wanted[a])
-            yield a, b, begin, self.read(begin, int(wanted[b - 1]) + 1)
+            yield a, b, begin, partial(self._noted, begin, int(wanted[b - 1]) + 1)
+
+    def _noted(self, start: int, stop: int) -> Samples:
+        """The samples of a slice. An exception gets a note that names the chunk."""
+        try:
+            return self.read(start, stop)
+        except Exception as error:
+            chunk = self.chunk_of(np.array([start], np.intp))[0]
+            note(
+                error,
+                lambda: f"while samples {start} to {stop - 1} of {describe(self)} were read, from chunk {chunk} on",
+            )
+            raise
 
     def chunk_of(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """The number of the chunk that each sample lies in."""
@@ -196,9 +230,16 @@ def ends_of(chunks: int | NDArray[np.intp], n: int) -> NDArray[np.intp]:
     return np.arange(chunks, n + chunks, chunks).clip(max=n) if isinstance(chunks, int) else chunks.cumsum()
 
 
-def cached(columns: Sequence[Any], cache: ChunkCache | None) -> list[Any]:
-    """The arrays; those with chunks keep decoded ones in the cache, if there is one."""
-    return [c.with_cache(cache) if isinstance(c, Stored) and cache is not None else c for c in columns]
+def prepared(columns: Sequence[Any], cache: ChunkCache | None, at_once: AtOnce | None = None) -> list[Any]:
+    """The arrays; those with chunks keep decoded ones in the cache, if there is one, and are read by some reads at once.
+
+    `at_once` is for all of them together. By default those of storage that is not local share so many as it allows.
+    """
+    chunked = [c for c in columns if isinstance(c, Stored)]
+    own = at_once or AtOnce(max([c.reads for c in chunked], default=1))
+    if cache is None and own.most == 1:
+        return list(columns)
+    return [c.prepared(cache, own if at_once or c.reads > 1 else ONE) if isinstance(c, Stored) else c for c in columns]
 
 
 def _chunk_ends(chunks: Any, n: int) -> int | NDArray[np.intp]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchup.core.checks import describe, listed
-from batchup.ops.read.chunked import ChunkCache, Samples, Stored, cached, ends_of
+from batchup.ops.read.at_once import ONE, AtOnce
+from batchup.ops.read.chunked import ChunkCache, Samples, Stored, ends_of, prepared
 from batchup.ops.read.indexed import Indexed
 from batchup.ops.read.reader import bytes_a_sample, kept, pick_from, readable, run_from
 from batchup.ops.read.table_rows import TableRows
@@ -60,7 +61,7 @@ def concat(*arrays: Any) -> Concat:
 class Concat(Indexed):
     """The array-like of `concat`."""
 
-    def __init__(self, arrays: tuple[Any, ...], cache: ChunkCache | None = None):
+    def __init__(self, arrays: tuple[Any, ...], cache: ChunkCache | None = None, at_once: AtOnce = ONE):
         if not arrays:
             raise ValueError("concat: expected one array at least; got none")
         columns = [readable(array, f"concat: array {n}") for n, array in enumerate(arrays)]
@@ -71,7 +72,7 @@ class Concat(Indexed):
                     "would be lost. Write np.asarray(array)"
                 )
         wheres = [f"concat: array {n}" for n in range(len(columns))]
-        columns = cached(columns, cache)
+        columns = prepared(columns, cache, at_once)
         self._picks = list(map(pick_from, columns, wheres))
         self._runs = list(map(run_from, columns, wheres))
         _check_alike(columns, self._picks)
@@ -87,12 +88,16 @@ class Concat(Indexed):
         )
         self.spread = getattr(first, "spread", False)
         self.categories = getattr(first, "categories", {})
-        self.cache = cache
+        self.cache, self.at_once = cache, at_once
         self._starts = np.cumsum([0, *lengths])
         self._columns = columns
 
-    def with_cache(self, cache: ChunkCache | None) -> Concat:
-        return Concat(self.array, cache)
+    def prepared(self, cache: ChunkCache | None, at_once: AtOnce) -> Concat:
+        return Concat(self.array, cache, at_once)
+
+    @property
+    def reads(self) -> int:
+        return max([column.reads for column in self._columns if isinstance(column, Stored)], default=1)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Concat, (self.array,)

@@ -18,7 +18,9 @@ from batchup.ops.read.plain import Read
 from batchup.ops.read.reader import Reader
 
 
-def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named: Any) -> Stage:
+def gather(
+    *arrays: Any, include_indices: bool = False, cache: int = 0, reads: int | None = None, **named: Any
+) -> Stage:
     """Read the samples of each index block from arrays: as a tuple, or with names as a dict.
 
     Sample i is `array[i]`. Consecutive indices are read by a slice, if the array takes slices.
@@ -36,6 +38,9 @@ def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named:
     cache : int
         The number of bytes of decoded chunks to keep, those used last. The threads of a pool share them; each worker
         process has its own. Use it for arrays whose chunks have other places than those of `mix`.
+    reads : int or None
+        The number of chunks that are read at once, at most, by all threads together; each worker process has as many.
+        None for 32 of storage that is not local, and 1 of any other.
     **named : array-likes of one length
         In place of `arrays`: `gather(image=X, label=y)` gives dicts.
 
@@ -73,11 +78,17 @@ def gather(*arrays: Any, include_indices: bool = False, cache: int = 0, **named:
     {'indices': array([2, 3]), 'label': array([0, 1])}
     """
     cache = whole_number(cache, "gather: cache")
+    reads = as_reads(reads, "gather")
     check_names(named, include_indices, "gather")
     if arrays and named:
         raise TypeError("gather: expected arrays by position, for tuples, or by name; got both")
-    reader = Reader(arrays or tuple(named.values()), tuple(named), "gather", cache)
+    reader = Reader(arrays or tuple(named.values()), tuple(named), "gather", cache, reads)
     return reading(gather_step(reader, tuple(named), include_indices))
+
+
+def as_reads(reads: Any, where: str) -> int | None:
+    """The argument `reads`, checked."""
+    return None if reads is None else whole_number(reads, f"{where}: reads", least=1)
 
 
 def check_names(names: Iterable[str], include_indices: bool, where: str) -> None:
@@ -152,6 +163,7 @@ class Gather(Step):
         arrays = [describe(array) for array in self.arrays]
         named = dict(zip(self.names, arrays, strict=False))
         options = {**named, "include_indices": self.include_indices, "cache": self.reader.cache or None}
+        options["reads"] = self.reader.reads
         return shortened(call_text("gather", *([] if named else arrays), **options))
 
 

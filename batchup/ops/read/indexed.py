@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ class Indexed(Stored):
         self.cache = None
         self._sizes = chunks
         self._ends = max(1, shape[0]) if chunks is None else chunks.cumsum()
+
+    def begun(self, block: NDArray[np.intp]) -> Callable[[], Samples]:
+        return partial(self.samples, block)
 
     @property
     def chunks(self) -> NDArray[np.intp] | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -19,8 +20,9 @@ from batchup.memory.limits import available_memory
 from batchup.ops.index.mix import chunks_that_fit
 from batchup.ops.index.mixing import are_labels, warn_of_runs
 from batchup.ops.read.arrays import as_column
+from batchup.ops.read.at_once import AtOnce
 from batchup.ops.read.chosen import Chosen
-from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices, cached, ends_of
+from batchup.ops.read.chunked import ChunkCache, Stored, as_many, by_slices, ends_of, prepared
 from batchup.ops.read.hdf5 import in_hdf5
 from batchup.ops.read.plain import Read, is_plain, pick_aligned, pick_plain, read_two, run_plain
 from batchup.ops.read.table import table_of
@@ -35,8 +37,8 @@ class Reader:
     """Reads the samples of index blocks from several arrays of one length, as a tuple of arrays.
 
     How to read each array is chosen here, once, and not for every batch. `names` are those of the arrays in errors, by
-    default their numbers. `cache` is the number of bytes of decoded chunks to keep. Raises TypeError for an argument
-    that is no array, ValueError for arrays of different lengths.
+    default their numbers. `cache` is the number of bytes of decoded chunks to keep, `reads` that of chunks to read at
+    once. Raises TypeError for an argument that is no array, ValueError for arrays of different lengths.
     """
 
     def __init__(
@@ -45,16 +47,17 @@ class Reader:
         names: tuple[str, ...] = (),
         where: str = "gather",
         cache: int = 0,
+        reads: int | None = None,
         is_aligned: bool = False,
     ):
         if not arrays:
             raise TypeError(f"{where}: expected one array at least; got none")
-        self._options = names, where, cache, is_aligned
-        self.cache = cache
+        self._options = names, where, cache, reads, is_aligned
+        self.cache, self.reads = cache, reads
         self._names = names or [str(n) for n in range(len(arrays))]
         named = zip(arrays, self._names, strict=True)
         columns = [readable(array, f"{where}: array {name}") for array, name in named]
-        columns = cached(columns, ChunkCache(cache) if cache else None)
+        columns = prepared(columns, ChunkCache(cache) if cache else None, AtOnce(reads) if reads else None)
         lengths = [len(column) for column in columns]
         if not all_equal(lengths):
             each = listed(f"array {name} has {n}" for name, n in zip(self._names, lengths, strict=True))
@@ -184,10 +187,23 @@ def _reader(columns: list[Any], wheres: list[str]) -> Read:
         [pick], [run] = picks, runs
         return _spread(lambda block: (run(block) if type(block) is range else pick(block),), columns)
 
+    if any(isinstance(column, Stored) and column.at_once.most > 1 for column in columns):
+        begins = [c.begun if isinstance(c, Stored) else _later(pick) for c, pick in zip(columns, picks, strict=True)]
+
+        def read_at_once(block: Block) -> tuple[Any, ...]:
+            places = block_array(block)
+            return tuple([end() for end in [begin(places) for begin in begins]])
+
+        return _spread(read_at_once, columns)
+
     def read(block: Block) -> tuple[Any, ...]:
         return tuple([read_one(block) for read_one in (runs if type(block) is range else picks)])
 
     return _spread(read, columns)
+
+
+def _later(pick: Read) -> Callable[[Any], Callable[[], Any]]:
+    return lambda block: partial(pick, block)
 
 
 def _spread(read: Read, columns: list[Any]) -> Read:

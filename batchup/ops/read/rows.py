@@ -34,6 +34,7 @@ class Rows:
     decoded: frozenset[str] = frozenset()
     dtype: np.dtype[Any] | None = None
     reads_rows = False
+    is_remote = False  # True if the rows are in storage that is not local
 
     @property
     def names(self) -> list[str]:

@@ -13,9 +13,11 @@ from toolz import valmap
 
 from batchup.core.blocks import block_array
 from batchup.core.checks import describe
+from batchup.core.errors import note
 from batchup.ops.index.mixing import ChunkLabels
 from batchup.ops.read.arrow import Kind, kind_of
 from batchup.ops.read.arrow_columns import bytes_of_type, column_of, missing_in, with_dtype
+from batchup.ops.read.at_once import REMOTE
 from batchup.ops.read.chosen import Chosen
 from batchup.ops.read.chunked import Stored
 from batchup.ops.read.forms import Form, Gathered, bytes_of, owned
@@ -156,30 +158,40 @@ class TableRows(Stored):
 
     # --- reading
 
-    def samples(self, block: NDArray[np.intp]) -> Any:
+    @property
+    def reads(self) -> int:
+        return REMOTE if self.array.is_remote else 1
+
+    def begun(self, block: NDArray[np.intp]) -> Callable[[], Any]:
         if self.array.reads_rows:
-            return self._batch(self._picked(block))
+            return lambda: self._batch(self._picked(block))
         if not len(block):
-            return self._batch(owned(self._empty(), slice(0)))
+            return lambda: self._batch(owned(self._empty(), slice(0)))
         if block.max() >= len(self):
             raise IndexError(f"expected indices below {len(self)}; got {block.max()}")
         numbers = self.chunk_of(block)
         # NumPy sorts integers of 16 bits ten times as fast as others.
         order = numbers.astype(np.min_scalar_type(self.number_of_chunks)).argsort(kind="stable")
         ends = np.flatnonzero(np.diff(numbers[order])) + 1
-        out: Gathered | None = None
-        for a, b in pairwise([0, *ends.tolist(), len(block)]):
-            places = order[a:b]
-            n = int(numbers[places[0]])
-            data = self._read(n)
-            out = out or Gathered(data, len(block))
-            out.put(places, data, block[places] - self._bounds(n)[0])
-            del data
-        assert out is not None
-        return self._batch(out.batch())
+        of_chunks = [order[a:b] for a, b in pairwise([0, *ends.tolist(), len(block)])]
+        chunks = [int(numbers[places[0]]) for places in of_chunks]
+        results = self.at_once.results([partial(self._read, n) for n in chunks])
+
+        def ended() -> Any:
+            out: Gathered | None = None
+            for places, n, data in zip(of_chunks, chunks, results, strict=True):
+                out = out or Gathered(data, len(block))
+                out.put(places, data, block[places] - self._bounds(n)[0])
+                del data  # so that it is not kept while the next is read
+            assert out is not None
+            return self._batch(out.batch())
+
+        return ended
 
     def run(self, block: range) -> Any:
-        if self.array.reads_rows or not len(block) or block.stop > len(self):
+        first, last = self.chunk_of(np.array([block.start, block.stop - 1])).tolist() if len(block) else (0, 0)
+        several = self.at_once.most > 1 and first < last
+        if self.array.reads_rows or several or not len(block) or block.stop > len(self):
             return self.samples(block_array(block))
         out: Gathered | None = None
         start = block.start
@@ -204,7 +216,11 @@ class TableRows(Stored):
         return read() if self.cache is None else self.cache.get((id(self.array), n), read)
 
     def _chunk(self, n: int) -> Form:
-        table = self.array.table(n, self._names)
+        try:
+            table = self.array.table(n, self._names)
+        except Exception as error:
+            note(error, lambda: f"while chunk {n} of {describe(self)} was read")
+            raise
         if table.num_rows != self.array.sizes[n]:
             raise ValueError(
                 f"{self._where}: expected {self.array.sizes[n]} rows in chunk {n} of {self.array}; got {table.num_rows}. Build "

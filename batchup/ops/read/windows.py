@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from batchup.core.blocks import block_array
 from batchup.core.checks import describe, is_a, whole_number
 from batchup.core.hints import WINDOWS_HINTS, hinted
-from batchup.ops.read.chunked import GAP, ChunkCache, Stored, cached, ends_of
+from batchup.ops.read.at_once import ONE, AtOnce
+from batchup.ops.read.chunked import GAP, ChunkCache, Stored, ends_of, prepared
 from batchup.ops.read.indexed import Indexed
 from batchup.ops.read.reader import kept, readable, run_from
 from batchup.ops.read.tables import TABLES
@@ -70,7 +71,7 @@ def windows(signals: Any, size: int, stride: int = 1) -> Windows:
 class Windows(Indexed):
     """The array-like of `windows`."""
 
-    def __init__(self, signals: Any, size: int, stride: int, cache: ChunkCache | None = None):
+    def __init__(self, signals: Any, size: int, stride: int, cache: ChunkCache | None = None, at_once: AtOnce = ONE):
         several = list(signals) if _are_several(signals) else [signals]
         if not several:
             raise ValueError("windows: expected one signal at least; got none")
@@ -101,13 +102,17 @@ class Windows(Indexed):
             columns[0].dtype,
             np.concatenate(sizes) if len(sizes) == len(columns) else None,
         )
-        self.cache = cache
-        self._columns = columns = cached(columns, cache)
+        self.cache, self.at_once = cache, at_once
+        self._columns = columns = prepared(columns, cache, at_once)
         self._runs: list[Callable[[range], NDArray[Any]]] = list(map(run_from, columns, names))
         self._view = _view(columns[0], size, stride) if len(columns) == 1 and type(columns[0]) is np.ndarray else None
 
-    def with_cache(self, cache: ChunkCache | None) -> Windows:
-        return Windows(list(self.array), self.size, self.stride, cache)
+    def prepared(self, cache: ChunkCache | None, at_once: AtOnce) -> Windows:
+        return Windows(list(self.array), self.size, self.stride, cache, at_once)
+
+    @property
+    def reads(self) -> int:
+        return max([column.reads for column in self._columns if isinstance(column, Stored)], default=1)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Windows, (list(self.array), self.size, self.stride)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from batchup.core.checks import describe, is_a
 from batchup.ops.read.arrays import with_samples
+from batchup.ops.read.at_once import REMOTE
 from batchup.ops.read.chunked import Stored
 
 
@@ -33,9 +34,24 @@ class OfZarr(Stored):
     def __init__(self, array: Any):
         super().__init__(_with_absolute_path(array))
 
+    @property
+    def reads(self) -> int:
+        return 1 if _is_local(self.array.store) else REMOTE
+
     def __reduce__(self) -> tuple[Any, ...]:
         reduced = reduced_zarr(self.array)
         return super().__reduce__() if reduced is NotImplemented else (_opened_zarr, reduced[1])
+
+
+def _is_local(store: Any) -> bool:
+    """True for a store of zarr on this machine. Of one of another kind nothing is known."""
+    inner = getattr(store, "fs", None)  # of fsspec
+    inner = getattr(inner, "sync_fs", inner) or getattr(store, "store", None)  # or of obstore
+    return type(store).__name__ in _LOCAL or type(inner).__name__ in _LOCAL
+
+
+# Classes of zarr, fsspec and obstore.
+_LOCAL = {"LocalStore", "ZipStore", "MemoryStore", "GpuMemoryStore", "LocalFileSystem", "MemoryFileSystem"}
 
 
 def reduced_zarr(thing: Any) -> Any:
@@ -112,6 +128,11 @@ class OfTensorStore(Stored):
 
     def _chunks(self) -> Any:
         return self.array.chunk_layout.read_chunk.shape[0] or 1
+
+    @property
+    def reads(self) -> int:
+        local = ("file", "memory", "array", "zip", "ocdbt")
+        return 1 if _kvstore(self.array.spec().to_json()).get("driver") in local else REMOTE
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         return self._checked(self.array[start:stop].read().result(), stop - start)

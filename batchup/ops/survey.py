@@ -19,7 +19,7 @@ from batchup.core.stream import Stream
 from batchup.core.work import Work
 from batchup.ops.batch.rebatch import FEW
 from batchup.ops.index.mixing import entropy, expected_entropy, mixing_in, with_seeds
-from batchup.ops.read.chunked import Stored
+from batchup.ops.read.chunked import Stored, ends_of
 from batchup.ops.read.gather import Gather
 
 _MOST = 10_000  # batches to look at, at most
@@ -45,6 +45,10 @@ class Survey:
         The number of chunks that are decoded in a pass, by the text of the array.
     chunks_in_all : dict of str to int
         The number of chunks that each array has.
+    requests : dict of str to int
+        The number of requests for them in a pass: of several parts of a chunk, if it is divided along other axes.
+    bytes_read : dict of str to int
+        The bytes that these chunks have when they are decoded; compressed ones are fewer in storage.
     full : float or None
         The entropy in a full shuffle.
     predicted : float or None
@@ -61,6 +65,8 @@ class Survey:
     bytes_held: int
     chunks: dict[str, int]
     chunks_in_all: dict[str, int]
+    requests: dict[str, int]
+    bytes_read: dict[str, int]
     full: float | None = None
     predicted: float | None = None
     measured: float | None = None
@@ -74,7 +80,10 @@ class Survey:
                 f"{self.full:.3f} in a full shuffle"
             )
         for name, count in self.chunks.items():
-            lines.append(f"{name}: {count} chunks decoded in a pass, of {self.chunks_in_all[name]} that it has")
+            lines.append(
+                f"{name}: {count} chunks decoded in a pass, of {self.chunks_in_all[name]} that it has: "
+                f"{self.requests[name]} requests for {self.bytes_read[name] / 1e6:.1f} MB"
+            )
         lines.append(f"held in windows: {self.bytes_held / 1e6:.1f} MB")
         return "\n".join(lines)
 
@@ -159,7 +168,8 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
         if isinstance(column, Stored) and column.chunks is not None:
             name = describe(column)
             stored[name if name not in stored else f"{name}, array {n}"] = column
-    decoded = valmap(lambda column: sum(len(np.unique(column.chunk_of(block))) for block in windows), stored)
+    decoded = valmap(lambda column: [np.unique(column.chunk_of(block)) for block in windows], stored)
+    counts = valmap(lambda found: sum(map(len, found)), decoded)
     in_all = valmap(lambda column: column.number_of_chunks, stored)
     a_sample = sum(step.reader.bytes_a_sample for step in gathers)
     ahead = [inner.ahead for inner in trunk(plan) if isinstance(inner, Computed)]
@@ -170,7 +180,17 @@ def survey(stream: Stream, labels: ArrayLike | None = None) -> Survey:
     if y is not None and blocks:
         found = _entropies(y, blocks, batch_size, mixing_in(unit))
     mixed = _mixed(unit, sum(map(len, windows)), batch_size)
-    return Survey(batch_size, stream.plan.length, mixed, int(largest * a_sample * held), decoded, in_all, **found)
+    requests = {name: count * stored[name].requests_a_chunk for name, count in counts.items()}
+    size = {name: sum(_samples_in(stored[name], n) for n in chunks) for name, chunks in decoded.items()}
+    size = {name: int(samples * stored[name].bytes_a_sample) for name, samples in size.items()}
+    held = int(largest * a_sample * held)
+    return Survey(batch_size, stream.plan.length, mixed, held, counts, in_all, requests, size, **found)
+
+
+def _samples_in(column: Stored, chunks: NDArray[np.intp]) -> int:
+    """The number of samples in some chunks of an array."""
+    ends = ends_of(column.chunks, len(column))  # type: ignore[arg-type]  # an array with chunks
+    return int(np.diff(ends, prepend=0)[chunks].sum())
 
 
 def _entropies(y: NDArray[np.intp], blocks: list[Any], size: int, mixing: Any) -> dict[str, Any]:

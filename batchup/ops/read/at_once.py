@@ -38,7 +38,7 @@ class AtOnce:
 
     def results(self, calls: list[Callable[[], Any]]) -> Iterator[Any]:
         """The results of the calls, in order. The first calls begin at once, and at most `most` results wait."""
-        if self.most == 1 or len(calls) == 1:
+        if self.most == 1:
             return (call() for call in calls)
         left = iter(calls)
         submit = self._threads().submit

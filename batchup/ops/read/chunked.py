@@ -89,6 +89,7 @@ class Stored:
 
     whole = True  # reading any part of a chunk costs the whole chunk
     at_once = ONE  # the reads that may run at once
+    requests_a_chunk = 1  # the parts into which a chunk of samples is divided along the other axes
     is_fresh = False  # True if a slice has memory of its own
 
     def __init__(self, array: Any):

@@ -39,8 +39,8 @@ def gather(
         The number of bytes of decoded chunks to keep, those used last. The threads of a pool share them; each worker
         process has its own. Use it for arrays whose chunks have other places than those of `mix`.
     reads : int or None
-        The number of chunks that are read at once, at most, by all threads together; each worker process has as many.
-        None for 32 of storage that is not local, and 1 of any other.
+        The number of reads at once, at most, of one chunk each, by all threads together; each worker process has as
+        many. None for 32 from storage that is not local, and for 1 from any other, which may be of adjacent chunks.
     **named : array-likes of one length
         In place of `arrays`: `gather(image=X, label=y)` gives dicts.
 

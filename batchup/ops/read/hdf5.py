@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -66,19 +67,20 @@ class OfHdf5(Stored):
             return np.array(first[1][block.start - first[0] : block.stop - first[0]])
         return self.samples(block_array(block))
 
-    def _reads(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, int, int, Samples]]:
+    def _reads(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, int, int, Callable[[], Samples]]]:
         mapped = self._mapped
         if mapped is None:
             yield from super()._reads(wanted)
             return
         ends = np.flatnonzero(np.diff(wanted // mapped.size)) + 1
         for a, b in pairwise([0, *ends.tolist(), len(wanted)]):
-            begin, stop = int(wanted[a]), int(wanted[b - 1]) + 1
-            chunk = mapped.chunk(begin)
-            if chunk is None:
-                yield a, b, begin, self.read(begin, stop)
-            else:
-                yield a, b, begin, chunk[1][begin - chunk[0] : stop - chunk[0]]
+            begin = int(wanted[a])
+            yield a, b, begin, partial(self._part, mapped, begin, int(wanted[b - 1]) + 1)
+
+    def _part(self, mapped: _Mapped, start: int, stop: int) -> Samples:
+        """Samples of one chunk."""
+        chunk = mapped.chunk(start)
+        return self._noted(start, stop) if chunk is None else chunk[1][start - chunk[0] : stop - chunk[0]]
 
     def __reduce__(self) -> tuple[Any, ...]:
         view = None if self.array is self._dataset else (type(self.array), vars(self.array))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -33,6 +35,7 @@ class OfZarr(Stored):
 
     def __init__(self, array: Any):
         super().__init__(_with_absolute_path(array))
+        self.requests_a_chunk = _parts(self.shape, array.chunks)
 
     @property
     def reads(self) -> int:
@@ -41,6 +44,11 @@ class OfZarr(Stored):
     def __reduce__(self) -> tuple[Any, ...]:
         reduced = reduced_zarr(self.array)
         return super().__reduce__() if reduced is NotImplemented else (_opened_zarr, reduced[1])
+
+
+def _parts(shape: tuple[int, ...], chunks: Sequence[int]) -> int:
+    """The number of chunks of an array that have parts of one sample."""
+    return math.prod(-(-n // max(1, size)) for n, size in zip(shape[1:], chunks[1:], strict=True))
 
 
 def _is_local(store: Any) -> bool:
@@ -125,6 +133,7 @@ class OfTensorStore(Stored):
             array = _opened(spec)
         super().__init__(array)
         self.dtype = array.dtype.numpy_dtype
+        self.requests_a_chunk = _parts(self.shape, array.chunk_layout.read_chunk.shape)
 
     def _chunks(self) -> Any:
         return self.array.chunk_layout.read_chunk.shape[0] or 1

@@ -24,6 +24,28 @@ class LazyBlock(ABC):
         return self[:].astype(dtype or np.intp, copy=False)
 
 
+class LazyPart(LazyBlock):
+    """Places `start` to `stop` of a block whose slices are computed on demand."""
+
+    def __init__(self, block: Any, start: int, stop: int):
+        self.block, self.start, self.stop = block, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, part: slice) -> NDArray[np.intp]:
+        start, stop, step = part.indices(len(self))
+        if step < 0:
+            start, stop, step = 0, len(self), 1
+        else:
+            part = slice(None)
+        indices: NDArray[np.intp] = self.block[self.start + start : self.start + max(start, stop) : step]
+        return indices[part]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LazyPart, (self.block, self.start, self.stop)
+
+
 PlainBlock = range | NDArray[np.intp]
 Block = PlainBlock | LazyBlock
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from batchup.core.blocks import Block, joined
+from batchup.core.blocks import Block, LazyBlock, LazyPart, joined
 from batchup.core.checks import call_text, describe, true_or_false, whole_number
 from batchup.core.draws import Draws
 from batchup.core.errors import EMPTY_IN_A_ROW
@@ -245,11 +245,13 @@ class Chunk(PlanOver):
                 yield from map(range, range(block.start + i, block.stop, size), ends)
                 i += len(ends) * size
                 end = i + size
+            # A rank needs a part of each large block.
+            lazy = size >= _LARGE and isinstance(block, LazyBlock)
             while end + size <= n:
-                yield block[i:end]
+                yield LazyPart(block, i, end) if lazy else block[i:end]
                 i, end = end, end + size
             if end <= n:  # the last block that is whole
-                yield _apart(block[i:end])
+                yield LazyPart(block, i, end) if lazy else _apart(block[i:end])
                 i, end = end, end + size
             if i < n:
                 pieces, missing = [_apart(block[i:])], end - n
@@ -278,6 +280,10 @@ class Scheduled(Grid):
             return k, offset - self.ends[k]
         k, rest = divmod(offset - self.ends[-1], self.further)
         return k + len(self.ends) - 1, rest
+
+
+# Numbers: computing so many takes as long as computing some dozens twice.
+_LARGE = 4096
 
 
 def _start(k: int, ends: Sequence[int], further: int) -> int:

@@ -87,6 +87,8 @@ def read_two(X: NDArray[Any], y: NDArray[Any]) -> Read:
             if stop - start < least:
                 return X[start:stop].copy(), y[start:stop].copy()
             return run_X(block), run_y(block)
+        if type(block) is not np.ndarray:
+            block = block_array(block)
         if len(block) < least_to_pick:
             return take_X(block, 0), take_y(block, 0)
         return pick_X(block), pick_y(block)

@@ -197,7 +197,10 @@ def _reader(columns: list[Any], wheres: list[str]) -> Read:
         return _spread(read_at_once, columns)
 
     def read(block: Block) -> tuple[Any, ...]:
-        return tuple([read_one(block) for read_one in (runs if type(block) is range else picks)])
+        if type(block) is range:
+            return tuple([run(block) for run in runs])
+        places = block if type(block) is np.ndarray else block_array(block)
+        return tuple([pick(places) for pick in picks])
 
     return _spread(read, columns)
 

@@ -1,5 +1,6 @@
 """chunk: what the laws don't check."""
 
+import pickle
 import tracemalloc
 from itertools import chain, product, repeat
 
@@ -7,6 +8,10 @@ import numpy as np
 import pytest
 
 from batchup import ops
+from batchup.core.blocks import LazyPart
+from batchup.core.randomness import Seed
+from batchup.ops.index import chunk, permutation
+from batchup.ops.index.permutation import PermutedBlock, round_keys
 from batchup.testing import plain
 
 
@@ -179,3 +184,43 @@ def test_a_schedule_goes_on_over_blocks_whose_places_are_unknown():
     assert [list(map(len, expected)), sorted(np.concatenate(list(batches)))] == [[1, 2, 3, 1], [0, 1, 2, 3, 6, 7, 8]]
     for k in range(5):
         assert [block.tolist() for block in batches | ops.skip(k)] == expected[k:]
+
+
+@pytest.mark.parametrize("size", [3, 4, 7, 50])
+def test_large_blocks_of_a_permutation_are_computed_by_parts(size, monkeypatch):
+    streams = [
+        ops.indices(23) | ops.permute(7) | ops.chunk(size),
+        ops.indices(23) | ops.chunk(11) | ops.permute(7) | ops.chunk(size) | ops.repeat(2),
+        ops.indices(23) | ops.permute(7) | ops.chunk(size, drop_last=True),
+        ops.indices(23) | ops.permute(7) | ops.chunk([2, size]) | ops.chunk(5),
+    ]
+    stages = [ops.take(9), ops.shard(1, 3), ops.shuffle(3), ops.gather(np.arange(23), np.arange(23)), ops.skip(1)]
+    made = [stream | stage for stream in streams for stage in stages]
+    monkeypatch.setattr(chunk, "_LARGE", 99)
+    expected = [[plain(item) for item in stream] for stream in made]
+    monkeypatch.setattr(chunk, "_LARGE", 3)
+    for stream, items in zip(made, expected, strict=True):
+        assert [plain(item) for item in stream] == items
+        for k in range(len(items)):
+            assert [plain(item) for item in stream | ops.skip(k)] == items[k:]
+    block = next(iter(pickle.loads(pickle.dumps(streams[0] | ops.take(1)))))
+    np.testing.assert_array_equal(block, expected[0][0])
+
+
+def test_a_slice_of_a_part_is_that_of_the_array():
+    block = PermutedBlock(range(10, 30), round_keys(Seed((1,)), 0))
+    part, array = LazyPart(block, 4, 13), block[4:13]
+    for start, stop, step in product([None, 0, 2, 8, 20, -3], [None, 0, 3, 9, 20, -1], [None, 1, 2, -1, -2]):
+        np.testing.assert_array_equal(part[start:stop:step], array[start:stop:step])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(part))[:], array)
+
+
+def test_a_rank_computes_its_own_part_alone(monkeypatch):
+    computed = []
+    own = permutation.permuted
+    monkeypatch.setattr(
+        permutation, "permuted", lambda places, n, keys: computed.append(len(places)) or own(places, n, keys)
+    )
+    batches = ops.indices(10**9) | ops.permute(7) | ops.chunk(64 * 1024) | ops.shard(512, 1024)
+    assert [len(block) for block in batches | ops.take(5)] == [64] * 5
+    assert computed == [64] * 5

@@ -98,7 +98,7 @@ class Case:
 
 TAKE, PARTS = "take loop", "its parts"
 COPIES = Target(1.15, "times", TAKE)  # in order: a loop of slice copies
-JOINT = Target(4.0, "us", PARTS)
+JOINT = Target(1.0, "us", PARTS)
 
 CASES = [
     Case("rows", (1_000_000, 32), "float32", 256, Target(1.10, "times", TAKE), COPIES),

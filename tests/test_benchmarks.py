@@ -115,3 +115,11 @@ def test_lengths(tmp_path):
     assert {row["contender"] for row in results["rows"]} >= {"BatchUp", "np.take of rows", "bare slices"}
     assert "share of padding" in shown
     assert len(results["targets"]) >= 12
+
+
+@pytest.mark.parametrize("name", ["memory.py", "overheads.py", "remote.py", "scale.py"])
+def test_further_benchmarks_run(tmp_path, name):
+    shown, results = run(tmp_path=tmp_path, name=name)
+    assert results["rows"]
+    assert results["targets"]
+    assert all(own["what"] in shown for own in results["targets"])

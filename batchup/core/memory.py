@@ -40,14 +40,14 @@ class _Settings:
 
 
 _settings = _Settings(os.environ.get("BATCHUP_REUSE", ""))
-# Bytes: the memory of smaller arrays costs less than looking for it (`benchmarks/memory.py`).
-LEAST = 1 if _settings.checked else 2**20
+# Bytes: the memory of smaller arrays is in the heap, and costs less than looking for it (`benchmarks/memory.py`).
+LEAST = 1 if _settings.checked else 2**22
 # What memory that is free is filled with, if it is checked.
 PATTERN = 0xA5
 
 
 def reuse(on: bool) -> None:
-    """Say whether the memory of large batches, of 1 MB and more, is used again. It is unless you turn it off.
+    """Say whether the memory of large batches, of 4 MB and more, is used again. It is unless you turn it off.
 
     Turn it off if something reads the memory of a batch by its address, without a reference to the array: a C library
     that keeps a raw pointer, say. The environment variable `BATCHUP_REUSE=0` does the same. With `BATCHUP_REUSE=check`

@@ -19,15 +19,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import batchup.memory
-from batchup import ops, work_pool
+from batchup import ops, parts, work_pool
 from batchup.core import memory
-from batchup.core.memory import LEAST, BatchMemory, copied
+from batchup.core.memory import BatchMemory, copied
 from batchup.image.utils import ImageArrayUInt8ToFloat32
+from batchup.ops.read import plain
 from batchup.ops.read.plain import pick_plain
 
 N, SIZE = 24, 8
-SAMPLE = 1 << 17  # so that a batch has 1 MB
+SAMPLE = 1 << 14  # so that a batch has LEAST bytes
+LEAST = min(memory.LEAST, 1 << 17)
 X = np.random.RandomState(0).randint(0, 256, (N, SAMPLE), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _small_batches_are_large(monkeypatch):
+    """Tests of batches of 4 MB would take long."""
+    for module in (memory, plain, parts):
+        monkeypatch.setattr(module, "LEAST", LEAST)
 
 
 def batches(array=X, seed=7):
@@ -288,23 +297,27 @@ def numbered(sample):
 
 IMAGES = ImageArrayUInt8ToFloat32(X[:, : SAMPLE // 4])
 SORTS = {
-    "gather": batches(),
-    "in order": ops.indices(N) | ops.chunk(SIZE) | ops.repeat(-1) | ops.gather(X),
-    "two arrays": ops.indices(N) | ops.chunk(SIZE) | ops.shuffle(3) | ops.repeat(-1) | ops.gather(X, np.arange(N)),
-    "floats": batches(X.view("f4")),
-    "rebatch": ops.indices(N) | ops.chunk(12) | ops.shuffle(3) | ops.repeat(-1) | ops.gather(X) | ops.rebatch(9),
-    "samples": ops.indices(N) | ops.shuffle(3) | ops.chunk(SIZE) | ops.repeat(-1) | ops.samples(list(X)),
-    "map_samples": batches() | ops.map_samples(numbered),
-    "map": batches() | ops.map(lambda batch: batch ^ 1),
-    "images": batches(IMAGES),
-    "concat": batches(ops.concat(X[:10], X[10:])),
+    "gather": lambda: batches(),
+    "in order": lambda: ops.indices(N) | ops.chunk(SIZE) | ops.repeat(-1) | ops.gather(X),
+    "two arrays": lambda: (
+        ops.indices(N) | ops.chunk(SIZE) | ops.shuffle(3) | ops.repeat(-1) | ops.gather(X, np.arange(N))
+    ),
+    "floats": lambda: batches(X.view("f4")),
+    "rebatch": lambda: (
+        ops.indices(N) | ops.chunk(12) | ops.shuffle(3) | ops.repeat(-1) | ops.gather(X) | ops.rebatch(9)
+    ),
+    "samples": lambda: ops.indices(N) | ops.shuffle(3) | ops.chunk(SIZE) | ops.repeat(-1) | ops.samples(list(X)),
+    "map_samples": lambda: batches() | ops.map_samples(numbered),
+    "map": lambda: batches() | ops.map(lambda batch: batch ^ 1),
+    "images": lambda: batches(IMAGES),
+    "concat": lambda: batches(ops.concat(X[:10], X[10:])),
 }
 
 
 @pytest.mark.parametrize("pool", ["alone", "threads"])
 @pytest.mark.parametrize("sort", SORTS)
 def test_batches_in_memory_used_before_are_those_in_fresh_memory(sort, pool):
-    stream = SORTS[sort] | ops.take(60)
+    stream = SORTS[sort]() | ops.take(60)
     batchup.memory.reuse(False)
     try:
         expected = [tuple([part.copy() for part in batch]) if isinstance(batch, tuple) else batch for batch in stream]

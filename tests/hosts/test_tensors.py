@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from itertools import islice
 from pathlib import Path
 
 import jax
@@ -273,3 +274,16 @@ def test_a_mask_is_not_lost_in_a_tensor():
         masked = ops.indices(2) | ops.map(lambda block: np.ma.masked_array(block, block > 0)) | stage
         with pytest.raises(TypeError, match="whose mask would be lost"):
             list(masked)
+
+
+def test_arrays_that_jax_makes_of_large_batches_stay_as_they_are():
+    images = np.random.default_rng(0).integers(0, 256, (24, 1 << 19), np.uint8)
+    it = iter(ops.indices(24) | ops.shuffle(7) | ops.chunk(8) | ops.repeat(-1) | ops.gather(images))
+    held, expected = [], []
+    for (batch,) in islice(it, 3):
+        expected.append(batch.copy())
+        held += [jnp.asarray(batch), jnp.asarray(batch.view(np.float32))]
+    addresses = {batch.ctypes.data for (batch,) in islice(it, 30)}
+    assert len(addresses) <= 3  # it is used again
+    for n, array in enumerate(held):
+        np.testing.assert_array_equal(np.asarray(array).view(np.uint8), expected[n // 2])

@@ -164,21 +164,19 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
 
     mpl.rcParams["svg.fonttype"] = "none"
     figure = Figure(figsize=(9, 6), layout="constrained")
-    axes = figure.subplots(3, 3, sharex="col")
+    axes = figure.subplots(3, 3, sharex="col", sharey="row")
+    kinds = {"ms to the first batch": (0.1, 1e4), "us a batch": (1, 1e3), "MB": (0.1, 1e3)}
     names = {"permute": ["samples", "workers", "ranks"], "shuffle": ["samples, shuffle"]}
     for order, color in (("permute", "tab:blue"), ("shuffle", "tab:orange")):
         for column, name in enumerate(names[order]):
             own = [row for row in rows if row["case"] == name]
-            for axis, what in zip(axes[:, column], ("ms to the first batch", "us a batch", "MB"), strict=True):
-                axis.plot(
-                    [row["count"] for row in own], [max(row[what], 0.01) for row in own], "o-", color=color, label=order
-                )
-                axis.set_xscale("log")
-                axis.set_yscale("log")
+            for axis, (what, limits) in zip(axes[:, column], kinds.items(), strict=True):
+                values = [max(row[what], limits[0]) for row in own]
+                axis.plot([row["count"] for row in own], values, "o-", color=color, label=order)
+                axis.set(xscale="log", yscale="log", ylim=limits)
                 axis.grid(visible=True, alpha=0.3)
-                axis.set_ylim(bottom=min(1.0, axis.get_ylim()[0]))
-    for axis, what in zip(axes[:, 0], ("ms to the first batch", "µs a batch", "MB"), strict=True):
-        axis.set_ylabel(what)
+    for axis, what in zip(axes[:, 0], kinds, strict=True):
+        axis.set_ylabel(what.replace("us", "µs"))
     for axis, name in zip(axes[2], ("samples", "worker processes", "ranks"), strict=True):
         axis.set_xlabel(name)
     axes[0, 0].legend()

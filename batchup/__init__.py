@@ -10,11 +10,22 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchup import data_source, hosts, memory, ops, sampling, work_pool
+    from batchup import core, data_source, datasets, hosts, memory, ops, sampling, testing, work_pool
 
 __version__ = "1.0.0.dev0"
 
-__all__ = ["__version__", "data_source", "hosts", "memory", "ops", "sampling", "work_pool"]
+__all__ = [
+    "__version__",
+    "core",
+    "data_source",
+    "datasets",
+    "hosts",
+    "memory",
+    "ops",
+    "sampling",
+    "testing",
+    "work_pool",
+]
 
 
 def __dir__() -> list[str]:

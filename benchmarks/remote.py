@@ -4,9 +4,10 @@
 
 19200 x 3 x 64 x 64 uint8 in a zarr store on disk, in chunks of 32, whose requests take 30 and 5 ms each by
 `zarr.testing.store.LatencyStore`; in windows of 20 chunks and batches of 64. Prints samples a second: of one request at a
-time, as it was without `reads`; of all of a window at once; and of the same in a pool of two threads.
+time, as it was without `reads`; of all of a window at once; and of the same in a pool of two threads. Beside them
+insitubatch with 32 requests in flight, which reads the same windows of chunks, in an order of its own.
 
-Needs zarr.
+Needs zarr. insitubatch, which needs Python 3.12, is left out if it isn't installed.
 """
 
 from __future__ import annotations
@@ -26,11 +27,26 @@ from zarr.testing.store import LatencyStore
 from batchup import ops
 from batchup.work_pool import WorkerThreadPool
 
+try:
+    import insitubatch
+except ImportError:
+    insitubatch = None
+
 CHUNK, WINDOW, BATCH = 32, 20, 64
 
 
-def opened(path: str, latency: float) -> Any:
-    return zarr.open_array(LatencyStore(LocalStore(path, read_only=True), get_latency=latency), mode="r")
+def slow_store(folder: str, latency: float) -> Any:
+    return LatencyStore(LocalStore(folder, read_only=True), get_latency=latency)
+
+
+def others(store: Any) -> Iterator[Any]:
+    geometries = insitubatch.open_geometries(store, variables=["X"])
+    whole = insitubatch.split_by_chunk(geometries["X"], fractions=(1.0, 0.0, 0.0))
+    source = insitubatch.InSituDataset(
+        store, whole, geometries=geometries, batch_size=BATCH, block_chunks=WINDOW, max_inflight=32
+    )
+    for batch in source.train:
+        yield (batch.arrays["X"],)
 
 
 def batches(array: Any, reads: int | None = None, pool: Any = None) -> Iterator[Any]:
@@ -53,16 +69,19 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     rows, targets = [], []
     with tempfile.TemporaryDirectory() as folder, WorkerThreadPool(2) as pool:
-        path = f"{folder}/X.zarr"
-        made = zarr.create_array(path, shape=(n, 3, 64, 64), chunks=(CHUNK, 3, 64, 64), dtype="uint8")
+        zarr.create_group(folder)
+        made = zarr.create_array(folder, name="X", shape=(n, 3, 64, 64), chunks=(CHUNK, 3, 64, 64), dtype="uint8")
         made[:] = np.random.default_rng(0).integers(0, 256, made.shape, np.uint8)
         for ms, bound in ((30, 10.0), (5, 3.0)):
-            array = opened(path, ms / 1e3)
+            store = slow_store(folder, ms / 1e3)
+            array = zarr.open_array(store, path="X", mode="r")
             ways = {
                 "one request at a time": lambda array=array: batches(array, reads=1),
                 "BatchUp": lambda array=array: batches(array),
                 "BatchUp, 2 threads": lambda array=array: batches(array, pool=pool),
             }
+            if insitubatch is not None:
+                ways["insitubatch, 32 requests"] = lambda store=store: others(store)
             found: dict[str, list[float]] = {name: [] for name in ways}
             for _ in range(rounds):
                 for name, make in ways.items():

@@ -29,6 +29,10 @@ def test_the_rooms_are_there_after_one_import():
     assert batchup.data_source.ArrayDataSource
     assert batchup.sampling.StandardSampler
     assert batchup.work_pool.WorkerThreadPool
+    assert set(batchup.__all__) == set(dir(batchup))
+    assert all(hasattr(batchup, name) for name in batchup.__all__)
+    with pytest.raises(AttributeError, match="module 'batchup' has no attribute 'nothing'"):
+        _ = batchup.nothing
     assert {"keras", "lightning", "torch"} <= set(dir(batchup.hosts))
     with pytest.raises(AttributeError, match=r"batchup.hosts.* has no attribute 'tensorflow'"):
         _ = batchup.hosts.tensorflow

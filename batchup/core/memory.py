@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 import weakref
 from collections import deque
@@ -84,8 +85,10 @@ _Lent = weakref.ref[NDArray[Any]]
 
 
 def _overwrite(blocks: dict[int, tuple[_Lent, _Block]], append: Callable[[_Lent], None], lent: _Lent) -> None:
-    if id(lent) in blocks:
-        blocks[id(lent)][1].fill(PATTERN)
+    _, block = blocks.get(id(lent), (None, None))
+    # Of the batch that is going, of `blocks`, of this function and of the call: otherwise somebody keeps its `base`.
+    if block is not None and sys.getrefcount(block) <= 4:
+        block.fill(PATTERN)
     append(lent)
 
 
@@ -135,14 +138,15 @@ class BatchMemory:
                 self._free.setdefault(size, []).append(block)
 
     def _found(self, size: int) -> _Block:
-        blocks = self._free.pop(size, None)
-        if not blocks:
-            return _new_block(size)
-        block = blocks.pop()
-        if blocks:
-            self._free[size] = blocks
-        self._free_bytes -= size
-        return block
+        blocks = self._free.pop(size, [])
+        while blocks:
+            block = blocks.pop()
+            self._free_bytes -= size
+            if sys.getrefcount(block) <= 2:  # else somebody keeps the `base` of a batch in place of the batch
+                if blocks:
+                    self._free[size] = blocks
+                return block
+        return _new_block(size)
 
     def _drop_one(self) -> None:
         size = next(iter(self._free))

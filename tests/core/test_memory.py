@@ -26,6 +26,11 @@ from batchup.image.utils import ImageArrayUInt8ToFloat32
 from batchup.ops.read import plain
 from batchup.ops.read.plain import pick_plain
 
+try:
+    import torch
+except ImportError:
+    torch = None
+
 N, SIZE = 24, 8
 SAMPLE = 1 << 14  # so that a batch has LEAST bytes
 LEAST = min(memory.LEAST, 1 << 17)
@@ -142,13 +147,11 @@ def fork_of(batch):
 
 
 def tensor_of(batch):
-    torch = pytest.importorskip("torch")
     tensor = torch.from_numpy(batch)
     return lambda: tensor.numpy()
 
 
 def part_of_tensor(batch):
-    torch = pytest.importorskip("torch")
     half = torch.from_numpy(batch)[:, : SAMPLE // 2].view(torch.int8)
     return lambda: half.numpy().view(np.uint8)
 
@@ -163,6 +166,10 @@ HOLDERS = {
     "a slice": lambda batch: kept(batch[:, : SAMPLE // 2]),
     "a view of a view": lambda batch: kept(batch.T[: SAMPLE // 2][:, ::-1], lambda view: view[:, ::-1].T),
     "another dtype": lambda batch: kept(batch.view("u4"), lambda view: view.view(np.uint8)),
+    "its base": lambda batch: kept(batch.base, lambda b: np.ndarray((SIZE, SAMPLE), np.uint8, b, b.start)),
+    "a view of its base": lambda batch: kept(
+        batch.base[batch.base.start :], lambda b: b[: SIZE * SAMPLE].reshape(SIZE, -1)
+    ),
     "a matrix": lambda batch: kept(batch.view(np.matrix), np.asarray),
     "a memoryview": lambda batch: kept(memoryview(batch), np.asarray),
     "a part of a memoryview": lambda batch: kept(
@@ -183,9 +190,9 @@ HOLDERS = {
     "another thread": other_thread,
     "a cycle that comes back": resurrected,
     "a fork": fork_of,
-    "a tensor": tensor_of,
-    "a part of a tensor": part_of_tensor,
 }
+if torch is not None:
+    HOLDERS |= {"a tensor": tensor_of, "a part of a tensor": part_of_tensor}
 
 
 def test_every_holder_keeps_its_batch_over_10_000_further_batches():

@@ -22,7 +22,7 @@ X = np.arange(N * 4, dtype=np.int32).reshape(N, 4)
 # Starts the loops of the clients.
 zarr.array([0])[:]
 fsspec.asyn.get_loop()
-obstore.put(obstore.store.MemoryStore(), "key", b"value")
+zarr.create_array(zarr.storage.ObjectStore(obstore.store.MemoryStore()), shape=(1,), dtype="u1")[:]
 
 
 class Gate:

@@ -74,7 +74,7 @@ def record(type_: type[T]) -> type[T]:
     # For the 90 records of this library `dataclass` would compile 260 functions: a third of the time that its import takes.
     made = dataclass(init=False, eq=False, repr=False)(type_)
     if "__init__" not in made.__dict__:
-        setattr(made, "__init__", _Init())  # noqa: B010
+        setattr(made, "__init__", _Init(made))  # noqa: B010
     for name in ("__setattr__", "__delattr__"):
         setattr(made, name, _refuse)
     return made
@@ -83,10 +83,12 @@ def record(type_: type[T]) -> type[T]:
 class _Init:
     """The `__init__` of a record, which is compiled when it is first asked for."""
 
+    def __init__(self, type_: type):
+        self._type = type_
+
     def __get__(self, instance: Any, owner: type) -> Any:
-        type_ = next(base for base in owner.__mro__ if base.__dict__.get("__init__") is self)
-        init = _init_of(type_)
-        setattr(type_, "__init__", init)  # noqa: B010
+        init = _init_of(self._type)
+        setattr(self._type, "__init__", init)  # noqa: B010
         return init if instance is None else init.__get__(instance)
 
 

@@ -81,6 +81,17 @@ def read_two(X: NDArray[Any], y: NDArray[Any]) -> Read:
     least = min(least_samples(X), least_samples(y))
     least_to_pick = least if _is_taken_from(X) and _is_taken_from(y) else 0
 
+    def read_small(block: Block) -> tuple[Any, ...]:
+        if type(block) is range:
+            start, stop = block.start, block.stop
+            return X[start:stop].copy(), y[start:stop].copy()
+        if type(block) is not np.ndarray:
+            block = block_array(block)
+        return take_X(block, 0), take_y(block, 0)
+
+    if least_to_pick == sys.maxsize:
+        return read_small
+
     def read(block: Block) -> tuple[Any, ...]:
         if type(block) is range:
             start, stop = block.start, block.stop

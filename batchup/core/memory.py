@@ -84,9 +84,10 @@ class _Block(np.ndarray[Any, Any]):
 _Lent = weakref.ref[NDArray[Any]]
 
 
-def _overwrite(blocks: dict[int, tuple[_Lent, _Block]], append: Callable[[_Lent], None], lent: _Lent) -> None:
-    _, block = blocks.get(id(lent), (None, None))
-    # Of the batch that is going, of `blocks`, of this function and of the call: otherwise somebody keeps its `base`.
+def _overwrite(memory: weakref.ref[BatchMemory], append: Callable[[_Lent], None], lent: _Lent) -> None:
+    own = memory()
+    _, block = (None, None) if own is None else own._lent.get(id(lent), (None, None))
+    # Of the batch that is going, of `_lent`, of this function and of the call: otherwise somebody keeps its `base`.
     if block is not None and sys.getrefcount(block) <= 4:
         block.fill(PATTERN)
     append(lent)
@@ -119,7 +120,7 @@ class BatchMemory:
             array: NDArray[Any] = np.ndarray(shape, dtype, block, block.start)
             # In C, where Ctrl-C can't come in between.
             append: Any = self._ended.append
-            lent = weakref.ref(array, partial(_overwrite, self._lent, append) if _settings.checked else append)
+            lent = weakref.ref(array, partial(_overwrite, weakref.ref(self), append) if _settings.checked else append)
             self._lent[id(lent)] = lent, block
             self._lent_bytes += size
             self._most = max(self._most, self._lent_bytes)

@@ -95,10 +95,6 @@ class Concat(Indexed):
     def prepared(self, cache: ChunkCache | None, at_once: AtOnce) -> Concat:
         return Concat(self.array, cache, at_once)
 
-    @property
-    def reads(self) -> int:
-        return max([column.reads for column in self._columns if isinstance(column, Stored)], default=1)
-
     def __reduce__(self) -> tuple[Any, ...]:
         return Concat, (self.array,)
 

@@ -40,7 +40,8 @@ def gather(
         process has its own. Use it for arrays whose chunks have other places than those of `mix`.
     reads : int or None
         The number of reads at once, at most, of one chunk each, by all threads together; each worker process has as
-        many. None for 32 from storage that is not local, and for 1 from any other, which may be of adjacent chunks.
+        many. None for 32 from storage that is not local. From any other, one read follows another, and adjacent chunks
+        are read together.
     **named : array-likes of one length
         In place of `arrays`: `gather(image=X, label=y)` gives dicts.
 

@@ -23,6 +23,12 @@ class Indexed(Stored):
         self._sizes = chunks
         self._ends = max(1, shape[0]) if chunks is None else chunks.cumsum()
 
+    _columns: list[Any]  # the arrays
+
+    @property
+    def reads(self) -> int:
+        return max([column.reads for column in self._columns if isinstance(column, Stored)], default=1)
+
     def begun(self, block: NDArray[np.intp]) -> Callable[[], Samples]:
         return partial(self.samples, block)
 

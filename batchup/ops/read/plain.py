@@ -51,7 +51,7 @@ def pick_plain(column: NDArray[Any]) -> Read:
         if len(block) >= least:
             places = block_array(block)
             if places.view(np.uintp).max() < n:  # also false for negative ones
-                # With another mode it would make a copy first.
+                # The indices are inside, so nothing is clipped. With mode="raise", `take` would copy twice.
                 out = empty((len(places), *sample), column.dtype)
                 return take(places, 0, out, "clip")
         return take(block, 0)

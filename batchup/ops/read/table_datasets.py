@@ -33,7 +33,7 @@ class ArrowDataset(Rows):
             self._fragments += [fragment] if split is None else split()
         self._files = [_status_of(fragment) for fragment in self._fragments]
         self.sizes = list(map(_rows_of, self._fragments))
-        self.is_remote = not all(map(_is_local, self._fragments))
+        self.is_remote = any(not _is_local(f) for f in self._fragments if hasattr(f, "filesystem"))
 
     def type_of(self, name: str) -> Any:
         type_ = super().type_of(name)

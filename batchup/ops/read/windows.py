@@ -110,10 +110,6 @@ class Windows(Indexed):
     def prepared(self, cache: ChunkCache | None, at_once: AtOnce) -> Windows:
         return Windows(list(self.array), self.size, self.stride, cache, at_once)
 
-    @property
-    def reads(self) -> int:
-        return max([column.reads for column in self._columns if isinstance(column, Stored)], default=1)
-
     def __reduce__(self) -> tuple[Any, ...]:
         return Windows, (list(self.array), self.size, self.stride)
 

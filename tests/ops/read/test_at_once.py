@@ -7,6 +7,8 @@ from itertools import islice
 import fsspec.asyn
 import numpy as np
 import obstore.store
+import pyarrow as pa
+import pyarrow.dataset
 import pytest
 import zarr
 from zarr.storage import LocalStore, WrapperStore
@@ -203,6 +205,9 @@ def test_how_many_depends_on_the_kind_of_store(path):
     assert reads(zarr.storage.ObjectStore(obstore.store.LocalStore(path), read_only=True)) == 1
     assert reads(zarr.storage.FsspecStore.from_url(f"file://{path}", read_only=True)) == 1
     assert reads(Gated(local)) == REMOTE
+    in_memory = pyarrow.dataset.dataset(pa.table({"x": np.arange(4)}))
+    [column] = ops.gather(in_memory)(ops.indices(4)).steps[0].reader.columns
+    assert column.at_once.most == 1
 
 
 def test_an_error_names_the_chunk(path):
